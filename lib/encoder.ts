@@ -1,0 +1,198 @@
+import { Buffer } from 'node:buffer';
+import type { FrameError } from './errors.js';
+import { Format, type FormatOptions } from './format.js';
+import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
+
+export interface LengthPrefixEncoderOptions extends FormatOptions, StreamOptions {
+  /** The encoding of strings written without one. Default: `'utf8'`. */
+  defaultEncoding?: BufferEncoding | undefined;
+}
+
+/**
+ * A message from this many bytes on is passed along uncopied. As many fill the buffer of any socket by default, so that
+ * its backpressure tells when it is done with them.
+ */
+const LARGE = 65_536;
+
+const NO_PIECES: readonly Uint8Array[] = [];
+
+/**
+ * Messages in, prefixed bytes out: a Transform that takes one message with each `write()`, as a `Buffer`, a `Uint8Array`
+ * or a string, the empty message included.
+ *
+ * ```ts
+ * const encoder = new LengthPrefixEncoder();
+ * encoder.pipe(socket);
+ * encoder.write('hello');
+ * ```
+ *
+ * Messages written in one tick leave as one chunk when it ends; those of 64 KiB and more are not copied, and leave as a
+ * chunk of their own behind their prefix. As with `socket.write()`, leave a message's bytes alone until its write has
+ * called back: that is when the reader has taken them and wants more.
+ *
+ * A message that the format can't carry fails its own write with a {@link FrameError} (`ERR_FRAME_TOO_LONG`, or
+ * `ERR_FRAME_CORRUPT` for one that has no room for a length field it is to keep), and then, when all that was written
+ * before it has been read, the stream. Not one byte of it is sent.
+ */
+export class LengthPrefixEncoder extends OrderedTransform {
+  readonly #format: Format;
+  #defaultEncoding: BufferEncoding;
+  /** The place in the stream of the next message's frame. */
+  #position = 0;
+  #corked = false;
+  /** The message that can't be sent, and its write's callback. */
+  #refusal: FrameError | undefined;
+  #refused: Callback | undefined;
+  /** What the writes in hand become, in order. */
+  #pieces: readonly Uint8Array[] = NO_PIECES;
+  #sent = 0;
+  /** A large message was handed out as it is, and the reader may still be at it. */
+  #lent = false;
+
+  /**
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws {RangeError} `ERR_OUT_OF_RANGE`
+   */
+  constructor(options: LengthPrefixEncoderOptions = {}) {
+    const format = new Format(options);
+    const { defaultEncoding = 'utf8' } = options;
+    super(options, { readableObjectMode: false });
+    this.#format = format;
+    this.#defaultEncoding = defaultEncoding;
+    this.setDefaultEncoding(defaultEncoding);
+  }
+
+  override setDefaultEncoding(encoding: string): this {
+    super.setDefaultEncoding(encoding);
+    this.#defaultEncoding = encoding as BufferEncoding;
+    return this;
+  }
+
+  override write(message: Uint8Array | string, callback?: Callback): boolean;
+  override write(message: Uint8Array | string, encoding?: string | undefined, callback?: Callback): boolean;
+  override write(message: Uint8Array | string, second?: string | Callback, third?: Callback): boolean {
+    const callback = typeof second === 'function' ? second : third;
+    const encoding = typeof second === 'string' ? (second as BufferEncoding) : this.#defaultEncoding;
+    const data = typeof message === 'string' ? Buffer.from(message, encoding) : message;
+
+    if (this.#refusal !== undefined) {
+      if (callback !== undefined) process.nextTick(callback, this.#refusal);
+      return false;
+    }
+    // What is no message, or comes too late, is Writable's to refuse.
+    if (data instanceof Uint8Array && this.writable) {
+      try {
+        this.#position += this.#format.frameLength(data, this.#position);
+      } catch (error) {
+        return this.#refuse(error as FrameError, callback);
+      }
+    }
+    if (!this.#corked) {
+      this.#corked = true;
+      this.cork();
+      process.nextTick(LengthPrefixEncoder.#endOfTick, this);
+    }
+    return super.write(data, undefined, callback);
+  }
+
+  static #endOfTick(encoder: LengthPrefixEncoder): void {
+    encoder.#corked = false;
+    encoder.uncork();
+  }
+
+  /** Ends the stream in front of the message; `finish` then fails it. */
+  #refuse(error: FrameError, callback: Callback | undefined): false {
+    this.#refusal = error;
+    this.#refused = callback;
+    super.end();
+    return false;
+  }
+
+  override end(callback?: () => void): this;
+  override end(message: Uint8Array | string, callback?: () => void): this;
+  override end(message: Uint8Array | string, encoding?: string | undefined, callback?: () => void): this;
+  override end(...args: unknown[]): this {
+    const callback = args.find((arg) => typeof arg === 'function') as (() => void) | undefined;
+    const [message, encoding] = args;
+    if (message !== undefined && message !== null && message !== callback) {
+      this.write(message as string, typeof encoding === 'string' ? encoding : undefined);
+    }
+    return super.end(callback);
+  }
+
+  override _write(message: Buffer, _encoding: string, callback: Callback): void {
+    this._writev([{ chunk: message }], callback);
+  }
+
+  override _writev(messages: { chunk: Buffer }[], callback: Callback): void {
+    this.#pieces = this.#piecesOf(messages);
+    this.#sent = 0;
+    this.beginWrite(callback);
+  }
+
+  #piecesOf(messages: { chunk: Buffer }[]): Uint8Array[] {
+    const pieces: Uint8Array[] = [];
+    let run: Uint8Array[] = [];
+    for (const { chunk } of messages) {
+      const head = this.#format.writeHead(chunk);
+      const kept = this.#format.keptIn(head.length);
+      const rest = kept > 0 ? chunk.subarray(kept) : chunk;
+      run.push(head);
+      if (rest.length < LARGE) {
+        run.push(rest);
+      } else {
+        pieces.push(Buffer.concat(run), rest);
+        run = [];
+      }
+    }
+    if (run.length > 0) pieces.push(Buffer.concat(run));
+    return pieces;
+  }
+
+  protected override nextPiece(): Uint8Array | undefined {
+    const piece = this.#pieces[this.#sent++];
+    if (piece === undefined) this.#pieces = NO_PIECES;
+    else if (piece.length >= LARGE) this.#lent = true; // Or a run of small ones: that one need not wait, but may.
+    return piece;
+  }
+
+  /** A reader that has paused, as `pipe` does for a full socket, may still be at the bytes it was lent. */
+  protected override isSettled(): boolean {
+    if (this.#lent && (this.readableLength > 0 || this.readableFlowing !== true)) return false;
+    this.#lent = false;
+    return true;
+  }
+
+  override read(size?: number): Buffer | null {
+    // Asking for more gives back what was lent; `read(0)` only looks ahead.
+    if (this.#lent && size !== 0 && this.readableLength === 0) {
+      this.#lent = false;
+      this.wantMore();
+    }
+    return super.read(size) as Buffer | null;
+  }
+
+  override _flush(callback: Callback): void {
+    super._flush((error) => {
+      this.#failRefused();
+      callback(error);
+    });
+  }
+
+  protected override finishInput(): void {
+    if (this.#refusal !== undefined) throw this.#refusal;
+  }
+
+  #failRefused(): void {
+    if (this.#refused === undefined) return;
+    // Behind the callbacks of the writes before it.
+    process.nextTick(this.#refused, this.#refusal);
+    this.#refused = undefined;
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#failRefused();
+    this.#pieces = NO_PIECES;
+    super._destroy(error, callback);
+  }
+}

@@ -1,0 +1,84 @@
+/** What can be wrong with a frame. */
+export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT';
+
+/**
+ * A frame that can't be decoded or encoded.
+ *
+ * - `ERR_FRAME_TOO_LONG`: the payload announced (decoder) or given (encoder) is longer than `maxPayloadLength`, than the
+ *   length field can say, or than one `Buffer` can hold.
+ * - `ERR_FRAME_TRUNCATED`: the input ended inside a frame, its length field included.
+ * - `ERR_FRAME_CORRUPT`: the length field can't be right: negative after the adjustment, a frame shorter than
+ *   `initialBytesToStrip`, a varint with no end, a length above `Number.MAX_SAFE_INTEGER`.
+ */
+export class FrameError extends Error {
+  override readonly name = 'FrameError';
+  readonly code: FrameErrorCode;
+  /** Where the frame begins: the number of bytes in front of it in the stream. */
+  readonly position: number;
+
+  constructor(code: FrameErrorCode, position: number, what: string, options?: { cause?: unknown }) {
+    super(`Frame at byte ${position}: ${what}`, options);
+    this.code = code;
+    this.position = position;
+  }
+}
+
+/** `1 byte`, `2 bytes`. */
+export function bytes(count: number): string {
+  return `${count} byte${count === 1 ? '' : 's'}`;
+}
+
+/** The bytes as hex pairs: `0d 0a`. At most 16 of them. */
+export function hex(data: Uint8Array): string {
+  return Array.from(data.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
+}
+
+const HTTP = /^(GET |POST|PUT |HEAD|HTTP|OPTI|DELE|PATC|CONN|TRAC|PRI )/;
+
+/**
+ * What else the first bytes of a frame could be, as the end of a sentence; empty when they look like nothing known.
+ * A peer that speaks another protocol is nearly always what an absurd length means.
+ */
+export function lookalike(frame: Uint8Array): string {
+  const text = String.fromCharCode(...frame.subarray(0, 4));
+  if (HTTP.test(text)) return `; its first bytes, ${JSON.stringify(text)}, look like HTTP`;
+  // RFC 6101 and RFC 8446: record type 22 (handshake), then the version, 3.x.
+  if (frame[0] === 0x16 && frame[1] === 0x03) return `; its first bytes, ${hex(frame)}, look like a TLS hello`;
+  if (text === 'SSH-') return '; its first bytes, "SSH-", look like an SSH greeting';
+  return '';
+}
+
+type NodeError<E extends Error> = E & { code: string };
+
+function received(value: unknown): string {
+  if (value === null || value === undefined) return `Received ${value}`;
+  if (typeof value === 'string') return `Received '${value}'`;
+  if (value instanceof Uint8Array) return `Received ${bytes(value.length)}`;
+  if (typeof value === 'function') return `Received function ${value.name}`;
+  if (typeof value === 'object') return `Received an instance of ${value.constructor?.name ?? 'Object'}`;
+  return `Received type ${typeof value} (${String(value)})`;
+}
+
+/** As Node's own `ERR_INVALID_ARG_TYPE`. */
+export function invalidType(option: string, expected: string, value: unknown): NodeError<TypeError> {
+  const name = option === 'options' ? '"options" argument' : `"options.${option}" property`;
+  const message = `The ${name} must be ${expected}. ${received(value)}`;
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' });
+}
+
+/** As Node's own `ERR_INVALID_ARG_VALUE`. */
+export function invalidValue(option: string, expected: string, value: unknown): NodeError<TypeError> {
+  const message = `The property 'options.${option}' must be ${expected}. ${received(value)}`;
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
+}
+
+/** As Node's own `ERR_OUT_OF_RANGE`. */
+export function outOfRange(option: string, expected: string, value: unknown): NodeError<RangeError> {
+  const message = `The value of "options.${option}" is out of range. It must be ${expected}. Received ${String(value)}`;
+  return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
+}
+
+/** As Node's own `ERR_STREAM_DESTROYED`: what a write in hand gets when its stream is destroyed without an error. */
+export function streamDestroyed(): NodeError<Error> {
+  return Object.assign(new Error('Cannot call write after a stream was destroyed'), { code: 'ERR_STREAM_DESTROYED' });
+}

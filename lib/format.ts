@@ -1,0 +1,439 @@
+import { bytes, FrameError, hex, invalidType, invalidValue, lookalike, outOfRange } from './errors.js';
+import {
+  FixedLengthField,
+  type LengthField,
+  type LengthFieldName,
+  lengthFieldNamed,
+  lengthFieldNames,
+} from './length-field.js';
+
+/**
+ * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
+ *
+ * The names and the arithmetic are those of Netty's `LengthFieldBasedFrameDecoder`, but for `maxPayloadLength`:
+ *
+ *     payload = the length field's value + lengthAdjustment       the bytes that follow the length field
+ *     frame   = lengthFieldOffset + the field's width + payload
+ *     message = frame without its first initialBytesToStrip bytes
+ *
+ * An encoder goes the other way: frame = `header` + message, then the length is written where it belongs.
+ *
+ * Each option is drawn below: a frame before and after decoding, its bytes in hex, `|` between its parts. An encoder
+ * given the message makes the frame again.
+ */
+export interface FormatOptions {
+  /**
+   * How the length is written: `'uint8'`; `'uint16le'`, `'uint16be'` and so on for 16, 24, 32, 40, 48, 56 and 64 bits;
+   * `'varint'` (unsigned LEB128: protobuf delimited messages, libp2p, .NET 7-bit integers, MQTT); or a
+   * {@link LengthField} of your own. Default: `'uint32le'`, what .NET's `BitConverter` writes.
+   *
+   *     options  {}
+   *     before   05 00 00 00 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   *
+   *     options  { lengthField: 'uint16be' }
+   *     before   00 05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   *
+   *     options  { lengthField: 'varint' }
+   *     before   05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  lengthField?: LengthFieldName | LengthField | undefined;
+
+  /**
+   * The number of bytes in front of the length field. Default: 0.
+   *
+   * A type byte, then the length; both are cut off, and the encoder's `header` puts the type back:
+   *
+   *     options  { lengthField: 'uint16be', lengthFieldOffset: 1, header: Buffer.from('070000', 'hex') }
+   *     before   07 | 00 05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  lengthFieldOffset?: number | undefined;
+
+  /**
+   * Added to the length field's value to get the number of bytes that follow the field; negative where the length counts
+   * more than that. Default: 0.
+   *
+   * A length that counts its own two bytes:
+   *
+   *     options  { lengthField: 'uint16be', lengthAdjustment: -2 }
+   *     before   00 07 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   *
+   * A length that leaves out a checksum of one byte behind the data:
+   *
+   *     options  { lengthField: 'uint16be', lengthAdjustment: 1 }
+   *     before   00 05 | 68 65 6c 6c 6f | 2a
+   *     after    68 65 6c 6c 6f 2a
+   */
+  lengthAdjustment?: number | undefined;
+
+  /**
+   * The number of bytes cut off the front of each frame. Default: the whole header, `lengthFieldOffset` + the field's
+   * width.
+   *
+   * The header is kept:
+   *
+   *     options  { lengthField: 'uint16be', initialBytesToStrip: 0 }
+   *     before   00 05 | 68 65 6c 6c 6f
+   *     after    00 05 68 65 6c 6c 6f
+   *
+   * A type byte is kept, a magic byte in front of it is not, and the length counts the whole frame:
+   *
+   *     options  { lengthField: 'uint16be', lengthFieldOffset: 2, lengthAdjustment: -4, initialBytesToStrip: 1, header: Buffer.from('ca', 'hex') }
+   *     before   ca | 01 | 00 09 | 68 65 6c 6c 6f
+   *     after    01 00 09 68 65 6c 6c 6f
+   *
+   * It can't cut the length field in two; where the field has no fixed width, it can't go past `lengthFieldOffset`.
+   * Where the message keeps its length field, the encoder writes the length over what stands there, in a copy.
+   */
+  initialBytesToStrip?: number | undefined;
+
+  /**
+   * For the encoder: the first `initialBytesToStrip` bytes of every frame; the length is written into its place.
+   * Where a field of no fixed width is cut off, the `lengthFieldOffset` bytes in front of it. Default: zeros.
+   *
+   *     options  { lengthField: 'uint8', lengthFieldOffset: 2, initialBytesToStrip: 4, lengthAdjustment: 1, header: Buffer.from('cafe0001', 'hex') }
+   *     before   ca fe | 05 | 01 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   *
+   *     options  { lengthField: 'varint', lengthFieldOffset: 1, header: Buffer.from('30', 'hex') }
+   *     before   30 | 05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  header?: Uint8Array | undefined;
+
+  /**
+   * The most bytes that may follow the length field in one frame, after the adjustment: the header does not count.
+   * Default: 16,777,216 (16 MiB).
+   *
+   *     options  { lengthField: 'uint16be', maxPayloadLength: 5 }
+   *     before   00 05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  maxPayloadLength?: number | undefined;
+}
+
+const DEFAULT_MAX_PAYLOAD_LENGTH = 16_777_216;
+
+/** The beginning of a frame, read. */
+export interface Head {
+  /** Bytes up to the end of the length field. */
+  readonly length: number;
+  /** Bytes that follow the length field. */
+  readonly payload: number;
+}
+
+/** A wire format, checked: where the length field is, how many bytes follow it, how to write it. */
+export class Format {
+  /** The length field, where it has a fixed width. */
+  readonly fixed: FixedLengthField | undefined;
+  readonly lengthFieldOffset: number;
+  readonly lengthAdjustment: number;
+  readonly maxPayloadLength: number;
+  /** The most bytes that the head of a frame (all up to the end of the length field) takes. */
+  readonly maxHeadLength: number;
+
+  readonly #field: FixedLengthField | LengthField;
+  /** Undefined: the whole head, where that has no fixed length. */
+  readonly #strip: number | undefined;
+  readonly #header: Uint8Array;
+  /** The longest payload that both the limit and the length field allow. */
+  readonly #longest: number;
+
+  constructor(options: FormatOptions = {}) {
+    if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options);
+    const field = checkedField(options.lengthField ?? 'uint32le');
+    const offset = wholeNumber('lengthFieldOffset', options.lengthFieldOffset ?? 0);
+    const adjustment = wholeNumber('lengthAdjustment', options.lengthAdjustment ?? 0, Number.MIN_SAFE_INTEGER);
+    const limit = wholeNumber('maxPayloadLength', options.maxPayloadLength ?? DEFAULT_MAX_PAYLOAD_LENGTH);
+
+    const fieldMax = field.maxLength ?? Number.MAX_SAFE_INTEGER;
+    if (adjustment > limit || adjustment < -fieldMax) {
+      const allowed = `>= ${-fieldMax} and <= ${limit}, or no frame could have a payload that is allowed`;
+      throw outOfRange('lengthAdjustment', allowed, adjustment);
+    }
+
+    this.#field = field;
+    this.fixed = field instanceof FixedLengthField ? field : undefined;
+    this.lengthFieldOffset = offset;
+    this.lengthAdjustment = adjustment;
+    this.maxPayloadLength = limit;
+    this.maxHeadLength = offset + (field instanceof FixedLengthField ? field.width : field.maxWidth);
+    this.#longest = Math.min(limit, fieldMax + adjustment);
+    this.#strip = this.#checkedStrip(options.initialBytesToStrip);
+    this.#header = this.#checkedHeader(options.header);
+  }
+
+  #checkedStrip(value: number | undefined): number | undefined {
+    const name = 'initialBytesToStrip';
+    const offset = this.lengthFieldOffset;
+    if (this.fixed === undefined) {
+      if (value !== undefined && wholeNumber(name, value) > offset) {
+        const allowed = `<= ${offset} (lengthFieldOffset), or left out, for a length field of no fixed width`;
+        throw outOfRange(name, allowed, value);
+      }
+      return value;
+    }
+    const headLength = this.maxHeadLength;
+    const strip = wholeNumber(name, value ?? headLength);
+    if (strip > offset && strip < headLength) {
+      const allowed = `<= ${offset} or >= ${headLength}: the length field can't be cut in two`;
+      throw outOfRange(name, allowed, strip);
+    }
+    if (strip > headLength + this.#longest) {
+      throw outOfRange(name, `<= ${headLength + this.#longest}, the longest frame`, strip);
+    }
+    return strip;
+  }
+
+  #checkedHeader(value: unknown): Uint8Array {
+    const length = this.#strip ?? this.lengthFieldOffset;
+    if (value === undefined) return new Uint8Array(length);
+    if (!(value instanceof Uint8Array)) throw invalidType('header', 'a Buffer or Uint8Array', value);
+    if (value.length !== length) {
+      throw invalidValue('header', `of ${bytes(length)}, as many as are cut off`, value);
+    }
+    return Uint8Array.from(value);
+  }
+
+  /** How many bytes are cut off the front of a frame whose head has this length. */
+  strippedFrom(headLength: number): number {
+    return this.#strip ?? headLength;
+  }
+
+  /**
+   * Reads the head of the frame that begins at `input[start]`; `position` is that byte's place in the stream.
+   *
+   * @returns undefined when the head goes on past `end`.
+   * @throws FrameError for a length that can't be right. One over `maxPayloadLength` is the caller's to judge.
+   */
+  readHead(input: Uint8Array, start: number, end: number, position: number): Head | undefined {
+    const fieldAt = start + this.lengthFieldOffset;
+    let length: number;
+    let width: number;
+    if (this.fixed !== undefined) {
+      width = this.fixed.width;
+      if (end - fieldAt < width) return undefined;
+      length = this.fixed.read(input, fieldAt);
+    } else {
+      if (end <= fieldAt) return undefined;
+      const read = this.#readOwn(input, fieldAt, Math.min(end, start + this.maxHeadLength), position);
+      if (read === undefined) {
+        if (end - start < this.maxHeadLength) return undefined;
+        throw this.#corrupt(input, start, end, position, `the length field has no end within ${bytes(end - fieldAt)}`);
+      }
+      ({ length, width } = read);
+    }
+
+    const headLength = fieldAt - start + width;
+    const payload = length + this.lengthAdjustment;
+    if (length > Number.MAX_SAFE_INTEGER) {
+      const what = `the length ${hex(input.subarray(fieldAt, fieldAt + width))} is above Number.MAX_SAFE_INTEGER`;
+      throw this.#corrupt(input, start, end, position, what);
+    }
+    if (payload < 0) {
+      const what = `the length ${length} is negative after the adjustment of ${this.lengthAdjustment}`;
+      throw this.#corrupt(input, start, end, position, what);
+    }
+    if (headLength + payload < this.strippedFrom(headLength)) {
+      const what = `a frame of ${bytes(headLength + payload)} is shorter than the ${this.#strip} to strip`;
+      throw this.#corrupt(input, start, end, position, what);
+    }
+    return { length: headLength, payload };
+  }
+
+  /** A field of the user's own, whose answer is checked: a wrong one would break the framing without a trace. */
+  #readOwn(
+    input: Uint8Array,
+    start: number,
+    end: number,
+    position: number,
+  ): { length: number; width: number } | undefined {
+    const field = this.#field as LengthField;
+    let read: ReturnType<LengthField['read']>;
+    try {
+      read = field.read(input, start, end);
+    } catch (cause) {
+      throw new FrameError('ERR_FRAME_CORRUPT', position, `the length field can't be read: ${reason(cause)}`, {
+        cause,
+      });
+    }
+    if (read === undefined) return undefined;
+    const { length, width } = read;
+    if (
+      !(
+        length >= 0 &&
+        Math.floor(length) === length &&
+        width >= 1 &&
+        width <= end - start &&
+        Math.floor(width) === width
+      )
+    ) {
+      const what = `the length field was read as ${length} in ${width} of ${bytes(end - start)}`;
+      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+    }
+    return read;
+  }
+
+  #corrupt(input: Uint8Array, start: number, end: number, position: number, what: string): FrameError {
+    return new FrameError('ERR_FRAME_CORRUPT', position, what + this.#suspicion(input, start, end));
+  }
+
+  /** The error for a payload over a limit: `limit` says which. */
+  tooLong(payload: number, limit: string, input: Uint8Array, start: number, end: number, position: number): FrameError {
+    const what = `a payload of ${bytes(payload)} is announced, ${limit}`;
+    return new FrameError('ERR_FRAME_TOO_LONG', position, what + this.#suspicion(input, start, end));
+  }
+
+  #suspicion(input: Uint8Array, start: number, end: number): string {
+    const other = lookalike(input.subarray(start, end));
+    if (other !== '' || this.fixed === undefined || this.fixed.width === 1) return other;
+    const { width, littleEndian } = this.fixed;
+    const swapped = new FixedLengthField(width, !littleEndian).read(input, start + this.lengthFieldOffset);
+    const payload = swapped + this.lengthAdjustment;
+    if (payload < 0 || payload > this.#longest) return '';
+    return `; read as ${littleEndian ? 'big' : 'little'}-endian it would be ${bytes(payload)}`;
+  }
+
+  /**
+   * The frame that carries `message`, but for the bytes of the message that follow unchanged: all of it, or where a
+   * message keeps its length field, what comes after that. Its length tells which: see {@link keptIn}.
+   *
+   * @throws FrameError as {@link frameLength} does.
+   */
+  writeHead(message: Uint8Array, position = 0): Uint8Array {
+    if (this.fixed === undefined) return this.#writeOwnHead(message, position);
+    const strip = this.#strip!;
+    const payload = strip + message.length - this.maxHeadLength;
+    this.#checkPayload(payload, message, position);
+    const head = new Uint8Array(Math.max(strip, this.maxHeadLength));
+    head.set(this.#header);
+    head.set(message.subarray(0, head.length - strip), strip);
+    this.fixed.write(payload - this.lengthAdjustment, head, this.lengthFieldOffset);
+    return head;
+  }
+
+  /**
+   * The length of the frame that carries `message`, which would begin at `position` in the stream.
+   *
+   * @throws FrameError when this format can't carry the message.
+   */
+  frameLength(message: Uint8Array, position: number): number {
+    if (this.fixed === undefined) {
+      const head = this.writeHead(message, position);
+      return head.length - this.keptIn(head.length) + message.length;
+    }
+    const payload = this.#strip! + message.length - this.maxHeadLength;
+    this.#checkPayload(payload, message, position);
+    return this.maxHeadLength + payload;
+  }
+
+  /** How many bytes of the message are part of a head of this length. */
+  keptIn(headLength: number): number {
+    return Math.max(0, headLength - this.strippedFrom(headLength));
+  }
+
+  #writeOwnHead(message: Uint8Array, position: number): Uint8Array {
+    if (this.#strip === undefined) {
+      this.#checkPayload(message.length, message, position);
+      return concat(this.#header, this.#writeOwn(message.length - this.lengthAdjustment, position));
+    }
+    // The message has a length field of its own, and with it a place of a certain width.
+    const fieldAt = this.lengthFieldOffset - this.#strip;
+    const end = Math.min(message.length, fieldAt + (this.#field as LengthField).maxWidth);
+    const stands = end > fieldAt ? this.#readOwn(message, fieldAt, end, position) : undefined;
+    if (stands === undefined) {
+      const what = `a message of ${bytes(message.length)} has no whole length field at ${fieldAt}`;
+      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+    }
+    const payload = message.length - fieldAt - stands.width;
+    this.#checkPayload(payload, message, position);
+    const length = payload - this.lengthAdjustment;
+    // A length that is right stays as it is: it may be written in more bytes than it needs.
+    if (stands.length === length) return concat(this.#header, message.subarray(0, fieldAt + stands.width));
+    const written = this.#writeOwn(length, position);
+    if (written.length !== stands.width) {
+      const what = `the length ${length} takes ${bytes(written.length)}, and the message has ${stands.width} for it`;
+      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+    }
+    return concat(this.#header, message.subarray(0, fieldAt), written);
+  }
+
+  #writeOwn(length: number, position: number): Uint8Array {
+    const field = this.#field as LengthField;
+    let written: Uint8Array;
+    try {
+      written = field.write(length);
+    } catch (cause) {
+      const what = `the length ${length} can't be written: ${reason(cause)}`;
+      throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
+    }
+    if (!(written instanceof Uint8Array) || written.length < 1 || written.length > field.maxWidth) {
+      const what = `the length ${length} was not written as a Uint8Array of 1 to ${bytes(field.maxWidth)}`;
+      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+    }
+    return written;
+  }
+
+  #checkPayload(payload: number, message: Uint8Array, position: number): void {
+    if (payload > this.#longest) {
+      const limit =
+        payload > this.maxPayloadLength
+          ? `at most ${this.maxPayloadLength} are allowed (maxPayloadLength)`
+          : `the length field can say at most ${this.#longest}`;
+      throw new FrameError('ERR_FRAME_TOO_LONG', position, `a payload of ${bytes(payload)} was given, ${limit}`);
+    }
+    if (payload < 0 || payload < this.lengthAdjustment) {
+      const least = message.length - payload + Math.max(0, this.lengthAdjustment);
+      const what = `a message of ${bytes(message.length)} was given, this format needs at least ${least}`;
+      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+    }
+  }
+}
+
+function wholeNumber(name: string, value: unknown, min = 0): number {
+  if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
+  if (!Number.isSafeInteger(value) || value < min) {
+    throw outOfRange(name, `an integer >= ${min} and <= ${Number.MAX_SAFE_INTEGER}`, value);
+  }
+  return value;
+}
+
+function checkedField(value: unknown): FixedLengthField | LengthField {
+  if (typeof value === 'string') {
+    const field = lengthFieldNamed(value);
+    if (field === undefined) {
+      throw invalidValue('lengthField', `one of '${lengthFieldNames.join("', '")}', or a LengthField`, value);
+    }
+    return field;
+  }
+  if (value === null || typeof value !== 'object') throw invalidType('lengthField', 'a string or a LengthField', value);
+  const field = value as LengthField;
+  for (const method of ['read', 'write'] as const) {
+    if (typeof field[method] !== 'function') {
+      throw invalidType(`lengthField.${method}`, 'of type function', field[method]);
+    }
+  }
+  if (wholeNumber('lengthField.maxWidth', field.maxWidth, 1) > 1024) {
+    throw outOfRange('lengthField.maxWidth', '<= 1024', field.maxWidth);
+  }
+  if (field.maxLength !== undefined) wholeNumber('lengthField.maxLength', field.maxLength);
+  return field;
+}
+
+function concat(...parts: Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+function reason(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}

@@ -1,0 +1,13 @@
+/** What messages are made of: `Buffer` in Node, `Uint8Array` elsewhere. */
+export interface Memory<M extends Uint8Array> {
+  /** A view of `length` bytes of `buffer`. */
+  readonly View: new (
+    buffer: ArrayBufferLike,
+    byteOffset: number,
+    length: number,
+  ) => M;
+  /** New memory of `length` bytes that nothing else uses; it need not be zeroed. */
+  allocate(length: number): M;
+  /** The most bytes that `allocate` can give. */
+  readonly maxLength: number;
+}

@@ -1,0 +1,153 @@
+import { Transform, type TransformOptions } from 'readable-stream';
+import { streamDestroyed } from './errors.js';
+
+/** What `_write` and `_flush` call when they are done. */
+export type Callback = (error?: Error | null) => void;
+
+/** Options of both streams, with Node's meaning. */
+export interface StreamOptions {
+  /**
+   * Where reading ahead stops: in messages (batches, under `batch: true`) for a decoder, in bytes for an encoder.
+   * Default: Node's, 16 messages or 16,384 bytes.
+   */
+  readableHighWaterMark?: number | undefined;
+  /** The number of bytes from which on `write()` returns false. Default: Node's, 16,384. */
+  writableHighWaterMark?: number | undefined;
+  /** Both of the above. */
+  highWaterMark?: number | undefined;
+  /** Destroys the stream with an `AbortError` when it fires. */
+  signal?: AbortSignal | undefined;
+  /** False: the writable side ends when the readable side does. Default: true. */
+  allowHalfOpen?: boolean | undefined;
+  /** False: the stream is not destroyed when it has ended or failed. Default: true. */
+  autoDestroy?: boolean | undefined;
+  /** False: no `'close'` event. Default: true. */
+  emitClose?: boolean | undefined;
+}
+
+/**
+ * A Transform that goes at its reader's pace and keeps order. What was written is held, and its callback with it, until
+ * the reader has wanted all that it becomes; an error is held until the reader has taken all that came before it, for
+ * `destroy` throws away what is still to be read.
+ *
+ * It couples `_write` and `_read` by itself: the way Transform does it can hang when one write becomes many messages
+ * (nodejs/node issue 49938).
+ */
+export abstract class OrderedTransform extends Transform {
+  #held: Callback | undefined;
+  #fault: Error | undefined;
+  /** `_read` was called, or `push` asked for more, and nothing was pushed since. */
+  #wanted = true;
+  #pumping = false;
+
+  constructor(
+    options: StreamOptions,
+    mode: { readableObjectMode: boolean; defaultEncoding?: BufferEncoding | undefined },
+  ) {
+    const { readableHighWaterMark, writableHighWaterMark, highWaterMark } = options;
+    const { signal, allowHalfOpen, autoDestroy, emitClose } = options;
+    super({
+      ...mode,
+      readableHighWaterMark,
+      writableHighWaterMark,
+      highWaterMark,
+      signal,
+      allowHalfOpen,
+      autoDestroy,
+      emitClose,
+    } as TransformOptions);
+  }
+
+  /** The next piece of what is in hand, undefined when that is used up. What it throws fails the stream. */
+  protected abstract nextPiece(): unknown;
+
+  /** Whether a write that is used up can be called back already. */
+  protected isSettled(): boolean {
+    return true;
+  }
+
+  /** Takes a write in hand. */
+  protected beginWrite(callback: Callback): void {
+    this.#held = callback;
+    this.#pump();
+  }
+
+  /** The reader wants more. */
+  protected wantMore(): void {
+    this.#wanted = true;
+    this.#pump();
+  }
+
+  override _read(): void {
+    this.wantMore();
+  }
+
+  #pump(): void {
+    // Listeners run inside `push`, and the next `_write` inside `release`: the loop below goes on for them.
+    if (this.#pumping) return;
+    this.#pumping = true;
+    try {
+      while (this.#wanted && this.#held !== undefined && this.#fault === undefined) {
+        let piece: unknown;
+        try {
+          piece = this.nextPiece();
+        } catch (error) {
+          this.#fail(error as Error);
+          break;
+        }
+        if (piece !== undefined) {
+          this.#wanted = false;
+          if (this.push(piece)) this.#wanted = true;
+        } else if (this.isSettled()) {
+          this.#release();
+        } else {
+          this.#wanted = false;
+        }
+      }
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #release(error?: Error): void {
+    const callback = this.#held;
+    this.#held = undefined;
+    callback?.(error);
+  }
+
+  /** Fails what is in hand, and the stream with it, once the reader has taken everything. */
+  #fail(error: Error): void {
+    this.#fault = error;
+    if (this.readableLength === 0) this.#release(error);
+  }
+
+  override read(size?: number): unknown {
+    const piece = super.read(size);
+    if (this.#fault !== undefined && this.readableLength === 0) this.#release(this.#fault);
+    return piece;
+  }
+
+  /** Called at the end of the input. What it throws fails the stream. */
+  protected abstract finishInput(): void;
+
+  override _flush(callback: Callback): void {
+    this.#held = callback;
+    try {
+      this.finishInput();
+    } catch (error) {
+      this.#fail(error as Error);
+      return;
+    }
+    this.#release();
+  }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    const held = this.#held;
+    if (held !== undefined) {
+      this.#held = undefined;
+      // Not at once: the write itself may still be on the stack.
+      process.nextTick(held, error ?? this.#fault ?? streamDestroyed());
+    }
+    super._destroy(error, callback);
+  }
+}
