@@ -100,20 +100,18 @@ export class LengthPrefixDecoder<Batch extends boolean = false> extends OrderedT
   }
 }
 
-type Listener<A extends unknown[]> = (...args: A) => void;
-
 /** The element type of `read()`, `'data'` and `for await`. */
 export interface LengthPrefixDecoder<Batch extends boolean> {
   read(size?: number): Decoded<Batch> | null;
+  // What the interfaces of @types/node ask for, which know no null.
+  read(size?: number): any;
   [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch>, undefined, unknown>;
   iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<Decoded<Batch>, undefined, unknown>;
   toArray(options?: { signal?: AbortSignal }): Promise<Decoded<Batch>[]>;
-  on(event: 'data', listener: Listener<[message: Decoded<Batch>]>): this;
-  on(event: 'oversize', listener: Listener<[length: number, position: number]>): this;
-  // biome-ignore lint/suspicious/noExplicitAny: as declared by the class above it
-  on(event: string | symbol, listener: Listener<any[]>): this;
-  once(event: 'data', listener: Listener<[message: Decoded<Batch>]>): this;
-  once(event: 'oversize', listener: Listener<[length: number, position: number]>): this;
-  // biome-ignore lint/suspicious/noExplicitAny: as declared by the class above it
-  once(event: string | symbol, listener: Listener<any[]>): this;
+  on(event: 'data', listener: (message: Decoded<Batch>) => void): this;
+  on(event: 'oversize', listener: (length: number, position: number) => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+  once(event: 'data', listener: (message: Decoded<Batch>) => void): this;
+  once(event: 'oversize', listener: (length: number, position: number) => void): this;
+  once(event: string | symbol, listener: (...args: any[]) => void): this;
 }

@@ -156,20 +156,37 @@ export class LengthPrefixEncoder extends OrderedTransform {
     return piece;
   }
 
-  /** A reader that has paused, as `pipe` does for a full socket, may still be at the bytes it was lent. */
+  /** A reader that has paused in the flow, as `pipe` does for a full socket, may still be at the bytes it was lent. */
   protected override isSettled(): boolean {
-    if (this.#lent && (this.readableLength > 0 || this.readableFlowing !== true)) return false;
+    const paused = this.readableFlowing === false && this.listenerCount('readable') === 0;
+    if (this.#lent && (this.readableLength > 0 || paused)) return false;
     this.#lent = false;
     return true;
   }
 
-  override read(size?: number): Buffer | null {
-    // Asking for more gives back what was lent; `read(0)` only looks ahead.
-    if (this.#lent && size !== 0 && this.readableLength === 0) {
-      this.#lent = false;
-      this.wantMore();
-    }
-    return super.read(size) as Buffer | null;
+  /** The reader asks for more, and so has done with what it was lent. */
+  #takeBack(): void {
+    if (!this.#lent || this.readableLength > 0) return;
+    this.#lent = false;
+    this.wantMore();
+  }
+
+  override read(size?: number): any {
+    // `read(0)` only looks ahead.
+    if (size !== 0) this.#takeBack();
+    const piece = super.read(size);
+    if (this.#lent && this.isSettled()) this.wantMore();
+    return piece;
+  }
+
+  override on(event: string | symbol, listener: (...args: any[]) => void): this {
+    super.on(event, listener);
+    if (event === 'readable') process.nextTick(() => this.#takeBack());
+    return this;
+  }
+
+  override addListener(event: string | symbol, listener: (...args: any[]) => void): this {
+    return this.on(event, listener);
   }
 
   override _flush(callback: Callback): void {

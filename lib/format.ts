@@ -220,10 +220,17 @@ export class Format {
       length = this.fixed.read(input, fieldAt);
     } else {
       if (end <= fieldAt) return undefined;
-      const read = this.#readOwn(input, fieldAt, Math.min(end, start + this.maxHeadLength), position);
+      const fieldEnd = Math.min(end, start + this.maxHeadLength);
+      const read = this.#readOwn(input, fieldAt, fieldEnd, position);
       if (read === undefined) {
         if (end - start < this.maxHeadLength) return undefined;
-        throw this.#corrupt(input, start, end, position, `the length field has no end within ${bytes(end - fieldAt)}`);
+        throw this.#corrupt(
+          input,
+          start,
+          end,
+          position,
+          `the length field has no end within ${bytes(fieldEnd - fieldAt)}`,
+        );
       }
       ({ length, width } = read);
     }

@@ -92,7 +92,8 @@ export abstract class OrderedTransform extends Transform {
         try {
           piece = this.nextPiece();
         } catch (error) {
-          this.#fail(error as Error);
+          this.#fault = error as Error;
+          this.#failWhenRead();
           break;
         }
         if (piece !== undefined) {
@@ -116,14 +117,13 @@ export abstract class OrderedTransform extends Transform {
   }
 
   /** Fails what is in hand, and the stream with it, once the reader has taken everything. */
-  #fail(error: Error): void {
-    this.#fault = error;
-    if (this.readableLength === 0) this.#release(error);
+  #failWhenRead(): void {
+    if (this.#fault !== undefined && this.readableLength === 0) this.#release(this.#fault);
   }
 
   override read(size?: number): unknown {
     const piece = super.read(size);
-    if (this.#fault !== undefined && this.readableLength === 0) this.#release(this.#fault);
+    this.#failWhenRead();
     return piece;
   }
 
@@ -135,7 +135,9 @@ export abstract class OrderedTransform extends Transform {
     try {
       this.finishInput();
     } catch (error) {
-      this.#fail(error as Error);
+      this.#fault = error as Error;
+      // Not inside `end()`, which would then never call its own callback.
+      process.nextTick(() => this.#failWhenRead());
       return;
     }
     this.#release();

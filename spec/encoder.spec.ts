@@ -1,0 +1,299 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import * as nodeStream from 'node:stream';
+import { expect } from 'chai';
+import * as readableStream from 'readable-stream';
+import { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from '../lib/index.js';
+import { encode, fromHex, thrownBy } from './support/streams.js';
+
+/** An encoder, and the chunks that flow out of it. */
+function flowing(options?: LengthPrefixEncoderOptions) {
+  const encoder = new LengthPrefixEncoder(options);
+  const chunks: Buffer[] = [];
+  encoder.on('data', (chunk) => chunks.push(chunk));
+  return { encoder, chunks };
+}
+
+const tick = () => new Promise<void>((resolve) => process.nextTick(resolve));
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+describe('LengthPrefixEncoder', () => {
+  it('is a Transform of readable-stream, both sides in byte mode', () => {
+    const encoder = new LengthPrefixEncoder();
+    expect(encoder).to.be.instanceOf(readableStream.Transform);
+    expect(encoder).to.include({ readableObjectMode: false, writableObjectMode: false });
+  });
+
+  it('writes what the .NET sample reads, with no options', async () => {
+    expect(await encode(['hello', ''])).to.deep.equal(fromHex('05 00 00 00 68 65 6c 6c 6f 00 00 00 00'));
+  });
+
+  it('takes Buffers, Uint8Arrays and strings, with an encoding or by default', async () => {
+    const { encoder, chunks } = flowing({ lengthField: 'uint8', defaultEncoding: 'latin1' });
+    encoder.write(Buffer.from('a'));
+    encoder.write(Uint8Array.of(0x62));
+    encoder.write('é');
+    encoder.write('é', 'utf8');
+    encoder.write('636465', 'hex');
+    encoder.setDefaultEncoding('base64');
+    encoder.end('Zg==');
+    await once(encoder, 'end');
+    expect(Buffer.concat(chunks)).to.deep.equal(fromHex('01 61 01 62 01 e9 02 c3 a9 03 63 64 65 01 66'));
+  });
+
+  it('counts bytes for backpressure', () => {
+    const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 10 });
+    expect(encoder.write('123456789')).to.equal(true);
+    expect(encoder.writableLength).to.equal(9);
+    expect(encoder.write('0')).to.equal(false);
+  });
+
+  it('refuses what is no message as every Writable does', async () => {
+    const encoder = new LengthPrefixEncoder();
+    expect(thrownBy(() => encoder.write(5 as never))).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    expect(thrownBy(() => encoder.write(null as never))).to.have.property('code', 'ERR_STREAM_NULL_VALUES');
+    expect(thrownBy(() => encoder.write('a', 'utf-9'))).to.have.property('code', 'ERR_UNKNOWN_ENCODING');
+    expect(thrownBy(() => new LengthPrefixEncoder({ defaultEncoding: 'x' as never }))).to.have.property(
+      'code',
+      'ERR_UNKNOWN_ENCODING',
+    );
+    encoder.end();
+    encoder.write('late');
+    expect((await once(encoder, 'error'))[0]).to.have.property('code', 'ERR_STREAM_WRITE_AFTER_END');
+  });
+
+  it('end takes a last message, an encoding and a callback in any company', async () => {
+    const ends: [string, (encoder: LengthPrefixEncoder, done: () => void) => void][] = [
+      ['', (encoder, done) => encoder.end(done)],
+      ['02 68 69', (encoder, done) => encoder.end('hi', done)],
+      ['02 68 69', (encoder, done) => encoder.end('6869', 'hex', done)],
+      ['00', (encoder, done) => encoder.end('', done)],
+      ['00', (encoder, done) => encoder.end(new Uint8Array(0), undefined, done)],
+      ['', (encoder, done) => encoder.end(undefined as never, undefined, done)],
+    ];
+    for (const [expected, end] of ends) {
+      const { encoder, chunks } = flowing({ lengthField: 'uint8' });
+      await new Promise<void>((resolve) => end(encoder, resolve));
+      await turn();
+      expect(Buffer.concat(chunks)).to.deep.equal(fromHex(expected));
+    }
+  });
+
+  describe('batches by itself', () => {
+    it('messages of one tick leave as one chunk, when it ends', async () => {
+      const { encoder, chunks } = flowing();
+      for (let i = 0; i < 1000; i++) encoder.write(`message ${i}`);
+      expect(chunks).to.have.lengthOf(0);
+      await tick();
+      expect(chunks).to.have.lengthOf(1);
+      encoder.write('a');
+      await tick();
+      encoder.write('b');
+      await tick();
+      expect(chunks).to.have.lengthOf(3);
+    });
+
+    it('large payloads pass through uncopied, their prefix in front', async () => {
+      const { encoder, chunks } = flowing();
+      const large = Buffer.alloc(100_000, 'x');
+      const message = new Uint8Array(large.buffer, large.byteOffset, large.length);
+      encoder.write('a');
+      encoder.write(message);
+      encoder.write('b');
+      await turn();
+      expect(chunks.map((chunk) => chunk.length)).to.deep.equal([9, 100_000, 5]);
+      expect(chunks[1]!.buffer).to.equal(large.buffer);
+      expect(chunks[0]!.readUInt32LE(5)).to.equal(100_000);
+    });
+
+    it('a large message that keeps its length field is copied no further than that', async () => {
+      const { encoder, chunks } = flowing({ initialBytesToStrip: 0 });
+      const large = Buffer.alloc(100_000, 'x');
+      encoder.write(large);
+      await turn();
+      expect(chunks.map((chunk) => chunk.length)).to.deep.equal([4, 99_996]);
+      expect(chunks[1]!.buffer).to.equal(large.buffer);
+      expect(chunks[0]!.readUInt32LE()).to.equal(99_996);
+      expect(large.equals(Buffer.alloc(100_000, 'x'))).to.equal(true);
+    });
+
+    it("goes together with the user's own cork and uncork", async () => {
+      const { encoder, chunks } = flowing({ lengthField: 'uint8' });
+      encoder.cork();
+      encoder.write('a');
+      await turn();
+      encoder.write('b');
+      await turn();
+      expect(chunks).to.have.lengthOf(0);
+      encoder.uncork();
+      await turn();
+      expect(Buffer.concat(chunks)).to.deep.equal(fromHex('01 61 01 62'));
+      expect(chunks).to.have.lengthOf(1);
+    });
+  });
+
+  describe('a message that the format can not carry', () => {
+    it('fails its own write and sends none of it; what was written before is sent, and calls back well', async () => {
+      const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3 });
+      const calls: [string, string | undefined][] = [];
+      const events: string[] = [];
+      for (const event of ['error', 'finish', 'end', 'close']) encoder.on(event, () => events.push(event));
+      const write = (message: string) =>
+        encoder.write(message, (error) => calls.push([message, (error as { code?: string } | null)?.code]));
+      expect(write('abc')).to.equal(true);
+      expect(write('')).to.equal(true);
+      expect(write('four')).to.equal(false);
+      expect(write('z')).to.equal(false);
+      await turn();
+      expect(encoder.read()).to.deep.equal(fromHex('03 61 62 63 00'));
+      expect(encoder.read()).to.equal(null);
+      await turn();
+      expect(events).to.deep.equal(['error', 'close']);
+      expect(calls.filter(([, code]) => code === undefined).map(([message]) => message)).to.deep.equal(['abc', '']);
+      expect(new Map(calls)).to.deep.equal(
+        new Map([
+          ['abc', undefined],
+          ['', undefined],
+          ['four', 'ERR_FRAME_TOO_LONG'],
+          ['z', 'ERR_FRAME_TOO_LONG'],
+        ]),
+      );
+      expect(calls).to.have.lengthOf(4);
+    });
+
+    it('is not reported before a slow reader has all that came before it', async () => {
+      const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3 });
+      const errors: Error[] = [];
+      encoder.on('error', (error) => errors.push(error));
+      encoder.write('abc');
+      encoder.write('four');
+      for (let i = 0; i < 4; i++) {
+        await turn();
+        expect(errors).to.have.lengthOf(0);
+        expect(encoder.read(1)).to.have.lengthOf(1);
+      }
+      await turn();
+      expect(errors).to.have.lengthOf(1);
+    });
+
+    it('given to end() fails it', async () => {
+      const encoder = new LengthPrefixEncoder({ maxPayloadLength: 3 });
+      const ended = new Promise<unknown>((resolve) => encoder.end('four', resolve as never));
+      const [error] = await once(encoder, 'error');
+      expect(error).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+      expect(await ended).to.equal(error);
+    });
+
+    it('has its callback called also when the stream is destroyed first', async () => {
+      const encoder = new LengthPrefixEncoder({ maxPayloadLength: 3 });
+      const calls: unknown[] = [];
+      encoder.on('error', () => {});
+      encoder.write('abc');
+      encoder.write('four', (error) => calls.push(error));
+      encoder.destroy();
+      await turn();
+      expect(calls).to.have.lengthOf(1);
+      expect(calls[0]).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+    });
+  });
+
+  describe('callbacks', () => {
+    it('come once each, in order, when their bytes are handed on', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const calls: number[] = [];
+      const sizes = [1, 100_000, 0, 70_000, 5];
+      sizes.forEach((size, i) => {
+        encoder.write(Buffer.alloc(size), () => calls.push(i));
+      });
+      await turn();
+      expect(calls).to.deep.equal([]);
+      let length = 0;
+      for await (const chunk of encoder) {
+        length += chunk.length;
+        if (length === sizes.reduce((sum, size) => sum + size + 4, 0)) encoder.end();
+      }
+      expect(calls).to.deep.equal([0, 1, 2, 3, 4]);
+    });
+
+    it('come when a reader that had paused goes over to readable events', async () => {
+      const encoder = new LengthPrefixEncoder();
+      encoder.on('data', (chunk) => chunk.length > 4 && encoder.pause());
+      let calls = 0;
+      encoder.write(Buffer.alloc(65_536), () => calls++);
+      await turn();
+      await turn();
+      expect(calls).to.equal(0);
+      encoder.removeAllListeners('data').on('readable', () => {});
+      await turn();
+      expect(calls).to.equal(1);
+    });
+
+    it('come for a reader that reads once for each readable event', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const sizes: number[] = [];
+      encoder.on('readable', () => sizes.push(encoder.read()?.length ?? 0));
+      for (let i = 0; i < 3; i++) await new Promise((resolve) => encoder.write(Buffer.alloc(70_000), resolve));
+      expect(sizes.reduce((sum, size) => sum + size, 0)).to.equal(3 * 70_004);
+    });
+
+    it('leave a large message to a full socket until it is through', async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const received = (async () => {
+        const [peer] = (await once(server, 'connection')) as [Socket];
+        const chunks: Buffer[] = [];
+        for await (const chunk of peer) chunks.push(chunk);
+        return Buffer.concat(chunks);
+      })();
+      const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+      const encoder = new LengthPrefixEncoder();
+      encoder.pipe(socket);
+      const message = Buffer.alloc(8_000_000);
+      for (const letter of ['a', 'b', 'c']) {
+        message.fill(letter);
+        await new Promise((resolve) => encoder.write(message, resolve));
+      }
+      message.fill('!');
+      encoder.end();
+      const wire = await received;
+      server.close();
+      expect(wire).to.have.lengthOf(3 * (4 + message.length));
+      ['a', 'b', 'c'].forEach((letter, i) => {
+        const at = i * (4 + message.length) + 4;
+        const expected = Buffer.alloc(message.length, letter);
+        expect(wire.subarray(at, at + message.length).equals(expected), letter).to.equal(true);
+      });
+    });
+  });
+
+  describe('with the tools of streams', () => {
+    const tools: [string, typeof nodeStream][] = [
+      ['node:stream', nodeStream],
+      ['readable-stream', readableStream as unknown as typeof nodeStream],
+    ];
+    for (const [name, stream] of tools) {
+      it(`${name}: pipeline to a slow sink`, async () => {
+        const chunks: Buffer[] = [];
+        const sink = new stream.Writable({
+          highWaterMark: 1,
+          write(chunk, _encoding, callback) {
+            chunks.push(chunk);
+            setImmediate(callback);
+          },
+        });
+        const source = stream.Readable.from(['a', 'bc', 'x'.repeat(70_000), 'd'], { objectMode: true });
+        await new Promise<void>((resolve, reject) =>
+          stream.pipeline(source, new LengthPrefixEncoder({ lengthField: 'uint24be' }), sink, (error) =>
+            error ? reject(error) : resolve(),
+          ),
+        );
+        const expected = Buffer.concat([
+          fromHex('000001 61 000002 6263 011170'),
+          Buffer.alloc(70_000, 'x'),
+          fromHex('000001 64'),
+        ]);
+        expect(Buffer.concat(chunks).equals(expected)).to.equal(true);
+      });
+    }
+  });
+});

@@ -1,0 +1,151 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { decode, encode, outcomeOf } from '../support/streams.js';
+import { conversations, cut, cuts } from './arbitraries.js';
+
+const cutConversations = conversations.chain((conversation) => {
+  const wire = Buffer.concat(conversation.frames);
+  return cuts(wire.length).map((sizes) => ({ ...conversation, wire, sizes }));
+});
+
+describe('any messages, any format, any cut', () => {
+  it('decodes to the messages, in order', async () => {
+    await fc.assert(
+      fc.asyncProperty(cutConversations, async ({ options, messages, wire, sizes }) => {
+        const { items, error } = await decode(cut(wire, sizes), options);
+        expect(error).to.equal(undefined);
+        expect(items).to.deep.equal(messages);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('decodes to the same with memory of their own, and in batches', async () => {
+    await fc.assert(
+      fc.asyncProperty(cutConversations, async ({ options, messages, wire, sizes }) => {
+        const chunks = cut(wire, sizes);
+        const decoder = new LengthPrefixDecoder({ ...options, copy: true, batch: true });
+        for (const chunk of chunks) decoder.write(chunk, () => chunk.fill(0xee));
+        decoder.end();
+        const { items, error } = await outcomeOf(decoder);
+        expect(error).to.equal(undefined);
+        expect(items.flat()).to.deep.equal(messages);
+        expect(items.every((batch) => batch.length > 0)).to.equal(true);
+      }),
+      { numRuns: 200 },
+    );
+  });
+
+  it('encodes to the frames', async () => {
+    await fc.assert(
+      fc.asyncProperty(conversations, async ({ options, messages, frames }) => {
+        const before = messages.map((message) => Buffer.from(message));
+        expect(await encode(messages, options)).to.deep.equal(Buffer.concat(frames));
+        expect(messages).to.deep.equal(before);
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('one options object makes two ends that fit, piped', async () => {
+    await fc.assert(
+      fc.asyncProperty(conversations, async ({ options, messages }) => {
+        const encoder = new LengthPrefixEncoder(options);
+        const decoder = encoder.pipe(new LengthPrefixDecoder(options));
+        for (const message of messages) encoder.write(message);
+        encoder.end();
+        const { items, error } = await outcomeOf(decoder);
+        expect(error).to.equal(undefined);
+        expect(items).to.deep.equal(messages);
+      }),
+      { numRuns: 200 },
+    );
+  });
+});
+
+describe('a small stream', () => {
+  const messages = ['hello', '', 'x', 'twelve bytes'].map((text) => Buffer.from(text));
+  const formats = [{}, { lengthField: 'varint', lengthFieldOffset: 1 }, { initialBytesToStrip: 0 }] as const;
+
+  for (const options of formats) {
+    it(`is the same at every pair of cut points, with ${JSON.stringify(options)}`, async () => {
+      const kept = 'initialBytesToStrip' in options;
+      const sent = kept ? messages.map((message) => Buffer.concat([Buffer.alloc(4), message])) : messages;
+      const wire = await encode(sent, options);
+      const { items: expected } = await decode([wire], options);
+      if (!kept) expect(expected).to.deep.equal(messages);
+      for (let first = 0; first <= wire.length; first++) {
+        for (let second = first; second <= wire.length; second++) {
+          const { items, error } = await decode(cut(wire, [first, second - first]), options);
+          expect(error, `cut at ${first} and ${second}`).to.equal(undefined);
+          expect(items, `cut at ${first} and ${second}`).to.deep.equal(expected);
+        }
+      }
+    });
+  }
+});
+
+describe('every truncation', () => {
+  it('gives the messages before it, then ERR_FRAME_TRUNCATED', async () => {
+    await fc.assert(
+      fc.asyncProperty(cutConversations, fc.nat(), async ({ options, messages, frames, wire, sizes }, at) => {
+        const length = at % (wire.length + 1);
+        const { items, error } = await decode(cut(wire.subarray(0, length), sizes), options);
+        let whole = 0;
+        let end = 0;
+        while (whole < frames.length && end + frames[whole]!.length <= length) end += frames[whole++]!.length;
+        expect(items).to.deep.equal(messages.slice(0, whole));
+        if (end === length) {
+          expect(error).to.equal(undefined);
+        } else {
+          expect(error).to.include({ name: 'FrameError', code: 'ERR_FRAME_TRUNCATED', position: end });
+        }
+      }),
+      { numRuns: 400 },
+    );
+  });
+
+  it('exhaustively, of a small stream', async () => {
+    const wire = await encode(['hello', '', 'x']);
+    const ends = [0, 9, 13, 18];
+    for (let length = 0; length <= wire.length; length++) {
+      const { items, error } = await decode([wire.subarray(0, length)]);
+      const whole = ends.filter((end) => end <= length).length - 1;
+      expect(items.map(String)).to.deep.equal(['hello', '', 'x'].slice(0, whole));
+      if (ends.includes(length)) expect(error).to.equal(undefined);
+      else expect(error).to.include({ code: 'ERR_FRAME_TRUNCATED', position: ends[whole] });
+    }
+  });
+});
+
+describe('a paused reader', () => {
+  it('never has more messages held for it than its high-water mark', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        cutConversations,
+        fc.integer({ min: 1, max: 20 }),
+        fc.array(fc.nat(6), { maxLength: 10 }),
+        async ({ options, messages, wire, sizes }, readableHighWaterMark, reads) => {
+          const decoder = new LengthPrefixDecoder({ ...options, readableHighWaterMark });
+          const taken: Buffer[] = [];
+          const check = () => expect(decoder.readableLength).to.be.at.most(readableHighWaterMark);
+          for (const chunk of cut(wire, sizes)) decoder.write(chunk, check);
+          decoder.end();
+          for (const count of reads) {
+            for (let i = 0; i < count; i++) {
+              check();
+              const message = decoder.read();
+              if (message !== null) taken.push(message);
+            }
+            await new Promise(setImmediate);
+            check();
+          }
+          for await (const message of decoder) taken.push(message);
+          expect(taken).to.deep.equal(messages);
+        },
+      ),
+      { numRuns: 200 },
+    );
+  });
+});
