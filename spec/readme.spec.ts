@@ -1,0 +1,35 @@
+import { execFile } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { expect } from 'chai';
+
+const root = fileURLToPath(new URL('../../', import.meta.url));
+const read = (name: string) => readFileSync(`${root}${name}`, 'utf8');
+const readme = read('README.md');
+
+describe('README', () => {
+  const examples = Array.from(readme.matchAll(/```js\n(.*?)```/gs), ([, code]) => code!);
+
+  examples.forEach((code, i) => {
+    it(`example ${i + 1} prints what it says`, async () => {
+      const expected = Array.from(code.matchAll(/\/\/ -> (.*)\n/g), ([, line]) => `${line}\n`);
+      expect(expected).to.not.have.lengthOf(0);
+      const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], { cwd: root });
+      expect(await run).to.deep.equal({ stdout: expected.join(''), stderr: '' });
+    });
+  });
+
+  it('names every option, and none that is not there', () => {
+    const sources = ['format', 'decoder', 'encoder', 'ordered-transform'].map((name) => read(`lib/${name}.ts`));
+    const options = sources.flatMap((text) => Array.from(text.matchAll(/^ {2}(\w+)\?: .*;$/gm), ([, name]) => name));
+    const section = readme.slice(readme.indexOf('## Options'), readme.indexOf('## Errors'));
+    for (const name of options) expect(section).to.include(`\`${name}\``);
+    for (const [, name] of section.matchAll(/^\| `(\w+)`/gm)) expect(options).to.include(name);
+  });
+
+  it('names commands that there are', () => {
+    const { scripts } = JSON.parse(read('package.json'));
+    for (const [, name] of readme.matchAll(/npm run (\w+)/g)) expect(scripts).to.have.property(name!);
+  });
+});
