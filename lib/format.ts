@@ -116,6 +116,7 @@ export interface FormatOptions {
   maxPayloadLength?: number | undefined;
 }
 
+const WHOLE_HEAD = -1;
 const DEFAULT_MAX_PAYLOAD_LENGTH = 16_777_216;
 
 /** The beginning of a frame, read. */
@@ -136,9 +137,13 @@ export class Format {
   /** The most bytes that the head of a frame (all up to the end of the length field) takes. */
   readonly maxHeadLength: number;
 
+  /** Bytes cut off the front of a frame, where that is a fixed number; otherwise the whole head is, and this is -1. */
+  readonly stripped: number;
+
+  /** The length of the head that the encoder puts in front of every message, where it is the same for all; else 0. */
+  readonly headLength: number;
+
   readonly #field: FixedLengthField | LengthField;
-  /** Undefined: the whole head, where that has no fixed length. */
-  readonly #strip: number | undefined;
   readonly #header: Uint8Array;
   /** The longest payload that both the limit and the length field allow. */
   readonly #longest: number;
@@ -163,11 +168,12 @@ export class Format {
     this.maxPayloadLength = limit;
     this.maxHeadLength = offset + (field instanceof FixedLengthField ? field.width : field.maxWidth);
     this.#longest = Math.min(limit, fieldMax + adjustment);
-    this.#strip = this.#checkedStrip(options.initialBytesToStrip);
+    this.stripped = this.#checkedStrip(options.initialBytesToStrip);
+    this.headLength = this.fixed !== undefined && this.stripped >= this.maxHeadLength ? this.stripped : 0;
     this.#header = this.#checkedHeader(options.header);
   }
 
-  #checkedStrip(value: number | undefined): number | undefined {
+  #checkedStrip(value: number | undefined): number {
     const name = 'initialBytesToStrip';
     const offset = this.lengthFieldOffset;
     if (this.fixed === undefined) {
@@ -175,7 +181,7 @@ export class Format {
         const allowed = `<= ${offset} (lengthFieldOffset), or left out, for a length field of no fixed width`;
         throw outOfRange(name, allowed, value);
       }
-      return value;
+      return value ?? WHOLE_HEAD;
     }
     const headLength = this.maxHeadLength;
     const strip = wholeNumber(name, value ?? headLength);
@@ -190,7 +196,7 @@ export class Format {
   }
 
   #checkedHeader(value: unknown): Uint8Array {
-    const length = this.#strip ?? this.lengthFieldOffset;
+    const length = this.stripped === WHOLE_HEAD ? this.lengthFieldOffset : this.stripped;
     if (value === undefined) return new Uint8Array(length);
     if (!(value instanceof Uint8Array)) throw invalidType('header', 'a Buffer or Uint8Array', value);
     if (value.length !== length) {
@@ -201,7 +207,7 @@ export class Format {
 
   /** How many bytes are cut off the front of a frame whose head has this length. */
   strippedFrom(headLength: number): number {
-    return this.#strip ?? headLength;
+    return this.stripped === WHOLE_HEAD ? headLength : this.stripped;
   }
 
   /**
@@ -246,7 +252,7 @@ export class Format {
       throw this.#corrupt(input, start, end, position, what);
     }
     if (headLength + payload < this.strippedFrom(headLength)) {
-      const what = `a frame of ${bytes(headLength + payload)} is shorter than the ${this.#strip} to strip`;
+      const what = `a frame of ${bytes(headLength + payload)} is shorter than the ${this.stripped} to strip`;
       throw this.#corrupt(input, start, end, position, what);
     }
     return { length: headLength, payload };
@@ -313,7 +319,7 @@ export class Format {
    */
   writeHead(message: Uint8Array, position = 0): Uint8Array {
     if (this.fixed === undefined) return this.#writeOwnHead(message, position);
-    const strip = this.#strip!;
+    const strip = this.stripped;
     const payload = strip + message.length - this.maxHeadLength;
     this.#checkPayload(payload, message, position);
     const head = new Uint8Array(Math.max(strip, this.maxHeadLength));
@@ -321,6 +327,14 @@ export class Format {
     head.set(message.subarray(0, head.length - strip), strip);
     this.fixed.write(payload - this.lengthAdjustment, head, this.lengthFieldOffset);
     return head;
+  }
+
+  /** Writes the head for a message of this length, where `headLength` is known. */
+  writeHeadInto(target: Uint8Array, at: number, messageLength: number): void {
+    const field = this.fixed!;
+    if (this.headLength > field.width) target.set(this.#header, at);
+    const payload = this.headLength + messageLength - this.maxHeadLength;
+    field.write(payload - this.lengthAdjustment, target, at + this.lengthFieldOffset);
   }
 
   /**
@@ -333,7 +347,7 @@ export class Format {
       const head = this.writeHead(message, position);
       return head.length - this.keptIn(head.length) + message.length;
     }
-    const payload = this.#strip! + message.length - this.maxHeadLength;
+    const payload = this.stripped + message.length - this.maxHeadLength;
     this.#checkPayload(payload, message, position);
     return this.maxHeadLength + payload;
   }
@@ -344,12 +358,12 @@ export class Format {
   }
 
   #writeOwnHead(message: Uint8Array, position: number): Uint8Array {
-    if (this.#strip === undefined) {
+    if (this.stripped === WHOLE_HEAD) {
       this.#checkPayload(message.length, message, position);
       return concat(this.#header, this.#writeOwn(message.length - this.lengthAdjustment, position));
     }
     // The message has a length field of its own, and with it a place of a certain width.
-    const fieldAt = this.lengthFieldOffset - this.#strip;
+    const fieldAt = this.lengthFieldOffset - this.stripped;
     const end = Math.min(message.length, fieldAt + (this.#field as LengthField).maxWidth);
     const stands = end > fieldAt ? this.#readOwn(message, fieldAt, end, position) : undefined;
     if (stands === undefined) {
