@@ -1,6 +1,6 @@
 import { Buffer, constants } from 'node:buffer';
 import { invalidType, invalidValue } from './errors.js';
-import { Format, type FormatOptions } from './format.js';
+import { type FormatOptions, formatOf } from './format.js';
 import type { Memory } from './memory.js';
 import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
 import { FrameParser } from './parser.js';
@@ -56,15 +56,15 @@ export class LengthPrefixDecoder<Batch extends boolean = false> extends OrderedT
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: LengthPrefixDecoderOptions<Batch> = {}) {
-    const format = new Format(options);
+    const format = formatOf(options);
     const { copy = false, batch = false, oversize = 'error' } = options;
     if (typeof copy !== 'boolean') throw invalidType('copy', 'of type boolean', copy);
     if (typeof batch !== 'boolean') throw invalidType('batch', 'of type boolean', batch);
     if (oversize !== 'error' && oversize !== 'skip') throw invalidValue('oversize', "'error' or 'skip'", oversize);
 
     super(options, { readableObjectMode: true });
-    const onOversize = (length: number, position: number) => void this.emit('oversize', length, position);
-    this.#parser = new FrameParser(format, memory, copy, oversize === 'skip' ? onOversize : undefined);
+    const onOversize = oversize === 'skip' ? this.emit.bind(this, 'oversize') : undefined;
+    this.#parser = new FrameParser(format, memory, copy, onOversize);
     this.#batch = batch;
   }
 

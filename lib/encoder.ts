@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type { FrameError } from './errors.js';
-import { Format, type FormatOptions } from './format.js';
+import { type Format, type FormatOptions, formatOf } from './format.js';
 import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
 
 export interface LengthPrefixEncoderOptions extends FormatOptions, StreamOptions {
@@ -57,7 +57,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: LengthPrefixEncoderOptions = {}) {
-    const format = new Format(options);
+    const format = formatOf(options);
     const { defaultEncoding = 'utf8' } = options;
     super(options, { readableObjectMode: false });
     this.#format = format;

@@ -127,6 +127,19 @@ export interface Head {
   readonly payload: number;
 }
 
+/** The format of these options, checked. */
+export function formatOf(options: FormatOptions = {}): Format {
+  if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options);
+  const { lengthField, lengthFieldOffset, lengthAdjustment, initialBytesToStrip, header, maxPayloadLength } = options;
+  const given = [lengthField, lengthFieldOffset, lengthAdjustment, initialBytesToStrip, header, maxPayloadLength];
+  // Streams with the default format share it: 10,000 idle connections need it once.
+  if (given.some((option) => option !== undefined)) return new Format(options);
+  defaultFormat ??= new Format({});
+  return defaultFormat;
+}
+
+let defaultFormat: Format | undefined;
+
 /** A wire format, checked: where the length field is, how many bytes follow it, how to write it. */
 export class Format {
   /** The length field, where it has a fixed width. */
@@ -144,12 +157,12 @@ export class Format {
   readonly headLength: number;
 
   readonly #field: FixedLengthField | LengthField;
-  readonly #header: Uint8Array;
+  /** Undefined: zeros. */
+  readonly #header: Uint8Array | undefined;
   /** The longest payload that both the limit and the length field allow. */
   readonly #longest: number;
 
-  constructor(options: FormatOptions = {}) {
-    if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options);
+  constructor(options: FormatOptions) {
     const field = checkedField(options.lengthField ?? 'uint32le');
     const offset = wholeNumber('lengthFieldOffset', options.lengthFieldOffset ?? 0);
     const adjustment = wholeNumber('lengthAdjustment', options.lengthAdjustment ?? 0, Number.MIN_SAFE_INTEGER);
@@ -195,14 +208,23 @@ export class Format {
     return strip;
   }
 
-  #checkedHeader(value: unknown): Uint8Array {
-    const length = this.stripped === WHOLE_HEAD ? this.lengthFieldOffset : this.stripped;
-    if (value === undefined) return new Uint8Array(length);
+  #checkedHeader(value: unknown): Uint8Array | undefined {
+    if (value === undefined) return undefined;
+    const length = this.#frontLength;
     if (!(value instanceof Uint8Array)) throw invalidType('header', 'a Buffer or Uint8Array', value);
     if (value.length !== length) {
       throw invalidValue('header', `of ${bytes(length)}, as many as are cut off`, value);
     }
     return Uint8Array.from(value);
+  }
+
+  /** How many bytes the encoder puts in front of a message, the length field aside where that has no fixed width. */
+  get #frontLength(): number {
+    return this.stripped === WHOLE_HEAD ? this.lengthFieldOffset : this.stripped;
+  }
+
+  get #front(): Uint8Array {
+    return this.#header ?? new Uint8Array(this.#frontLength);
   }
 
   /** How many bytes are cut off the front of a frame whose head has this length. */
@@ -323,7 +345,7 @@ export class Format {
     const payload = strip + message.length - this.maxHeadLength;
     this.#checkPayload(payload, message, position);
     const head = new Uint8Array(Math.max(strip, this.maxHeadLength));
-    head.set(this.#header);
+    if (this.#header !== undefined) head.set(this.#header);
     head.set(message.subarray(0, head.length - strip), strip);
     this.fixed.write(payload - this.lengthAdjustment, head, this.lengthFieldOffset);
     return head;
@@ -332,7 +354,8 @@ export class Format {
   /** Writes the head for a message of this length, where `headLength` is known. */
   writeHeadInto(target: Uint8Array, at: number, messageLength: number): void {
     const field = this.fixed!;
-    if (this.headLength > field.width) target.set(this.#header, at);
+    if (this.#header !== undefined) target.set(this.#header, at);
+    else if (this.headLength > field.width) target.fill(0, at, at + this.headLength);
     const payload = this.headLength + messageLength - this.maxHeadLength;
     field.write(payload - this.lengthAdjustment, target, at + this.lengthFieldOffset);
   }
@@ -360,7 +383,7 @@ export class Format {
   #writeOwnHead(message: Uint8Array, position: number): Uint8Array {
     if (this.stripped === WHOLE_HEAD) {
       this.#checkPayload(message.length, message, position);
-      return concat(this.#header, this.#writeOwn(message.length - this.lengthAdjustment, position));
+      return concat(this.#front, this.#writeOwn(message.length - this.lengthAdjustment, position));
     }
     // The message has a length field of its own, and with it a place of a certain width.
     const fieldAt = this.lengthFieldOffset - this.stripped;
@@ -374,13 +397,13 @@ export class Format {
     this.#checkPayload(payload, message, position);
     const length = payload - this.lengthAdjustment;
     // A length that is right stays as it is: it may be written in more bytes than it needs.
-    if (stands.length === length) return concat(this.#header, message.subarray(0, fieldAt + stands.width));
+    if (stands.length === length) return concat(this.#front, message.subarray(0, fieldAt + stands.width));
     const written = this.#writeOwn(length, position);
     if (written.length !== stands.width) {
       const what = `the length ${length} takes ${bytes(written.length)}, and the message has ${stands.width} for it`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
-    return concat(this.#header, message.subarray(0, fieldAt), written);
+    return concat(this.#front, message.subarray(0, fieldAt), written);
   }
 
   #writeOwn(length: number, position: number): Uint8Array {

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { Format, type FormatOptions } from '../lib/format.js';
+import { type FormatOptions, formatOf } from '../lib/format.js';
 import type { Memory } from '../lib/memory.js';
 import { FrameParser } from '../lib/parser.js';
 import { fromHex, thrownBy } from './support/streams.js';
@@ -20,7 +20,7 @@ function counting() {
 
 function parser(options: FormatOptions = { lengthField: 'uint8' }, copy = false) {
   const { memory, given } = counting();
-  return { parser: new FrameParser(new Format(options), memory, copy), given };
+  return { parser: new FrameParser(formatOf(options), memory, copy), given };
 }
 
 const bytes = (text: string) => Uint8Array.from(fromHex(text));

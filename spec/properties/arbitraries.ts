@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { Format } from '../../lib/format.js';
+import { formatOf } from '../../lib/format.js';
 import type { FormatOptions, LengthField } from '../../lib/index.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../../lib/length-field.js';
 import { compactSize, octetCount, quic } from '../support/fields.js';
@@ -34,7 +34,7 @@ export const formats: fc.Arbitrary<FormatOptions> = field
   )
   .filter((options) => {
     try {
-      new Format(options);
+      formatOf(options);
       return true;
     } catch {
       return false;
