@@ -1,6 +1,7 @@
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { runs } from '../support/runs.js';
 import { decode, encode, outcomeOf } from '../support/streams.js';
 import { conversations, cut, cuts } from './arbitraries.js';
 
@@ -17,7 +18,7 @@ describe('any messages, any format, any cut', () => {
         expect(error).to.equal(undefined);
         expect(items).to.deep.equal(messages);
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 
@@ -33,7 +34,7 @@ describe('any messages, any format, any cut', () => {
         expect(items.flat()).to.deep.equal(messages);
         expect(items.every((batch) => batch.length > 0)).to.equal(true);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 
@@ -44,7 +45,7 @@ describe('any messages, any format, any cut', () => {
         expect(await encode(messages, options)).to.deep.equal(Buffer.concat(frames));
         expect(messages).to.deep.equal(before);
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 
@@ -59,7 +60,7 @@ describe('any messages, any format, any cut', () => {
         expect(error).to.equal(undefined);
         expect(items).to.deep.equal(messages);
       }),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });
@@ -102,7 +103,7 @@ describe('every truncation', () => {
           expect(error).to.include({ name: 'FrameError', code: 'ERR_FRAME_TRUNCATED', position: end });
         }
       }),
-      { numRuns: 400 },
+      { numRuns: runs(400) },
     );
   });
 
@@ -145,7 +146,7 @@ describe('a paused reader', () => {
           expect(taken).to.deep.equal(messages);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: runs(200) },
     );
   });
 });
