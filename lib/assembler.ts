@@ -4,8 +4,10 @@ import type { Memory } from './memory.js';
 const SMALL = 1024;
 /** A chunk from this many bytes on is kept until the message has its memory: cheaper than to copy it twice. */
 const WORTH_KEEPING = 4096;
-const FIRST_BLOCK = 256;
-const LAST_BLOCK = 65_536;
+/** The least and the most that is allocated for small chunks. */
+const [LEAST_BLOCK, MOST_BLOCK] = [256, 65_536];
+/** What may be held beyond two bytes for each one received: a chunk counts with all the memory it is a view of. */
+const SLACK = 60_000;
 
 const nothing = new Uint8Array(0);
 
@@ -13,8 +15,8 @@ const nothing = new Uint8Array(0);
  * One message, put together from the chunks it came in.
  *
  * The memory held follows what was received, not what was announced: until half of the message is there, its bytes wait
- * in the chunks they came in, small chunks joined in blocks, so that a dribble does not become a long list. From then on
- * the message has its own memory. Large chunks are so copied once, small ones at the most twice.
+ * in the chunks they came in, or, where these are small or views of much larger memory, joined in blocks. From then on the
+ * message has its own memory. So large chunks are copied once, others at the most twice.
  */
 export class Assembler<M extends Uint8Array> {
   /** The bytes that are here. */
@@ -24,6 +26,8 @@ export class Assembler<M extends Uint8Array> {
   readonly #memory: Memory<M>;
   readonly #keepChunks: boolean;
   #pieces: Uint8Array[] | undefined;
+  /** The bytes of memory that the pieces and the block keep. */
+  #held = 0;
   /** The last piece, while it has room. */
   #block: Uint8Array = nothing;
   #blockLength = 0;
@@ -39,16 +43,23 @@ export class Assembler<M extends Uint8Array> {
 
   /** Adds bytes: never more than are due. */
   append(bytes: Uint8Array): void {
-    if (this.#message === undefined && 2 * (this.length + bytes.length) >= this.#due) this.#join();
-    if (this.#message !== undefined) {
-      this.#message.set(bytes, this.length);
-    } else if (this.#keepChunks && bytes.length >= WORTH_KEEPING && bytes.length > this.#room) {
-      this.#closeBlock();
-      this.#pieces!.push(bytes);
-    } else {
-      this.#addToBlock(bytes);
-    }
-    this.length += bytes.length;
+    const length = this.length + bytes.length;
+    if (this.#message === undefined && 2 * length >= this.#due) this.#join();
+    if (this.#message !== undefined) this.#message.set(bytes, this.length);
+    else if (!this.#keep(bytes, length)) this.#addToBlock(bytes);
+    this.length = length;
+  }
+
+  /** Keeps a chunk as it is, where that is worth it and not more than may be held at this length. */
+  #keep(bytes: Uint8Array, length: number): boolean {
+    if (!this.#keepChunks || bytes.length < WORTH_KEEPING || bytes.length <= this.#room) return false;
+    const shared = this.#blockLength === 0 && this.#pieces?.at(-1)?.buffer === bytes.buffer;
+    const held = this.#held + (shared ? 0 : bytes.buffer.byteLength);
+    if (held > 2 * length + SLACK) return false;
+    this.#closeBlock();
+    this.#pieces!.push(bytes);
+    this.#held = held;
+    return true;
   }
 
   /** The message, once all of it is here. */
@@ -67,7 +78,10 @@ export class Assembler<M extends Uint8Array> {
     if (fits === bytes.length) return;
     const rest = bytes.subarray(fits);
     this.#closeBlock();
-    this.#block = this.#memory.allocate(Math.max(rest.length, FIRST_BLOCK, Math.min(this.length, LAST_BLOCK)));
+    const left = 2 * this.length + SLACK - this.#held;
+    const size = Math.max(rest.length, LEAST_BLOCK, Math.min(this.length, left, MOST_BLOCK));
+    this.#block = this.#memory.allocate(size);
+    this.#held += size;
     this.#block.set(rest);
     this.#blockLength = rest.length;
   }

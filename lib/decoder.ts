@@ -70,7 +70,7 @@ export class LengthPrefixDecoder<Batch extends boolean = false> extends OrderedT
 
   override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
     this.#parser.push(chunk);
-    this.beginWrite(callback);
+    this.work(callback);
   }
 
   protected override nextPiece(): Buffer | Buffer[] | undefined {

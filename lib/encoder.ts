@@ -9,8 +9,8 @@ export interface LengthPrefixEncoderOptions extends FormatOptions, StreamOptions
 }
 
 /**
- * A message from this many bytes on is passed along uncopied. As many fill the buffer of any socket by default, so that
- * its backpressure tells when it is done with them.
+ * A message from this many bytes on is passed along uncopied, where it fills the buffer of each stream that this one is
+ * piped to: then their backpressure tells when they are done with it. It fills that of any socket by default.
  */
 const LARGE = 65_536;
 
@@ -43,12 +43,15 @@ export class LengthPrefixEncoder extends OrderedTransform {
   /** The place in the stream of the next message's frame. */
   #position = 0;
   #corked = false;
+  #endingTick = false;
   /** The message that can't be sent, and its write's callback. */
   #refusal: FrameError | undefined;
   #refused: Callback | undefined;
   /** What the writes in hand become, in order. */
   #pieces: readonly Uint8Array[] = NO_PIECES;
   #sent = 0;
+  /** The length from which on messages are not copied. */
+  #large = LARGE;
   /** A large message was handed out as it is, and the reader may still be at it. */
   #lent = false;
 
@@ -100,7 +103,10 @@ export class LengthPrefixEncoder extends OrderedTransform {
 
   static #endOfTick(encoder: LengthPrefixEncoder): void {
     encoder.#corked = false;
+    encoder.#endingTick = true;
     encoder.uncork();
+    encoder.#endingTick = false;
+    encoder.pump();
   }
 
   /** Ends the stream in front of the message; `finish` then fails it. */
@@ -130,7 +136,9 @@ export class LengthPrefixEncoder extends OrderedTransform {
   override _writev(messages: { chunk: Buffer }[], callback: Callback): void {
     this.#pieces = this.#piecesOf(messages);
     this.#sent = 0;
-    this.beginWrite(callback);
+    this.hold(callback);
+    // Not now: what a listener writes while Writable is in here is lost.
+    if (!this.#endingTick) process.nextTick(() => this.pump());
   }
 
   /** Runs of small frames joined in one piece each, and large messages as they are. */
@@ -144,9 +152,9 @@ export class LengthPrefixEncoder extends OrderedTransform {
       let large: Buffer | undefined;
       while (end < messages.length && large === undefined) {
         const { chunk } = messages[end]!;
-        const headLength = heads?.[end]!.length ?? format.headLength;
+        const headLength = heads === undefined ? format.headLength : heads[end]!.length;
         const kept = format.keptIn(headLength);
-        if (chunk.length - kept >= LARGE) large = kept > 0 ? chunk.subarray(kept) : chunk;
+        if (chunk.length - kept >= this.#large) large = kept > 0 ? chunk.subarray(kept) : chunk;
         length += headLength + (large === undefined ? chunk.length - kept : 0);
         end++;
       }
@@ -195,6 +203,12 @@ export class LengthPrefixEncoder extends OrderedTransform {
     const piece = super.read(size);
     if (this.#lent && this.isSettled()) this.wantMore();
     return piece;
+  }
+
+  override pipe<S extends NodeJS.WritableStream>(destination: S, options?: { end?: boolean | undefined }): S {
+    const { writableHighWaterMark = 0 } = destination as { writableHighWaterMark?: number };
+    this.#large = Math.max(this.#large, writableHighWaterMark);
+    return super.pipe(destination, options);
   }
 
   override on(event: string | symbol, listener: (...args: any[]) => void): this {

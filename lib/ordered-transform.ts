@@ -1,4 +1,4 @@
-import { Transform, type TransformOptions } from 'readable-stream';
+import { Transform, type TransformOptions, Writable } from 'readable-stream';
 import { streamDestroyed } from './errors.js';
 
 /** What `_write` and `_flush` call when they are done. */
@@ -66,25 +66,42 @@ export abstract class OrderedTransform extends Transform {
     return true;
   }
 
-  /** Takes a write in hand. */
-  protected beginWrite(callback: Callback): void {
+  /** Takes a write in hand, for `pump` to go on with. */
+  protected hold(callback: Callback): void {
     this.#held = callback;
-    this.#pump();
+  }
+
+  /** Takes a write in hand and goes on with it. To be called by `_write`. */
+  protected work(callback: Callback): void {
+    this.#held = callback;
+    if (this.#pumping) return;
+    if (!this.#pump(true) || this.#held === undefined) return;
+    // A listener has written more. That is not for now: it would be called back before the write that is on the stack.
+    this.#pumping = true;
+    process.nextTick(() => {
+      this.#pumping = false;
+      this.pump();
+    });
   }
 
   /** The reader wants more. */
   protected wantMore(): void {
     this.#wanted = true;
-    this.#pump();
+    this.pump();
   }
 
   override _read(): void {
     this.wantMore();
   }
 
-  #pump(): void {
+  /** Hands out what is in hand while the reader wants it. */
+  protected pump(): void {
+    if (!this.#pumping) this.#pump(false);
+  }
+
+  /** With `once`, not past the write in hand; returns whether that is done. */
+  #pump(once: boolean): boolean {
     // Listeners run inside `push`, and the next `_write` inside `release`: the loop below goes on for them.
-    if (this.#pumping) return;
     this.#pumping = true;
     try {
       while (this.#wanted && this.#held !== undefined && this.#fault === undefined) {
@@ -99,15 +116,17 @@ export abstract class OrderedTransform extends Transform {
         if (piece !== undefined) {
           this.#wanted = false;
           if (this.push(piece)) this.#wanted = true;
-        } else if (this.isSettled()) {
-          this.#release();
-        } else {
+        } else if (!this.isSettled()) {
           this.#wanted = false;
+        } else {
+          this.#release();
+          if (once) return true;
         }
       }
     } finally {
       this.#pumping = false;
     }
+    return false;
   }
 
   #release(error?: Error): void {
@@ -141,6 +160,11 @@ export abstract class OrderedTransform extends Transform {
       return;
     }
     this.#release();
+  }
+
+  /** Also fails the writes that are still buffered: the `destroy` of a Duplex forgets them, that of a Writable does not. */
+  override destroy(error?: Error, callback?: (error: Error | null) => void): this {
+    return (Writable.prototype.destroy as (...args: unknown[]) => unknown).call(this, error, callback) as this;
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
