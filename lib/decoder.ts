@@ -62,7 +62,7 @@ export class LengthPrefixDecoder<Batch extends boolean = false> extends OrderedT
     if (typeof batch !== 'boolean') throw invalidType('batch', 'of type boolean', batch);
     if (oversize !== 'error' && oversize !== 'skip') throw invalidValue('oversize', "'error' or 'skip'", oversize);
 
-    super(options, { readableObjectMode: true });
+    super(options, true, undefined, 131_072);
     const onOversize = oversize === 'skip' ? this.emit.bind(this, 'oversize') : undefined;
     this.#parser = new FrameParser(format, memory, copy, onOversize);
     this.#batch = batch;

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import type { FrameError } from './errors.js';
+import { type FrameError, streamDestroyed } from './errors.js';
 import { type Format, type FormatOptions, formatOf } from './format.js';
 import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
 
@@ -17,7 +17,7 @@ const LARGE = 65_536;
 /** Up to this many bytes, a loop copies faster than a call of `set`. */
 const BY_HAND = 32;
 
-const NO_PIECES: readonly Uint8Array[] = [];
+const empty = Buffer.alloc(0);
 
 /**
  * Messages in, prefixed bytes out: a Transform that takes one message with each `write()`, as a `Buffer`, a `Uint8Array`
@@ -42,18 +42,40 @@ export class LengthPrefixEncoder extends OrderedTransform {
   #defaultEncoding: BufferEncoding;
   /** The place in the stream of the next message's frame. */
   #position = 0;
-  #corked = false;
-  #endingTick = false;
+
+  // The frames of this tick, joined as they are written, and the callbacks of their writes.
+  #run: Buffer = empty;
+  #runLength = 0;
+  #runCallbacks: Callback[] = [];
+  #tickEnds = false;
+  #drainDue = false;
+  /** The length of the run before: as much as the next one is given at once. */
+  #usualLength = 0;
+
+  /** The length from which on messages are not copied. */
+  #large = LARGE;
+  /** What is in hand: a run, or a large message. */
+  #chunk: Buffer | undefined;
+  /** A large message was handed out as it is, and the reader may still be at it. */
+  #lent = false;
+  readonly #destinations = new Set<{ cork(): void; uncork(): void }>();
+
   /** The message that can't be sent, and its write's callback. */
   #refusal: FrameError | undefined;
   #refused: Callback | undefined;
-  /** What the writes in hand become, in order. */
-  #pieces: readonly Uint8Array[] = NO_PIECES;
-  #sent = 0;
-  /** The length from which on messages are not copied. */
-  #large = LARGE;
-  /** A large message was handed out as it is, and the reader may still be at it. */
-  #lent = false;
+
+  static {
+    // Accessors of Writable that know of what is not yet with it. Not as members: @types/readable-stream has properties.
+    const inherited = Object.getPrototypeOf(LengthPrefixEncoder.prototype);
+    Object.defineProperties(LengthPrefixEncoder.prototype, {
+      writableLength: {
+        configurable: true,
+        get(this: LengthPrefixEncoder): number {
+          return Reflect.get(inherited, 'writableLength', this) + this.#runLength;
+        },
+      },
+    });
+  }
 
   /**
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
@@ -62,7 +84,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
   constructor(options: LengthPrefixEncoderOptions = {}) {
     const format = formatOf(options);
     const { defaultEncoding = 'utf8' } = options;
-    super(options, { readableObjectMode: false });
+    super(options, false, 65_536, 65_536);
     this.#format = format;
     this.#defaultEncoding = defaultEncoding;
     this.setDefaultEncoding(defaultEncoding);
@@ -86,34 +108,105 @@ export class LengthPrefixEncoder extends OrderedTransform {
       return false;
     }
     // What is no message, or comes too late, is Writable's to refuse.
-    if (data instanceof Uint8Array) {
-      try {
-        this.#position += this.#format.frameLength(data, this.#position);
-      } catch (error) {
-        if (this.writable) return this.#refuse(error as FrameError, callback);
-      }
+    if (!(data instanceof Uint8Array) || !this.writable) return super.write(data, undefined, callback);
+    let frameLength: number;
+    try {
+      frameLength = this.#format.frameLength(data, this.#position);
+    } catch (error) {
+      return this.#refuse(error as FrameError, callback);
     }
-    if (!this.#corked) {
-      this.#corked = true;
-      this.cork();
-      process.nextTick(LengthPrefixEncoder.#endOfTick, this);
+    this.#position += frameLength;
+    if (data.length >= this.#large) return this.#writeLarge(data, callback);
+
+    this.#addFrame(data, frameLength);
+    if (callback !== undefined) this.#runCallbacks.push(callback);
+    if (!this.#tickEnds) {
+      this.#tickEnds = true;
+      process.nextTick(LengthPrefixEncoder.#endTick, this);
     }
-    return super.write(data, undefined, callback);
+    if (this.writableLength < this.writableHighWaterMark) return true;
+    // Writable has to know that a 'drain' is due.
+    this.#drainDue = true;
+    if (!this.writableNeedDrain && this.writableCorked === 0) this.#flushRun();
+    return false;
   }
 
-  static #endOfTick(encoder: LengthPrefixEncoder): void {
-    encoder.#corked = false;
-    encoder.#endingTick = true;
-    encoder.uncork();
-    encoder.#endingTick = false;
-    encoder.pump();
+  /** Room for this many bytes more at the end of the run. Returns where they begin. */
+  #extendRun(length: number): number {
+    const at = this.#runLength;
+    const end = at + length;
+    if (end > this.#run.length) {
+      const grown = Buffer.allocUnsafe(Math.max(end, 2 * this.#run.length, this.#usualLength));
+      this.#run.copy(grown, 0, 0, at);
+      this.#run = grown;
+    }
+    this.#runLength = end;
+    return at;
   }
 
-  /** Ends the stream in front of the message; `finish` then fails it. */
+  #addFrame(message: Uint8Array, frameLength: number): void {
+    const at = this.#extendRun(frameLength);
+    const format = this.#format;
+    if (format.headLength > 0) {
+      // No object for each message.
+      format.writeHeadInto(this.#run, at, message.length);
+      copy(message, 0, this.#run, at + format.headLength);
+    } else {
+      const head = format.writeHead(message);
+      this.#run.set(head, at);
+      copy(message, format.keptIn(head.length), this.#run, at + head.length);
+    }
+  }
+
+  /** Gives the run to Writable. */
+  #flushRun(): void {
+    if (this.#runLength === 0) return;
+    const run = this.#run.length === this.#runLength ? this.#run : this.#run.subarray(0, this.#runLength);
+    const callbacks = this.#runCallbacks;
+    this.#usualLength = Math.min(this.#runLength, LARGE);
+    this.#run = empty;
+    this.#runLength = 0;
+    this.#runCallbacks = [];
+    const callAll = (error?: Error | null) => {
+      for (const callback of callbacks) callback(error);
+    };
+    const full = !super.write(run, undefined, callbacks.length > 0 ? callAll : undefined);
+    // What was full when it was told so may no longer be, where the run was corked.
+    if (this.#drainDue && !full) process.nextTick(() => this.emit('drain'));
+    this.#drainDue = false;
+  }
+
+  static #endTick(encoder: LengthPrefixEncoder): void {
+    encoder.#tickEnds = false;
+    if (encoder.writableCorked === 0) encoder.#flushRun();
+  }
+
+  #writeLarge(data: Uint8Array, callback: Callback | undefined): boolean {
+    const head = this.#format.writeHead(data);
+    const kept = this.#format.keptIn(head.length);
+    const at = this.#extendRun(head.length);
+    this.#run.set(head, at);
+    const message = Buffer.from(data.buffer, data.byteOffset + kept, data.length - kept);
+    // Corked, so that nothing a listener writes comes between the run and the message.
+    this.cork();
+    this.#flushRun();
+    super.write(message, undefined, callback);
+    this.#corkDestinations();
+    this.uncork();
+    this.#uncorkDestinations();
+    return this.writableLength < this.writableHighWaterMark;
+  }
+
+  override uncork(): void {
+    if (this.writableCorked === 1) this.#flushRun();
+    super.uncork();
+  }
+
+  /** Ends the stream in front of the message; `finishInput` then fails it. */
   #refuse(error: FrameError, callback: Callback | undefined): false {
     this.#refusal = error;
     this.#refused = callback;
-    super.end();
+    this.end();
     return false;
   }
 
@@ -126,99 +219,97 @@ export class LengthPrefixEncoder extends OrderedTransform {
     if (message !== undefined && message !== null && message !== callback) {
       this.write(message as string, typeof encoding === 'string' ? encoding : undefined);
     }
+    this.#flushRun();
     return super.end(callback);
   }
 
-  override _write(message: Buffer, _encoding: string, callback: Callback): void {
-    this._writev([{ chunk: message }], callback);
-  }
-
-  override _writev(messages: { chunk: Buffer }[], callback: Callback): void {
-    this.#pieces = this.#piecesOf(messages);
-    this.#sent = 0;
-    this.hold(callback);
-    // Not now: what a listener writes while Writable is in here is lost.
-    if (!this.#endingTick) process.nextTick(() => this.pump());
-  }
-
-  /** Runs of small frames joined in one piece each, and large messages as they are. */
-  #piecesOf(messages: { chunk: Buffer }[]): Uint8Array[] {
-    const format = this.#format;
-    // Where all heads have one length, they are written in place: no object for each message.
-    const heads = format.headLength === 0 ? messages.map(({ chunk }) => format.writeHead(chunk)) : undefined;
-    const pieces: Uint8Array[] = [];
-    for (let start = 0, end = 0; start < messages.length; start = end) {
-      let length = 0;
-      let large: Buffer | undefined;
-      while (end < messages.length && large === undefined) {
-        const { chunk } = messages[end]!;
-        const headLength = heads === undefined ? format.headLength : heads[end]!.length;
-        const kept = format.keptIn(headLength);
-        if (chunk.length - kept >= this.#large) large = kept > 0 ? chunk.subarray(kept) : chunk;
-        length += headLength + (large === undefined ? chunk.length - kept : 0);
-        end++;
-      }
-
-      const run = Buffer.allocUnsafe(length);
-      let at = 0;
-      for (let i = start; i < end; i++) {
-        const { chunk } = messages[i]!;
-        const head = heads?.[i];
-        if (head === undefined) format.writeHeadInto(run, at, chunk.length);
-        else run.set(head, at);
-        at += head?.length ?? format.headLength;
-        if (large === undefined || i < end - 1) at = copyFrom(chunk, format.keptIn(head?.length ?? 0), run, at);
-      }
-      pieces.push(run);
-      if (large !== undefined) pieces.push(large);
-    }
-    return pieces;
+  override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
+    this.#chunk = chunk;
+    this.work(callback);
   }
 
   protected override nextPiece(): Uint8Array | undefined {
-    const piece = this.#pieces[this.#sent++];
-    if (piece === undefined) this.#pieces = NO_PIECES;
-    else if (piece.length >= LARGE) this.#lent = true; // Or a run of small ones: that one need not wait, but may.
+    const piece = this.#chunk;
+    this.#chunk = undefined;
+    // Or a long run: that one need not be given back, but may.
+    if (piece !== undefined) this.#lent = piece.length >= LARGE;
     return piece;
   }
 
-  /** A reader that has paused in the flow, as `pipe` does for a full socket, may still be at the bytes it was lent. */
+  /** The reader has paused in the flow, as `pipe` does for a full socket. */
+  get #paused(): boolean {
+    return this.readableFlowing === false && this.listenerCount('readable') === 0;
+  }
+
+  /** A reader that has paused may still be at the bytes it was lent. */
   protected override isSettled(): boolean {
-    const paused = this.readableFlowing === false && this.listenerCount('readable') === 0;
-    if (this.#lent && (this.readableLength > 0 || paused)) return false;
+    if (this.#lent && (this.readableLength > 0 || this.#paused)) return false;
     this.#lent = false;
     return true;
   }
 
-  /** The reader asks for more, and so has done with what it was lent. */
-  #takeBack(): void {
-    if (!this.#lent || this.readableLength > 0) return;
-    this.#lent = false;
-    this.wantMore();
+  override push(piece: unknown): boolean {
+    return super.push(piece) && !this.#paused;
+  }
+
+  /** Nothing is read ahead for a reader that has paused: it gets what comes next in one piece. */
+  override _read(): void {
+    if (!this.#paused) this.wantMore();
   }
 
   override read(size?: number): any {
-    // `read(0)` only looks ahead.
-    if (size !== 0) this.#takeBack();
+    // `read(0)` only looks ahead. Who asks for more has done with what it was lent.
+    if (size !== 0) this.#goOn();
     const piece = super.read(size);
     if (this.#lent && this.isSettled()) this.wantMore();
     return piece;
   }
 
-  override pipe<S extends NodeJS.WritableStream>(destination: S, options?: { end?: boolean | undefined }): S {
-    const { writableHighWaterMark = 0 } = destination as { writableHighWaterMark?: number };
-    this.#large = Math.max(this.#large, writableHighWaterMark);
-    return super.pipe(destination, options);
+  #goOn(): void {
+    if (this.readableLength > 0) return;
+    this.#lent = false;
+    this.wantMore();
   }
 
   override on(event: string | symbol, listener: (...args: any[]) => void): this {
     super.on(event, listener);
-    if (event === 'readable') process.nextTick(() => this.#takeBack());
+    if (event === 'readable') process.nextTick(() => this.#goOn());
     return this;
   }
 
   override addListener(event: string | symbol, listener: (...args: any[]) => void): this {
     return this.on(event, listener);
+  }
+
+  override pipe<S extends NodeJS.WritableStream>(destination: S, options?: { end?: boolean | undefined }): S {
+    const { writableHighWaterMark = 0, cork } = destination as { writableHighWaterMark?: number; cork?: unknown };
+    this.#large = Math.max(this.#large, writableHighWaterMark);
+    if (typeof cork === 'function') this.#destinations.add(destination as unknown as LengthPrefixEncoder);
+    return super.pipe(destination, options);
+  }
+
+  override unpipe(destination?: any): this {
+    if (destination === undefined) this.#destinations.clear();
+    else this.#destinations.delete(destination);
+    return super.unpipe(destination);
+  }
+
+  /** A head and its message reach a socket in one system call. */
+  protected override pump(once?: boolean): boolean {
+    this.#corkDestinations();
+    try {
+      return super.pump(once);
+    } finally {
+      this.#uncorkDestinations();
+    }
+  }
+
+  #corkDestinations(): void {
+    for (const destination of this.#destinations) destination.cork();
+  }
+
+  #uncorkDestinations(): void {
+    for (const destination of this.#destinations) destination.uncork();
   }
 
   override _flush(callback: Callback): void {
@@ -240,16 +331,20 @@ export class LengthPrefixEncoder extends OrderedTransform {
   }
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    for (const written of this.#runCallbacks) process.nextTick(written, error ?? streamDestroyed());
     this.#failRefused();
-    this.#pieces = NO_PIECES;
+    this.#run = empty;
+    this.#runLength = 0;
+    this.#runCallbacks = [];
+    this.#chunk = undefined;
+    this.#destinations.clear();
     super._destroy(error, callback);
   }
 }
 
-/** Copies `bytes`, from `from` on, to `target[at]`. Returns where they end. */
-function copyFrom(bytes: Uint8Array, from: number, target: Uint8Array, at: number): number {
-  const end = at + bytes.length - from;
-  if (end - at > BY_HAND) target.set(from === 0 ? bytes : bytes.subarray(from), at);
-  else for (let i = at; i < end; i++) target[i] = bytes[from + i - at]!;
-  return end;
+/** Copies `bytes`, from `from` on, to `target[at]`. */
+function copy(bytes: Uint8Array, from: number, target: Uint8Array, at: number): void {
+  const length = bytes.length - from;
+  if (length > BY_HAND) target.set(from === 0 ? bytes : bytes.subarray(from), at);
+  else for (let i = 0; i < length; i++) target[at + i] = bytes[from + i]!;
 }

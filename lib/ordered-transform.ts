@@ -8,10 +8,13 @@ export type Callback = (error?: Error | null) => void;
 export interface StreamOptions {
   /**
    * Where reading ahead stops: in messages (batches, under `batch: true`) for a decoder, in bytes for an encoder.
-   * Default: Node's, 16 messages or 16,384 bytes.
+   * Default: 16 messages, or 65,536 bytes.
    */
   readableHighWaterMark?: number | undefined;
-  /** The number of bytes from which on `write()` returns false. Default: Node's, 16,384. */
+  /**
+   * The number of bytes from which on `write()` returns false; an encoder counts them as they are sent. Default: 65,536,
+   * for a decoder 131,072, so that a socket need not stop after each chunk of 65,536.
+   */
   writableHighWaterMark?: number | undefined;
   /** Both of the above. */
   highWaterMark?: number | undefined;
@@ -39,18 +42,23 @@ export abstract class OrderedTransform extends Transform {
   /** `_read` was called, or `push` asked for more, and nothing was pushed since. */
   #wanted = true;
   #pumping = false;
+  /** Writes that were done inside `_write`: Writable calls them back at the end of the tick, and no later one before. */
+  #callingBack = 0;
 
+  /** `objects`: whether the readable side is in object mode. The last two are for when the options have none. */
   constructor(
     options: StreamOptions,
-    mode: { readableObjectMode: boolean; defaultEncoding?: BufferEncoding | undefined },
+    objects: boolean,
+    readableDefault: number | undefined,
+    writableDefault: number | undefined,
   ) {
-    const { readableHighWaterMark, writableHighWaterMark, highWaterMark } = options;
-    const { signal, allowHalfOpen, autoDestroy, emitClose } = options;
+    const { highWaterMark, signal, allowHalfOpen, autoDestroy, emitClose } = options;
+    const { readableHighWaterMark = readableDefault, writableHighWaterMark = writableDefault } = options;
     super({
-      ...mode,
+      readableObjectMode: objects,
+      highWaterMark,
       readableHighWaterMark,
       writableHighWaterMark,
-      highWaterMark,
       signal,
       allowHalfOpen,
       autoDestroy,
@@ -66,41 +74,38 @@ export abstract class OrderedTransform extends Transform {
     return true;
   }
 
-  /** Takes a write in hand, for `pump` to go on with. */
-  protected hold(callback: Callback): void {
-    this.#held = callback;
-  }
-
   /** Takes a write in hand and goes on with it. To be called by `_write`. */
   protected work(callback: Callback): void {
     this.#held = callback;
-    if (this.#pumping) return;
-    if (!this.#pump(true) || this.#held === undefined) return;
-    // A listener has written more. That is not for now: it would be called back before the write that is on the stack.
-    this.#pumping = true;
-    process.nextTick(() => {
-      this.#pumping = false;
-      this.pump();
-    });
+    if (this.#pumping || !this.pump(true)) return;
+    this.#callingBack++;
+    if (this.#callingBack === 1) process.nextTick(OrderedTransform.#calledBack, this, 1);
+  }
+
+  static #calledBack(stream: OrderedTransform, writes: number): void {
+    if (stream.#callingBack > writes) {
+      process.nextTick(OrderedTransform.#calledBack, stream, stream.#callingBack);
+      return;
+    }
+    stream.#callingBack = 0;
+    if (!stream.#pumping && stream.#held !== undefined) stream.pump();
   }
 
   /** The reader wants more. */
   protected wantMore(): void {
     this.#wanted = true;
-    this.pump();
+    if (!this.#pumping && this.#held !== undefined) this.pump();
   }
 
   override _read(): void {
     this.wantMore();
   }
 
-  /** Hands out what is in hand while the reader wants it. */
-  protected pump(): void {
-    if (!this.#pumping) this.#pump(false);
-  }
-
-  /** With `once`, not past the write in hand; returns whether that is done. */
-  #pump(once: boolean): boolean {
+  /**
+   * Hands out what is in hand while the reader wants it. With `once`, not past the write that is in hand now; returns
+   * whether that is done.
+   */
+  protected pump(once = false): boolean {
     // Listeners run inside `push`, and the next `_write` inside `release`: the loop below goes on for them.
     this.#pumping = true;
     try {
@@ -118,6 +123,8 @@ export abstract class OrderedTransform extends Transform {
           if (this.push(piece)) this.#wanted = true;
         } else if (!this.isSettled()) {
           this.#wanted = false;
+        } else if (this.#callingBack > 0 && !once) {
+          break;
         } else {
           this.#release();
           if (once) return true;

@@ -40,6 +40,9 @@ export class FrameParser<M extends Uint8Array> {
   readonly #onOversize: OnOversize | undefined;
 
   #chunk: Uint8Array = nothing;
+  // Of the chunk: two getters that cost more than a view does.
+  #buffer: ArrayBufferLike = nothing.buffer;
+  #offset = 0;
   #at = 0;
   /** The place of the chunk's first byte in the stream. */
   #position = 0;
@@ -59,6 +62,8 @@ export class FrameParser<M extends Uint8Array> {
   /** Goes on with this chunk; the one before is used up. */
   push(chunk: Uint8Array): void {
     this.#chunk = chunk;
+    this.#buffer = chunk.buffer;
+    this.#offset = chunk.byteOffset;
   }
 
   /**
@@ -97,10 +102,9 @@ export class FrameParser<M extends Uint8Array> {
 
   /** The message in the chunk, from `start` to before `end`. */
   #view(start: number, end: number): M {
-    const chunk = this.#chunk;
-    if (!this.#copy) return new this.#memory.View(chunk.buffer, chunk.byteOffset + start, end - start);
+    if (!this.#copy) return new this.#memory.View(this.#buffer, this.#offset + start, end - start);
     const copy = this.#memory.allocate(end - start);
-    copy.set(chunk.subarray(start, end));
+    copy.set(this.#chunk.subarray(start, end));
     return copy;
   }
 
@@ -117,8 +121,8 @@ export class FrameParser<M extends Uint8Array> {
     }
     // Used up: a chunk is not kept alive until the next one comes.
     this.#position += this.#chunk.length;
-    this.#chunk = nothing;
     this.#at = 0;
+    this.push(nothing);
     return undefined;
   }
 
@@ -136,7 +140,7 @@ export class FrameParser<M extends Uint8Array> {
 
   /** Forgets everything, so that nothing is kept alive. */
   reset(): void {
-    this.#chunk = nothing;
+    this.push(nothing);
     this.#at = 0;
     this.#open = undefined;
   }
