@@ -1,4 +1,5 @@
 import { Buffer } from 'node:buffer';
+import { Duplex } from 'readable-stream';
 import { type FrameError, streamDestroyed } from './errors.js';
 import { type Format, type FormatOptions, formatOf } from './format.js';
 import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
@@ -15,7 +16,7 @@ export interface LengthPrefixEncoderOptions extends FormatOptions, StreamOptions
 const LARGE = 65_536;
 
 /** Up to this many bytes, a loop copies faster than a call of `set`. */
-const BY_HAND = 32;
+const BY_HAND = 8;
 
 const empty = Buffer.alloc(0);
 
@@ -46,6 +47,8 @@ export class LengthPrefixEncoder extends OrderedTransform {
   // The frames of this tick, joined as they are written, and the callbacks of their writes.
   #run: Buffer = empty;
   #runLength = 0;
+  /** The bytes that Writable had room for when the run began. */
+  #room = 0;
   #runCallbacks: Callback[] = [];
   #tickEnds = false;
   #drainDue = false;
@@ -65,14 +68,12 @@ export class LengthPrefixEncoder extends OrderedTransform {
   #refused: Callback | undefined;
 
   static {
-    // Accessors of Writable that know of what is not yet with it. Not as members: @types/readable-stream has properties.
-    const inherited = Object.getPrototypeOf(LengthPrefixEncoder.prototype);
-    Object.defineProperties(LengthPrefixEncoder.prototype, {
-      writableLength: {
-        configurable: true,
-        get(this: LengthPrefixEncoder): number {
-          return Reflect.get(inherited, 'writableLength', this) + this.#runLength;
-        },
+    // Writable's accessor, and what is not yet with it. No member: @types/readable-stream has a property.
+    const { get } = Object.getOwnPropertyDescriptor(Duplex.prototype, 'writableLength')!;
+    Object.defineProperty(LengthPrefixEncoder.prototype, 'writableLength', {
+      configurable: true,
+      get(this: LengthPrefixEncoder): number {
+        return get!.call(this) + this.#runLength;
       },
     });
   }
@@ -108,7 +109,11 @@ export class LengthPrefixEncoder extends OrderedTransform {
       return false;
     }
     // What is no message, or comes too late, is Writable's to refuse.
-    if (!(data instanceof Uint8Array) || !this.writable) return super.write(data, undefined, callback);
+    if (!(data instanceof Uint8Array)) return super.write(data, undefined, callback);
+    if (this.#runLength === 0) {
+      if (!this.writable) return super.write(data, undefined, callback);
+      this.#room = this.writableHighWaterMark - this.writableLength;
+    }
     let frameLength: number;
     try {
       frameLength = this.#format.frameLength(data, this.#position);
@@ -124,7 +129,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
       this.#tickEnds = true;
       process.nextTick(LengthPrefixEncoder.#endTick, this);
     }
-    if (this.writableLength < this.writableHighWaterMark) return true;
+    if (this.#runLength < this.#room) return true;
     // Writable has to know that a 'drain' is due.
     this.#drainDue = true;
     if (!this.writableNeedDrain && this.writableCorked === 0) this.#flushRun();
