@@ -3,7 +3,7 @@ import { invalidType, invalidValue } from './errors.js';
 import { type FormatOptions, formatOf } from './format.js';
 import type { Memory } from './memory.js';
 import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
-import { FrameParser } from './parser.js';
+import { FrameParser, type ParserSettings } from './parser.js';
 
 export interface LengthPrefixDecoderOptions<Batch extends boolean = boolean> extends FormatOptions, StreamOptions {
   /**
@@ -31,6 +31,9 @@ export type Decoded<Batch extends boolean> = Batch extends true ? Buffer[] : Buf
 const View = (Buffer as unknown as { [Symbol.species]: Memory<Buffer>['View'] })[Symbol.species];
 
 const memory: Memory<Buffer> = { View, allocate: Buffer.allocUnsafeSlow, maxLength: constants.MAX_LENGTH };
+
+// One object for all decoders without options: there may be very many.
+const usualSettings: ParserSettings<Buffer> = { format: formatOf(), memory, copy: false };
 
 /**
  * Bytes in, messages out: a Transform whose readable side is in object mode, one `Buffer` a message, empty ones included.
@@ -64,7 +67,8 @@ export class LengthPrefixDecoder<Batch extends boolean = false> extends OrderedT
 
     super(options, true, undefined, 131_072);
     const onOversize = oversize === 'skip' ? this.emit.bind(this, 'oversize') : undefined;
-    this.#parser = new FrameParser(format, memory, copy, onOversize);
+    const usual = format === usualSettings.format && !copy && onOversize === undefined;
+    this.#parser = new FrameParser(usual ? usualSettings : { format, memory, copy, onOversize });
     this.#batch = batch;
   }
 
@@ -74,19 +78,8 @@ export class LengthPrefixDecoder<Batch extends boolean = false> extends OrderedT
   }
 
   protected override nextPiece(): Buffer | Buffer[] | undefined {
-    return this.#batch ? this.#takeBatch() : this.#parser.next();
-  }
-
-  #takeBatch(): Buffer[] | undefined {
-    const messages: Buffer[] = [];
-    try {
-      for (let message = this.#parser.next(); message !== undefined; message = this.#parser.next()) {
-        messages.push(message);
-      }
-    } catch (error) {
-      // The parser comes upon its fault again with the next call.
-      if (messages.length === 0) throw error;
-    }
+    if (!this.#batch) return this.#parser.next();
+    const messages = this.#parser.nextAll();
     return messages.length > 0 ? messages : undefined;
   }
 

@@ -3,8 +3,18 @@ import { bytes, FrameError } from './errors.js';
 import type { Format } from './format.js';
 import type { Memory } from './memory.js';
 
-/** Is told the length of a payload that is passed over, and the place of its frame in the stream. */
-export type OnOversize = (length: number, position: number) => void;
+/** What a parser goes by. Parsers can share it. */
+export interface ParserSettings<M extends Uint8Array> {
+  readonly format: Format;
+  readonly memory: Memory<M>;
+  /** Gives each message memory of its own. */
+  readonly copy: boolean;
+  /**
+   * Is told the length of each payload over `maxPayloadLength`, and the place of its frame in the stream; they are passed
+   * over. Undefined: they are an error.
+   */
+  readonly onOversize?: ((length: number, position: number) => void) | undefined;
+}
 
 const nothing = new Uint8Array(0);
 
@@ -34,11 +44,7 @@ class OpenFrame<M extends Uint8Array> {
  * next chunk; at the end, `finish`. A fault is thrown by the `next` that comes upon it, and by each one after that.
  */
 export class FrameParser<M extends Uint8Array> {
-  readonly #format: Format;
-  readonly #memory: Memory<M>;
-  readonly #copy: boolean;
-  readonly #onOversize: OnOversize | undefined;
-
+  readonly #settings: ParserSettings<M>;
   #chunk: Uint8Array = nothing;
   // Of the chunk: two getters that cost more than a view does.
   #buffer: ArrayBufferLike = nothing.buffer;
@@ -48,15 +54,8 @@ export class FrameParser<M extends Uint8Array> {
   #position = 0;
   #open: OpenFrame<M> | undefined;
 
-  /**
-   * With `copy`, each message has memory of its own. With `onOversize`, payloads over `maxPayloadLength` are passed over;
-   * without, they are an error.
-   */
-  constructor(format: Format, memory: Memory<M>, copy = false, onOversize?: OnOversize) {
-    this.#format = format;
-    this.#memory = memory;
-    this.#copy = copy;
-    this.#onOversize = onOversize;
+  constructor(settings: ParserSettings<M>) {
+    this.#settings = settings;
   }
 
   /** Goes on with this chunk; the one before is used up. */
@@ -75,9 +74,24 @@ export class FrameParser<M extends Uint8Array> {
     return (this.#open === undefined ? this.#nextWhole() : undefined) ?? this.#nextInParts();
   }
 
+  /**
+   * All messages that the chunk completes, with `next`. A fault behind one is left to the next call.
+   *
+   * @throws FrameError
+   */
+  nextAll(): M[] {
+    const messages: M[] = [];
+    try {
+      for (let message = this.next(); message !== undefined; message = this.next()) messages.push(message);
+    } catch (error) {
+      if (messages.length === 0) throw error;
+    }
+    return messages;
+  }
+
   /** The short way, for a frame that is whole in the chunk and within its limits. All else is left to the long way. */
   #nextWhole(): M | undefined {
-    const format = this.#format;
+    const { format } = this.#settings;
     const chunk = this.#chunk;
     const at = this.#at;
     let payloadAt: number;
@@ -102,8 +116,9 @@ export class FrameParser<M extends Uint8Array> {
 
   /** The message in the chunk, from `start` to before `end`. */
   #view(start: number, end: number): M {
-    if (!this.#copy) return new this.#memory.View(this.#buffer, this.#offset + start, end - start);
-    const copy = this.#memory.allocate(end - start);
+    const { memory, copy: own } = this.#settings;
+    if (!own) return new memory.View(this.#buffer, this.#offset + start, end - start);
+    const copy = memory.allocate(end - start);
     copy.set(this.#chunk.subarray(start, end));
     return copy;
   }
@@ -132,7 +147,8 @@ export class FrameParser<M extends Uint8Array> {
     if (frame === undefined) return;
     let what = `the input ended after ${this.#position - frame.position} of ${bytes(frame.length)}`;
     if (frame.length === 0) {
-      const due = this.#format.fixed ? this.#format.maxHeadLength : `at least ${frame.headLength + 1}`;
+      const { format } = this.#settings;
+      const due = format.fixed ? format.maxHeadLength : `at least ${frame.headLength + 1}`;
       what = `the input ended after ${frame.headLength} of ${due} bytes up to the end of the length field`;
     }
     throw new FrameError('ERR_FRAME_TRUNCATED', frame.position, what);
@@ -147,7 +163,7 @@ export class FrameParser<M extends Uint8Array> {
 
   /** Returns false when the head goes past the chunk. */
   #readHead(frame: OpenFrame<M>): boolean {
-    const format = this.#format;
+    const { format, memory, onOversize } = this.#settings;
     const stored = frame.headLength > 0;
     if (stored) this.#storeHead(frame, format.maxHeadLength - frame.headLength);
     const input = stored ? frame.head : this.#chunk;
@@ -162,12 +178,12 @@ export class FrameParser<M extends Uint8Array> {
     const length = head.length + head.payload;
     const stripped = format.strippedFrom(head.length);
     const oversize = head.payload > format.maxPayloadLength;
-    if (oversize && this.#onOversize === undefined) {
+    if (oversize && onOversize === undefined) {
       const limit = `at most ${format.maxPayloadLength} are allowed (maxPayloadLength)`;
       throw format.tooLong(head.payload, limit, input, start, end, frame.position);
     }
-    if (!oversize && length - stripped > this.#memory.maxLength) {
-      const limit = `one message can hold at most ${this.#memory.maxLength}`;
+    if (!oversize && length - stripped > memory.maxLength) {
+      const limit = `one message can hold at most ${memory.maxLength}`;
       throw format.tooLong(head.payload, limit, input, start, end, frame.position);
     }
 
@@ -187,7 +203,7 @@ export class FrameParser<M extends Uint8Array> {
       // What the message keeps of the head is still ahead, in its place.
       this.#at += oversize ? head.length : Math.min(head.length, stripped);
     }
-    if (oversize) this.#onOversize!(head.payload, frame.position);
+    if (oversize) onOversize!(head.payload, frame.position);
     return true;
   }
 
@@ -196,7 +212,9 @@ export class FrameParser<M extends Uint8Array> {
     const added = this.#chunk.subarray(this.#at, this.#at + most);
     const length = frame.headLength + added.length;
     if (length > frame.head.length) {
-      const grown = new Uint8Array(Math.min(Math.max(length, 2 * frame.head.length, 16), this.#format.maxHeadLength));
+      const grown = new Uint8Array(
+        Math.min(Math.max(length, 2 * frame.head.length, 16), this.#settings.format.maxHeadLength),
+      );
       grown.set(frame.head.subarray(0, frame.headLength));
       frame.head = grown;
     }
@@ -230,7 +248,7 @@ export class FrameParser<M extends Uint8Array> {
 
   #append(frame: OpenFrame<M>, part: Uint8Array): void {
     // With `copy`, a chunk may be written over once it is used up.
-    frame.message ??= new Assembler(frame.due!, this.#memory, !this.#copy);
+    frame.message ??= new Assembler(frame.due!, this.#settings.memory, !this.#settings.copy);
     frame.message.append(part);
   }
 }

@@ -20,7 +20,7 @@ function counting() {
 
 function parser(options: FormatOptions = { lengthField: 'uint8' }, copy = false) {
   const { memory, given } = counting();
-  return { parser: new FrameParser(formatOf(options), memory, copy), given };
+  return { parser: new FrameParser({ format: formatOf(options), memory, copy }), given };
 }
 
 const bytes = (text: string) => Uint8Array.from(fromHex(text));
