@@ -1,0 +1,167 @@
+/**
+ * A server that takes length-prefixed messages: from many clients at a time, and as many from each as it has to send.
+ *
+ *     npm run server -- --port 11000 --save messages
+ */
+import { once } from 'node:events';
+import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { join } from 'node:path';
+import { parseArgs } from 'node:util';
+import { LengthPrefixDecoder } from 'length-prefix';
+import { checkedOptions, describe, run, sharedOptions, sharedUsage, shownAddress, type WireFormat } from './options.js';
+
+const usage = `Usage: npm run server -- [options]
+
+Receives messages, and prints the size of each. SIGINT (Ctrl+C) or SIGTERM stops
+it as soon as it has the messages that are under way, a second one at once.
+
+  --save DIR               keeps each message as a file in this directory
+${sharedUsage}`;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { ...sharedOptions, save: { type: 'string' } } });
+  if (values.help) return console.log(usage);
+  const { host, port, format } = checkedOptions(values);
+  const directory = values.save;
+  if (directory !== undefined) await mkdir(directory, { recursive: true });
+
+  // A file is named after the start of the server, its process, the connection and the message, such as
+  // 20250131T120000000Z-4711-000002-000001. No two have the same name, and sorted they are in the order of arrival.
+  const thisRun = `${new Date().toISOString().replace(/[-:.]/g, '')}-${process.pid}`;
+  let connectionCount = 0;
+  const connections = new Set<Connection>();
+
+  // Half-open: a client that has no more to send is hung up on when its messages are dealt with, and not before.
+  const server = createServer({ allowHalfOpen: true }, async (socket) => {
+    const client = shownAddress(socket.remoteAddress, socket.remotePort);
+    const files = `${thisRun}-${padded(++connectionCount)}`;
+    let messageCount = 0;
+    const connection = new Connection(socket, format);
+    connections.add(connection);
+    try {
+      await connection.receive(async (message) => {
+        if (directory !== undefined) await save(join(directory, `${files}-${padded(++messageCount)}`), message);
+        console.log(`Data received. Size: ${message.length}`);
+      });
+    } catch (error) {
+      console.error(`${client} ${describe(error)}`);
+    }
+    connections.delete(connection);
+  });
+
+  server.listen(port, host);
+  await once(server, 'listening');
+  server.on('error', (error) => console.error(describe(error)));
+
+  const stop = () => {
+    // Without a listener the next signal does what it does to any program: it ends it at once.
+    process.off('SIGINT', stop).off('SIGTERM', stop);
+    server.close();
+    for (const connection of connections) connection.hangUp();
+    const busy = [...connections].filter((connection) => connection.isInsideFrame).length;
+    if (busy > 0) console.error(`Stopping after the messages under way. Connections: ${busy}`);
+    // There is nothing to wait for: a program ends when it has no connection open, and no file to write.
+  };
+  process.on('SIGINT', stop).on('SIGTERM', stop);
+
+  const address = server.address() as AddressInfo;
+  console.log(`Listening on ${shownAddress(address.address, address.port)}`);
+}
+
+/** The messages of one client. */
+class Connection {
+  readonly #socket: Socket;
+  readonly #format: WireFormat;
+  readonly #decoder: LengthPrefixDecoder;
+  /** The bytes of all frames whose messages are dealt with. */
+  #taken = 0;
+  /** The number of bytes after which to hang up. */
+  #last = Number.POSITIVE_INFINITY;
+
+  constructor(socket: Socket, format: WireFormat) {
+    this.#socket = socket;
+    this.#format = format;
+    // One message is read ahead, and not the usual 16: each can have up to `--max` bytes.
+    this.#decoder = new LengthPrefixDecoder({ ...format, readableHighWaterMark: 1 });
+  }
+
+  /**
+   * Takes one message after the other, and the next one only when that is done: a client that is faster than the disk
+   * has to wait, and its messages don't pile up here. Fails when the client does something wrong, or the connection
+   * breaks, or a message can't be taken.
+   */
+  async receive(take: (message: Buffer) => Promise<void>): Promise<void> {
+    const socket = this.#socket;
+    let broken: Error | undefined;
+    socket.on('error', (error) => {
+      broken = error;
+      // Not `destroy`: the messages that came whole are still taken.
+      this.#decoder.end();
+    });
+    socket.pipe(this.#decoder);
+    try {
+      for await (const message of this.#decoder) {
+        await take(message);
+        this.#taken += frameLength(message, this.#format);
+        if (this.#taken >= this.#last) break;
+      }
+      if (broken !== undefined) throw broken;
+      if (this.#taken >= this.#last && this.isInsideFrame) throw new Error('Hung up before all was taken: stopping');
+      socket.destroy();
+    } catch (error) {
+      // A reset is what tells a client that not all it sent was taken.
+      socket.resetAndDestroy();
+      throw broken ?? error;
+    }
+  }
+
+  /** Whether there are bytes of a message that is not dealt with. */
+  get isInsideFrame(): boolean {
+    return this.#socket.bytesRead > this.#taken;
+  }
+
+  /**
+   * Hangs up: at once between two frames; inside one when that is taken.
+   *
+   * A decoder does not tell where it is, but that can be counted: all bytes that were read belong to frames that are
+   * dealt with, or else there is one under way. (A varint in more bytes than it needs is counted short. Such a client
+   * keeps the server until it hangs up itself, or until the second signal.)
+   */
+  hangUp(): void {
+    this.#last = this.#socket.bytesRead;
+    if (this.isInsideFrame) return;
+    this.#socket.unpipe(this.#decoder);
+    this.#decoder.end();
+  }
+}
+
+/** The bytes of the frame that a message came in: those of the message, and those cut off in front of it. */
+function frameLength(message: Buffer, format: WireFormat): number {
+  return message.length + (format.initialBytesToStrip ?? format.lengthFieldOffset + fieldWidth(message, format));
+}
+
+function fieldWidth(message: Buffer, { lengthField, lengthAdjustment }: WireFormat): number {
+  if (lengthField !== 'varint') return Number.parseInt(lengthField.slice('uint'.length), 10) / 8;
+  let width = 1;
+  for (let rest = message.length - lengthAdjustment; rest > 127; rest = Math.floor(rest / 128)) width++;
+  return width;
+}
+
+/** Writes a file that has its name only once it is whole: who looks into the directory never sees half a message. */
+async function save(file: string, message: Buffer): Promise<void> {
+  const part = `${file}.part`;
+  try {
+    await writeFile(part, message);
+    await rename(part, file);
+  } catch (error) {
+    await rm(part, { force: true }).catch(() => {});
+    throw error;
+  }
+}
+
+function padded(count: number): string {
+  return String(count).padStart(6, '0');
+}
+
+await run('server', main);

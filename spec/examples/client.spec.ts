@@ -1,0 +1,258 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { buffer } from 'node:stream/consumers';
+import { expect } from 'chai';
+import { cleanUp, listen, Program, sized, temporaryDirectory } from './programs.js';
+
+describe('examples/client', () => {
+  afterEach(cleanUp);
+
+  /** A file with this content, or of so many random bytes. */
+  function file(content: string | number): { name: string; data: Buffer } {
+    const data = typeof content === 'number' ? randomBytes(content) : Buffer.from(content);
+    const name = join(temporaryDirectory(), 'file');
+    writeFileSync(name, data);
+    return { name, data };
+  }
+
+  function client(port: number, ...args: string[]): Program {
+    return new Program('client', ['--port', String(port), ...args]);
+  }
+
+  /** Takes all that comes, and hangs up when the client has. */
+  async function recordingServer(): Promise<{ port: number; connections: Promise<Buffer>[] }> {
+    const connections: Promise<Buffer>[] = [];
+    const port = await listen((socket) => {
+      connections.push(buffer(socket));
+      socket.on('end', () => socket.end());
+    });
+    return { port, connections };
+  }
+
+  /** As the sample does: reads one message, and closes when it has it all. */
+  async function sampleServer(received: (data: Buffer) => void): Promise<number> {
+    return listen((socket) => {
+      const chunks: Uint8Array[] = [];
+      let length = 0;
+      socket.on('data', (chunk: Buffer) => {
+        chunks.push(chunk);
+        length += chunk.length;
+        const size = length < 4 ? Infinity : Buffer.concat(chunks.slice(0, 4)).readInt32LE();
+        if (length < 4 + size) return;
+        received(Buffer.concat(chunks).subarray(4));
+        socket.destroy();
+      });
+    });
+  }
+
+  describe('sending', () => {
+    it('sends each file as one message over one connection, and tells their sizes', async () => {
+      const { port, connections } = await recordingServer();
+      const files = [file('one'), file(''), file(9_000_000), file(65_535), file(65_536), file(1)];
+      const program = client(port, ...files.map(({ name }) => name));
+      await program.succeeds();
+      expect(program.lines).to.deep.equal(files.map(({ data }) => `All data was sent. Size: ${data.length}`));
+      expect(connections).to.have.lengthOf(1);
+      const expected = Buffer.concat(files.map(({ data }) => sized(data)));
+      expect((await connections[0]!).equals(expected)).to.equal(true);
+    });
+
+    it('sends the standard input for -', async () => {
+      const { port, connections } = await recordingServer();
+      const { name, data } = file('file');
+      const program = client(port, name, '-', name);
+      await program.line('All data was sent. Size: 4');
+      program.child.stdin!.write('typed');
+      program.child.stdin!.end('\n');
+      await program.succeeds();
+      expect((await connections[0]!).equals(Buffer.concat([sized(data), sized('typed\n'), sized(data)]))).to.equal(
+        true,
+      );
+    });
+
+    it('says that a message was sent when the socket has it, and not before', async () => {
+      let accepted: Socket | undefined;
+      const port = await listen((socket) => {
+        accepted = socket.pause();
+      });
+      const { name } = file(16_000_000);
+      const program = new Program('client', ['--port', String(port), name], { preload: 'process.stderr.isTTY = true' });
+      // It is on its way, and nobody reads it. Another one, in the meantime, is started and done.
+      await once(program.child.stderr!, 'data');
+      await client((await recordingServer()).port, file('x').name).succeeds();
+      expect(program.lines).to.deep.equal([]);
+      accepted!.resume().on('end', () => accepted!.end());
+      await program.line('All data was sent. Size: 16000000');
+      expect(await program.ended).to.equal(0);
+    });
+
+    it('says so of each message, also while the operating system takes its time', async () => {
+      const { port, connections } = await recordingServer();
+      const files = [file(60_000), file(50_000), file(0), file(40_000)];
+      const names = [...files.map(({ name }) => name), 'missing'];
+      const program = new Program('client', ['--port', String(port), ...names], { preload: SLOW_SOCKET });
+      await program.fails(/^client: missing: ENOENT/);
+      const wire = files.map((_, i) => Buffer.concat(files.slice(0, i + 1).map(({ data }) => sized(data))));
+      const lines = files.map(({ data }, i) => `${wire[i]!.length} written, All data was sent. Size: ${data.length}`);
+      expect(program.lines).to.deep.equal(lines);
+      expect((await connections[0]!).equals(wire[3]!)).to.equal(true);
+    });
+
+    it('waits for the server to hang up', async () => {
+      // An answer that fits into no buffer: it can only be taken by a client that is there.
+      const answered = new Promise<void>((resolve, reject) => {
+        listen((socket) => {
+          socket.on('error', reject).on('finish', resolve).resume();
+          socket.on('end', () => socket.end(Buffer.alloc(30_000_000)));
+        }).then((port) => client(port, file('x').name).succeeds().catch(reject), reject);
+      });
+      await answered;
+    });
+  });
+
+  describe('progress', () => {
+    it('is shown on a terminal while a large file is on its way', async () => {
+      const { port } = await recordingServer();
+      const args = ['--port', String(port), file('small').name, file(3_000_000).name];
+      const program = new Program('client', args, { preload: 'process.stderr.isTTY = true' });
+      expect(await program.ended).to.equal(0);
+      const percents = program.errors
+        .join('')
+        .match(/\d+(?= %)/g)!
+        .map(Number);
+      expect(percents.at(0)).to.equal(0);
+      expect(percents.at(-1)).to.equal(100);
+      expect(percents).to.deep.equal([...percents].sort((a, b) => a - b));
+      expect(percents.length).to.be.above(5);
+    });
+  });
+
+  describe('failures', () => {
+    it('tells in one line that it can not connect', async () => {
+      // A port that was free a moment ago.
+      const port = await listen(() => {});
+      await cleanUp();
+      const program = client(port, file('x').name);
+      await program.fails(/^client: connect ECONNREFUSED 127\.0\.0\.1:\d+$/);
+      expect(program.lines).to.deep.equal([]);
+      // A name of two addresses, on many machines.
+      await client(port, '--host', 'localhost', file('x').name).fails(/^client: connect ECONNREFUSED .*:\d+$/);
+    });
+
+    it('tells in one line which file it can not read; what was sent before it arrives', async () => {
+      const { port, connections } = await recordingServer();
+      const { name, data } = file(2_000_000);
+      const missing = client(port, name, `${name}.missing`, name);
+      await missing.fails(/^client: .*file\.missing: ENOENT: /);
+      expect(missing.lines).to.deep.equal(['All data was sent. Size: 2000000']);
+      expect((await connections[0]!).equals(sized(data))).to.equal(true);
+
+      await client(port, temporaryDirectory()).fails(/^client: .*length-prefix-spec.*: EISDIR: /);
+      expect(await connections[1]!).to.have.lengthOf(0);
+    });
+
+    it('tells in one line that a message is too long; what was sent before it arrives', async () => {
+      const { port, connections } = await recordingServer();
+      const { name, data } = file('fits');
+      const program = client(port, '--max', '4', name, file('too long').name, name);
+      await program.fails(/^client: .*file: ERR_FRAME_TOO_LONG: .* 8 bytes .* at most 4 /);
+      expect((await connections[0]!).equals(sized(data))).to.equal(true);
+
+      const field = client(port, '--length-field', 'uint8', file(256).name);
+      await field.fails(/^client: .*file: ERR_FRAME_TOO_LONG: .* at most 255$/);
+      expect(await connections[1]!).to.have.lengthOf(0);
+    });
+
+    it('does not read an input without end', async () => {
+      const { port } = await recordingServer();
+      const program = client(port, '--max', '1000', '-');
+      const bytes = Buffer.alloc(100_000);
+      const feed = () => {
+        while (program.child.stdin!.write(bytes));
+      };
+      program.child.stdin!.on('drain', feed);
+      feed();
+      await program.fails(/^client: -: ERR_FRAME_TOO_LONG: more than 1000 bytes \(--max\)$/);
+    });
+
+    it('fails when the server hangs up before all was sent', async () => {
+      const hangUps: [name: string, hangUp: (socket: Socket) => void, line: RegExp][] = [
+        ['ends', (socket) => socket.end(), /^client: The server hung up before all was sent$/],
+        // What the client learns of it depends on what it was about to do.
+        [
+          'closes',
+          (socket) => socket.destroy(),
+          /^client: (The server hung up before all was sent|.*(ECONNRESET|EPIPE))/,
+        ],
+        ['resets', (socket) => socket.resetAndDestroy(), /^client: .*(ECONNRESET|EPIPE)/],
+      ];
+      const large = file(16_000_000);
+      await Promise.all(
+        hangUps.map(async ([name, hangUp, line]) => {
+          // Stops reading first, so that the client can't have sent all.
+          const port = await listen((socket) => socket.once('data', () => hangUp(socket.pause())));
+          const program = client(port, large.name);
+          await program.fails(line);
+          expect(program.lines, name).to.deep.equal([]);
+        }),
+      );
+    });
+
+    it('fails when the server hangs up between two messages', async () => {
+      const port = await sampleServer(() => {});
+      const program = client(port, file('first').name, '-');
+      await program.fails(/^client: The server hung up before all was sent$/);
+      expect(program.lines).to.deep.equal(['All data was sent. Size: 5']);
+    });
+
+    it('fails when the server resets the connection after all was sent', async () => {
+      const port = await listen((socket) => socket.once('data', () => socket.resetAndDestroy()));
+      await client(port, file('x').name).fails(/^client: read ECONNRESET$/);
+    });
+
+    it('refuses options that make no sense in one line', async () => {
+      await new Program('client', []).fails(/^client: There is no FILE to send/);
+      await new Program('client', ['--save', 'x', 'file']).fails(/^client: Unknown option '--save'/);
+    });
+
+    it('shows its usage', async () => {
+      const program = new Program('client', ['--help']);
+      await program.succeeds();
+      expect(program.lines.join('\n')).to.match(/^Usage: npm run client -- \[options\] FILE\.\.\.\n/);
+    });
+  });
+
+  describe('a peer written after the sample', () => {
+    it('closes when it has its one message: a success', async () => {
+      for (const size of [0, 3_000_000]) {
+        const { name, data } = file(size);
+        const received: Buffer[] = [];
+        const program = client(await sampleServer((message) => received.push(message)), name);
+        await program.succeeds();
+        expect(program.lines).to.deep.equal([`All data was sent. Size: ${size}`]);
+        expect(received).to.have.lengthOf(1);
+        expect(received[0]!.equals(data)).to.equal(true);
+      }
+    });
+  });
+});
+
+/** A module that makes sockets slow, and puts in front of each line how many bytes have been written to them. */
+const SLOW_SOCKET = `
+  import { Socket } from 'node:net';
+  const { write, _write } = Socket.prototype;
+  const isConnection = (socket) => socket.remotePort !== undefined;
+  let written = 0;
+  Socket.prototype.write = function (chunk, ...rest) {
+    if (isConnection(this)) written += chunk.length;
+    return write.call(this, chunk, ...rest);
+  };
+  Socket.prototype._write = function (...args) {
+    if (isConnection(this)) setTimeout(() => _write.apply(this, args), 20);
+    else _write.apply(this, args);
+  };
+  const { log } = console;
+  console.log = (line) => log(written + ' written, ' + line);`;

@@ -1,0 +1,180 @@
+/** Runs the example programs as a user does, each in a process of its own. */
+
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { connect, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+
+type Name = 'server' | 'client' | 'start';
+
+interface Settings {
+  /** A module that the program runs first. */
+  preload?: string;
+  nodeOptions?: string[];
+  env?: NodeJS.ProcessEnv;
+}
+
+/** One of the programs, at work. */
+export class Program {
+  readonly child: ChildProcess;
+  /** What it wrote to its standard output, and to its standard error. */
+  readonly lines: string[] = [];
+  readonly errors: string[] = [];
+  /** Its exit code, or the signal that ended it. */
+  readonly ended: Promise<number | NodeJS.Signals>;
+  readonly #waiting = new Set<() => void>();
+  #over = false;
+
+  constructor(name: Name, args: string[], { preload, nodeOptions = [], env }: Settings = {}) {
+    const program = fileURLToPath(new URL(`../../examples/${name}.js`, import.meta.url));
+    const preloading = preload === undefined ? [] : ['--import', moduleUrl(preload)];
+    this.child = spawn(process.execPath, [...nodeOptions, ...preloading, program, ...args], {
+      env: { ...process.env, ...env },
+    });
+    this.#collect(this.child.stdout!, this.lines);
+    this.#collect(this.child.stderr!, this.errors);
+    this.child.stdin!.on('error', () => {}); // it need not read all that it is given
+    this.ended = once(this.child, 'close').then(([code, signal]) => {
+      this.#over = true;
+      for (const check of this.#waiting) check();
+      return code ?? signal;
+    });
+    running.add(this);
+  }
+
+  #collect(stream: NodeJS.ReadableStream, lines: string[]): void {
+    createInterface(stream).on('line', (line) => {
+      lines.push(line);
+      for (const check of this.#waiting) check();
+    });
+  }
+
+  /** Waits for the line, or for so many of it. */
+  async line(wanted: string | RegExp, count = 1): Promise<string> {
+    const isWanted = (line: string) => (typeof wanted === 'string' ? line === wanted : wanted.test(line));
+    return new Promise((resolve, reject) => {
+      const check = () => {
+        const found = [...this.lines, ...this.errors].filter(isWanted);
+        if (found.length < count && !this.#over) return;
+        this.#waiting.delete(check);
+        if (found.length >= count) resolve(found[count - 1]!);
+        else reject(new Error(`ended without ${count} of ${wanted}:\n${[...this.lines, ...this.errors].join('\n')}`));
+      };
+      this.#waiting.add(check);
+      check();
+    });
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.child.kill(signal);
+  }
+
+  /** Expects it to fail: with one line, and no stack trace. */
+  async fails(line: RegExp): Promise<void> {
+    const code = await this.ended;
+    expect(this.errors, 'standard error').to.have.lengthOf(1);
+    expect(this.errors[0]).to.match(line);
+    expect(code, 'exit code').to.equal(1);
+  }
+
+  /** Expects it to end well, without a complaint. */
+  async succeeds(): Promise<void> {
+    const code = await this.ended;
+    expect(this.errors, 'standard error').to.deep.equal([]);
+    expect(code, 'exit code').to.equal(0);
+  }
+}
+
+const running = new Set<Program>();
+const sockets = new Set<Socket>();
+const servers = new Set<Server>();
+const directories: string[] = [];
+
+/** Ends all that a test has left: for `afterEach`. */
+export async function cleanUp(): Promise<void> {
+  for (const socket of sockets) socket.destroy();
+  for (const server of servers) server.close();
+  for (const { child } of running) child.kill('SIGKILL');
+  await Promise.all([...running].map((program) => program.ended));
+  for (const directory of directories) rmSync(directory, { recursive: true, force: true });
+  for (const collection of [sockets, servers, running]) collection.clear();
+  directories.length = 0;
+}
+
+export function temporaryDirectory(): string {
+  const directory = mkdtempSync(join(tmpdir(), 'length-prefix-spec-'));
+  directories.push(directory);
+  return directory;
+}
+
+/** A program's server that listens, and its port. */
+export async function startServer(
+  args: string[] = [],
+  settings?: Settings,
+): Promise<{ server: Program; port: number }> {
+  const server = new Program('server', ['--port', '0', ...args], settings);
+  return { server, port: portOf(await server.line(/^Listening on /)) };
+}
+
+export function portOf(line: string): number {
+  return Number(/:(\d+)$/.exec(line)?.[1]);
+}
+
+/** A connection of a test's own. What breaks it shows in `closed`. */
+export async function connectTo(port: number, host = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ port, host, allowHalfOpen: true });
+  await once(socket, 'connect');
+  return watched(socket);
+}
+
+function watched(socket: Socket): Socket {
+  sockets.add(socket);
+  // A test that cares looks at `closed`.
+  return socket.on('error', () => {});
+}
+
+/** Waits until a socket is closed: 'end' where the other side hung up properly, or the code of the error. */
+export async function closed(socket: Socket): Promise<string> {
+  const hangUp = () => socket.end();
+  if (socket.readableEnded) hangUp();
+  else socket.on('end', hangUp).resume();
+  if (!socket.closed) await new Promise((resolve) => socket.once('close', resolve));
+  return (socket.errored as NodeJS.ErrnoException | null)?.code ?? (socket.readableEnded ? 'end' : 'close');
+}
+
+/** A server of a test's own on a free port, and the connections it gets. */
+export async function listen(serve: (socket: Socket) => void): Promise<number> {
+  const server = createServer({ allowHalfOpen: true }, (socket) => serve(watched(socket)));
+  servers.add(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as { port: number }).port;
+}
+
+/** As the sample does: `BitConverter.GetBytes(data.Length)`, then the data. */
+export function sized(data: Uint8Array | string): Buffer {
+  const bytes = Buffer.from(data);
+  const size = Buffer.alloc(4);
+  size.writeInt32LE(bytes.length);
+  return Buffer.concat([size, bytes]);
+}
+
+/** The code as the URL of a module. */
+function moduleUrl(code: string): string {
+  return `data:text/javascript,${encodeURIComponent(code)}`;
+}
+
+/** A module that replaces `writeFile`, as the programs import it; `write` is the real one. */
+export function replaceWriteFile(replacement: string): string {
+  return `
+    import fs from 'node:fs/promises';
+    import { syncBuiltinESMExports } from 'node:module';
+    const write = fs.writeFile;
+    fs.writeFile = ${replacement};
+    syncBuiltinESMExports();`;
+}

@@ -1,0 +1,437 @@
+import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import {
+  cleanUp,
+  closed,
+  connectTo,
+  Program,
+  portOf,
+  replaceWriteFile,
+  sized,
+  startServer,
+  temporaryDirectory,
+} from './programs.js';
+
+describe('examples/server', () => {
+  afterEach(cleanUp);
+
+  describe('listening', () => {
+    it('listens on an IPv6 address, in brackets', async function () {
+      const isThere = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
+      if (!isThere) this.skip();
+      const server = new Program('server', ['--host', '::1', '--port', '0']);
+      const line = await server.line(/^Listening/);
+      expect(line).to.match(/^Listening on \[::1\]:\d+$/);
+
+      const socket = await connectTo(portOf(line), '::1');
+      socket.end('GET / HTTP/1.1\r\n\r\n');
+      expect(await server.line(/ERR_FRAME/)).to.match(/^\[::1\]:\d+ ERR_FRAME_TOO_LONG: /);
+    });
+
+    it('says where it listens; a second one fails there in one line', async () => {
+      const { server, port } = await startServer();
+      expect(server.lines).to.deep.equal([`Listening on 127.0.0.1:${port}`]);
+      const second = new Program('server', ['--port', String(port)]);
+      await second.fails(/^server: listen EADDRINUSE: .*:\d+$/);
+    });
+  });
+
+  describe('options', () => {
+    it('are refused in one line where they make no sense', async () => {
+      await new Program('server', ['--length-adjustment', '-4']).fails(/^server: .*--length-adjustment=-/);
+      await new Program('server', ['--max', 'x']).fails(/^server: --max must be a whole number, not 'x'$/);
+    });
+
+    it('shows its usage', async () => {
+      const server = new Program('server', ['--help']);
+      await server.succeeds();
+      const usage = server.lines.join('\n');
+      for (const option of ['port', 'host', 'save', 'length-field', 'length-field-offset', 'length-adjustment']) {
+        expect(usage).to.include(`--${option} `);
+      }
+      expect(usage).to.include('--strip ').and.to.include('--max ');
+    });
+  });
+
+  describe('receiving', () => {
+    it('takes many messages on one connection, empty ones too, in whichever pieces they come', async () => {
+      const { server, port } = await startServer();
+      const socket = await connectTo(port);
+      socket.setNoDelay();
+      const sizes = [5, 0, 0, 1, 70_000, 3];
+      const wire = Buffer.concat(sizes.map((size) => sized(randomBytes(size))));
+      // Each a packet of its own, mostly.
+      for (let at = 0; at < 24; at++) await new Promise((resolve) => socket.write(wire.subarray(at, at + 1), resolve));
+      socket.end(wire.subarray(24));
+      expect(await closed(socket)).to.equal('end');
+      expect(server.lines.slice(1)).to.deep.equal(sizes.map((size) => `Data received. Size: ${size}`));
+      expect(server.errors).to.deep.equal([]);
+    });
+
+    it('serves many clients at once', async () => {
+      const { server, port } = await startServer();
+      const sockets = await Promise.all(Array.from({ length: 20 }, () => connectTo(port)));
+      for (const [i, socket] of sockets.entries()) socket.write(sized(Buffer.alloc(100 + i)).subarray(0, 50));
+      // All are inside their first message, now.
+      for (const [i, socket] of [...sockets.entries()].reverse()) {
+        socket.write(sized(Buffer.alloc(100 + i)).subarray(50));
+        socket.end(sized(Buffer.alloc(200 + i)));
+      }
+      for (const socket of sockets) expect(await closed(socket)).to.equal('end');
+      const expected = sockets.flatMap((_, i) => [100 + i, 200 + i]).map((size) => `Data received. Size: ${size}`);
+      expect(server.lines.slice(1).sort()).to.deep.equal(expected.sort());
+    });
+
+    it('hangs up only when all messages are dealt with, though the client has no more to send', async () => {
+      const saved = temporaryDirectory();
+      const { port } = await startServer(['--save', saved], { preload: slowDisk(20) });
+      const socket = await connectTo(port);
+      socket.end(Buffer.concat([sized('1'), sized('2'), sized('3')]));
+      expect(await closed(socket)).to.equal('end');
+      expect(readdirSync(saved)).to.have.lengthOf(3);
+    });
+  });
+
+  describe('--save', () => {
+    it('keeps each message as a file, byte for byte, in the order of each connection', async () => {
+      const saved = join(temporaryDirectory(), 'a', 'b');
+      const { server, port } = await startServer(['--save', saved]);
+      const messages = [
+        randomBytes(100),
+        Buffer.alloc(0),
+        randomBytes(3_000_000),
+        Buffer.from('\r\n\0'),
+        randomBytes(1),
+      ];
+      for (let turn = 0; turn < 2; turn++) {
+        const socket = await connectTo(port);
+        socket.end(Buffer.concat(messages.map(sized)));
+        expect(await closed(socket)).to.equal('end');
+      }
+      const files = readdirSync(saved).sort();
+      expect(files).to.have.lengthOf(10);
+      for (const [i, file] of files.entries()) {
+        expect(readFileSync(join(saved, file)).equals(messages[i % 5]!), file).to.equal(true);
+      }
+      expect(server.errors).to.deep.equal([]);
+    });
+
+    it('never writes two messages to one file: two servers, many clients, one directory', async () => {
+      const saved = temporaryDirectory();
+      const servers = await Promise.all([startServer(['--save', saved]), startServer(['--save', saved])]);
+      await Promise.all(
+        servers.flatMap(({ port }) =>
+          Array.from({ length: 5 }, async (_, i) => {
+            const socket = await connectTo(port);
+            socket.end(Buffer.concat(Array.from({ length: 10 }, (_, j) => sized(`${port} ${i} ${j}`))));
+            expect(await closed(socket)).to.equal('end');
+          }),
+        ),
+      );
+      const contents = readdirSync(saved).map((file) => readFileSync(join(saved, file), 'latin1'));
+      expect(new Set(contents).size).to.equal(100);
+    });
+
+    it('fails in one line when the directory can not be made', async () => {
+      const file = join(temporaryDirectory(), 'file');
+      writeFileSync(file, '');
+      await new Program('server', ['--port', '0', '--save', join(file, 'x')]).fails(/^server: ENOTDIR: .*file/);
+    });
+
+    it('tells in one line that a file can not be written, resets the connection, and goes on', async () => {
+      const saved = join(temporaryDirectory(), 'saved');
+      const { server, port } = await startServer(['--save', saved]);
+      const good = await connectTo(port);
+      rmSync(saved, { recursive: true });
+      const unlucky = await connectTo(port);
+      unlucky.end(sized('lost'));
+      expect(await closed(unlucky)).to.equal('ECONNRESET');
+      expect(await server.line(/ENOENT/)).to.match(/^127\.0\.0\.1:\d+ ENOENT: /);
+
+      mkdirSync(saved);
+      good.end(sized('kept'));
+      expect(await closed(good)).to.equal('end');
+      expect(readdirSync(saved)).to.have.lengthOf(1);
+      expect(server.errors).to.have.lengthOf(1);
+      expect(server.lines.slice(1)).to.deep.equal(['Data received. Size: 4']);
+    });
+
+    it('leaves no half-written file when the disk is full', async () => {
+      const saved = temporaryDirectory();
+      const preload = replaceWriteFile(`async (file, data) => {
+        await write(file, data.subarray(0, 10));
+        throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
+      }`);
+      const { server, port } = await startServer(['--save', saved], { preload });
+      const socket = await connectTo(port);
+      socket.write(sized(randomBytes(100)));
+      expect(await closed(socket)).to.equal('ECONNRESET');
+      expect(await server.line(/ENOSPC/)).to.match(/^127\.0\.0\.1:\d+ ENOSPC: no space left on device, write$/);
+      expect(readdirSync(saved)).to.deep.equal([]);
+    });
+
+    it('makes a client wait that is faster than the disk', async () => {
+      // 32 MiB are sent; what the server holds of it is looked at before each file is written.
+      const preload = replaceWriteFile(`async (...args) => {
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        gc();
+        console.log('holds', process.memoryUsage().arrayBuffers);
+        return write(...args);
+      }`);
+      const settings = { preload, nodeOptions: ['--expose-gc'] };
+      const { server, port } = await startServer(['--save', temporaryDirectory()], settings);
+      const socket = await connectTo(port);
+      const message = sized(Buffer.alloc(1_048_576));
+      for (let i = 0; i < 32; i++) socket.write(message);
+      socket.end();
+      expect(await closed(socket)).to.equal('end');
+      const held = server.lines.filter((line) => line.startsWith('holds')).map((line) => Number(line.slice(5)));
+      expect(held).to.have.lengthOf(32);
+      expect(Math.max(...held)).to.be.below(8 * 1_048_576);
+    });
+  });
+
+  describe('a bad client', () => {
+    const greeting = 'GET / HTTP/1.1\r\nHost: example\r\n\r\n';
+    const tooLong = Buffer.from([1, 0, 0, 1]);
+    const faults: [name: string, bytes: string | Buffer, line: RegExp][] = [
+      ['that speaks HTTP', greeting, /^127\.0\.0\.1:\d+ ERR_FRAME_TOO_LONG: .* look like HTTP$/],
+      ['with a message that is too long', tooLong, /^127\.0\.0\.1:\d+ ERR_FRAME_TOO_LONG: .* 16777217 bytes/],
+      ['cut off inside a length', Buffer.from([5, 0]), /^127\.0\.0\.1:\d+ ERR_FRAME_TRUNCATED: .* 2 of 4 bytes/],
+      ['cut off inside a message', sized('hello').subarray(0, 7), /^127\.0\.0\.1:\d+ ERR_FRAME_TRUNCATED: .* 7 of 9/],
+    ];
+
+    it('is hung up on, with one line, and all others are served on', async () => {
+      const { server, port } = await startServer();
+      const good = await connectTo(port);
+      let sent = 0;
+      const serves = async () => {
+        good.write(sized(Buffer.alloc(1000 + ++sent)));
+        await server.line(`Data received. Size: ${1000 + sent}`);
+      };
+      await serves();
+      for (const [name, bytes, line] of faults) {
+        const bad = await connectTo(port);
+        // What came whole before the fault is taken.
+        bad.write(sized('well'));
+        if (line.source.includes('TRUNCATED')) bad.end(bytes);
+        else bad.write(bytes);
+        expect(await closed(bad), name).to.be.oneOf(['end', 'ECONNRESET']);
+        await server.line(line);
+        await serves();
+      }
+      const reset = await connectTo(port);
+      reset.write(Buffer.concat([sized('well'), sized('cut off').subarray(0, 8)]));
+      await server.line('Data received. Size: 4', faults.length + 1);
+      reset.resetAndDestroy();
+      await server.line(/^127\.0\.0\.1:\d+ read ECONNRESET$/);
+      await serves();
+
+      good.end();
+      expect(await closed(good)).to.equal('end');
+      server.signal('SIGTERM');
+      expect(await server.ended).to.equal(0);
+      expect(server.errors, 'one line each').to.have.lengthOf(faults.length + 1);
+      expect(server.lines.filter((line) => line.endsWith(' 4'))).to.have.lengthOf(faults.length + 1);
+    });
+
+    it('that is reset is one line, too, and the messages that came whole are taken', async () => {
+      const { server, port } = await startServer(['--save', temporaryDirectory()], { preload: slowDisk(50) });
+      const socket = await connectTo(port);
+      socket.write(Buffer.concat([sized('1'), sized('2'), sized('3')]));
+      await server.line('writing');
+      socket.resetAndDestroy();
+      await server.line('Data received. Size: 1', 3);
+      await server.line(/^127\.0\.0\.1:\d+ read ECONNRESET$/);
+      expect(server.errors).to.have.lengthOf(1);
+    });
+  });
+
+  describe('the wire format', () => {
+    it('is that of the options', async () => {
+      const saved = temporaryDirectory();
+      const { server, port } = await startServer(['--length-field', 'uint16be', '--max', '5', '--save', saved]);
+      const good = await connectTo(port);
+      good.end(Buffer.from('\0\x05hello\0\0', 'latin1'));
+      expect(await closed(good)).to.equal('end');
+      expect(server.lines.slice(1)).to.deep.equal(['Data received. Size: 5', 'Data received. Size: 0']);
+
+      const bad = await connectTo(port);
+      bad.write(Buffer.from('\0\x06hello!', 'latin1'));
+      expect(await closed(bad)).to.be.oneOf(['end', 'ECONNRESET']);
+      expect(await server.line(/ERR_FRAME/)).to.match(/ERR_FRAME_TOO_LONG: .* 6 bytes .* at most 5 /);
+    });
+
+    it('can have an offset, an adjustment and bytes to strip', async () => {
+      const saved = temporaryDirectory();
+      const format = [
+        '--length-field',
+        'uint8',
+        '--length-field-offset',
+        '1',
+        '--length-adjustment=-2',
+        '--strip',
+        '1',
+      ];
+      const { port } = await startServer(['--save', saved, ...format]);
+      const socket = await connectTo(port);
+      socket.end('?\x07hello');
+      expect(await closed(socket)).to.equal('end');
+      const [file] = readdirSync(saved);
+      expect(readFileSync(join(saved, file!), 'latin1')).to.equal('\x07hello');
+    });
+  });
+
+  describe('SIGINT and SIGTERM', () => {
+    for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+      it(`${signal}: idle connections are ended at once, and the program well`, async () => {
+        const { server, port } = await startServer();
+        const fresh = await connectTo(port);
+        const idle = await connectTo(port);
+        // One that does not hang up itself.
+        const deaf = await connectTo(port);
+        deaf.write(sized(''));
+        idle.write(Buffer.concat([sized('one'), sized(''), sized(randomBytes(200_000))]));
+        await server.line('Data received. Size: 0', 2);
+        await server.line('Data received. Size: 200000');
+        server.signal(signal);
+        await server.succeeds();
+        expect(await closed(idle)).to.equal('end');
+        expect(await closed(fresh)).to.be.oneOf(['end', 'ECONNRESET']);
+      });
+    }
+
+    // How the frame is counted differs from format to format.
+    const formats: [args: string[], frame: (data: Buffer) => Buffer, headLength: number][] = [
+      [[], sized, 4],
+      [['--length-field', 'varint'], (data) => Buffer.concat([Buffer.from([0xc8, 1]), data]), 2],
+      [['--length-field', 'uint16be', '--strip', '0'], (data) => Buffer.concat([Buffer.from([0, 200]), data]), 2],
+      [
+        ['--length-field', 'uint24le', '--length-field-offset', '2', '--length-adjustment=-5'],
+        (data) => Buffer.concat([Buffer.from([9, 9, 205, 0, 0]), data]),
+        5,
+      ],
+    ];
+    for (const [args, frame, headLength] of formats) {
+      const whole = frame(randomBytes(200));
+      it(`take the messages under way: ${args.join(' ') || 'the default format'}`, async () => {
+        const saved = temporaryDirectory();
+        const { server, port } = await startServer(['--save', saved, ...args]);
+        const idle = await connectTo(port);
+        idle.write(Buffer.concat([whole, whole]));
+        await server.line(/^Data received/, 2);
+        // Inside the head, behind it, inside the data, in front of the last byte.
+        const cuts = [headLength - 1, headLength, 100, whole.length - 1];
+        const busy = await Promise.all(cuts.map(() => connectTo(port)));
+        for (const [i, at] of cuts.entries()) busy[i]!.write(Buffer.concat([whole, whole, whole.subarray(0, at)]));
+        await server.line(/^Data received/, 2 + 2 * cuts.length);
+
+        server.signal('SIGTERM');
+        expect(await closed(idle)).to.equal('end');
+        await server.line('Stopping after the messages under way. Connections: 4');
+        const [refusal] = await once(connect(port, '127.0.0.1'), 'error');
+        expect(refusal).to.include({ code: 'ECONNREFUSED' });
+
+        for (const [i, at] of cuts.entries()) {
+          busy[i]!.write(whole.subarray(at));
+          expect(await closed(busy[i]!)).to.equal('end');
+        }
+        expect(await server.ended).to.equal(0);
+        expect(server.errors).to.have.lengthOf(1);
+        const files = readdirSync(saved);
+        expect(files).to.have.lengthOf(2 + 3 * cuts.length);
+        const expected = args.includes('0') ? whole : whole.subarray(headLength);
+        for (const file of files) expect(readFileSync(join(saved, file)).equals(expected)).to.equal(true);
+      });
+    }
+
+    it('takes no more than the message under way, and tells of one that is cut off', async () => {
+      const { server, port } = await startServer();
+      const untiring = await connectTo(port);
+      untiring.write(Buffer.concat([sized('one'), sized('twotwo').subarray(0, 5)]));
+      const cutOff = await connectTo(port);
+      cutOff.write(Buffer.concat([sized('one'), sized('twotwo').subarray(0, 5)]));
+      await server.line('Data received. Size: 3', 2);
+      server.signal('SIGINT');
+      await server.line(/^Stopping/);
+      cutOff.end();
+      await closed(cutOff);
+      await server.line(/^127\.0\.0\.1:\d+ ERR_FRAME_TRUNCATED: /);
+
+      untiring.write(Buffer.concat([sized('twotwo').subarray(5), sized('three')]));
+      expect(await closed(untiring)).to.equal('ECONNRESET');
+      expect(await server.ended).to.equal(0);
+      expect(server.lines.slice(3)).to.deep.equal(['Data received. Size: 6']);
+      expect(server.errors).to.have.lengthOf(3);
+      expect(server.errors[2]).to.match(/^127\.0\.0\.1:\d+ Hung up before all was taken: stopping$/);
+    });
+
+    it('finishes the files of all that came before it', async () => {
+      const saved = temporaryDirectory();
+      // No file is written before the signal has come.
+      const preload = replaceWriteFile(`async (...args) => {
+        console.log('writing');
+        await signal;
+        return write(...args);
+      };
+      const signal = new Promise((resolve) => process.once('SIGTERM', () => setImmediate(resolve)))`);
+      const { server, port } = await startServer(['--save', saved], { preload });
+      const messages = [randomBytes(10), randomBytes(0), randomBytes(1000), randomBytes(100)];
+      const wire = Buffer.concat(messages.map(sized));
+      const [idle, busy] = [await connectTo(port), await connectTo(port)];
+      idle.write(wire);
+      busy.write(wire.subarray(0, -1));
+      await server.line('writing', 2);
+      server.signal('SIGTERM');
+      await server.line('Stopping after the messages under way. Connections: 2');
+      await server.line('Data received. Size: 1000', 2);
+      busy.write(wire.subarray(-1));
+      expect(await closed(idle)).to.equal('end');
+      expect(await closed(busy)).to.equal('end');
+      expect(await server.ended).to.equal(0);
+      const files = readdirSync(saved).sort();
+      expect(files).to.have.lengthOf(8);
+      for (const [i, file] of files.entries()) {
+        expect(readFileSync(join(saved, file)).equals(messages[i % 4]!)).to.equal(true);
+      }
+    });
+
+    it('a second signal ends it at once', async () => {
+      const { server, port } = await startServer();
+      const busy = await connectTo(port);
+      busy.write(Buffer.concat([sized('one'), Buffer.from([1])]));
+      await server.line('Data received. Size: 3');
+      server.signal('SIGINT');
+      await server.line(/^Stopping/);
+      server.signal('SIGTERM');
+      expect(await server.ended).to.equal('SIGTERM');
+    });
+  });
+
+  describe('a peer written after the sample', () => {
+    it('sends one message and closes', async () => {
+      const { server, port } = await startServer();
+      for (const size of [0, 1, 100_000]) {
+        const socket = await connectTo(port);
+        socket.write(sized(Buffer.alloc(size)), () => socket.destroy());
+        await server.line(`Data received. Size: ${size}`);
+      }
+      server.signal('SIGTERM');
+      await server.succeeds();
+    });
+  });
+});
+
+/** Files take their time to be written. */
+function slowDisk(milliseconds: number): string {
+  return replaceWriteFile(`async (...args) => {
+    console.log('writing');
+    await new Promise((resolve) => setTimeout(resolve, ${milliseconds}));
+    return write(...args);
+  }`);
+}

@@ -1,0 +1,105 @@
+import { randomBytes } from 'node:crypto';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect } from 'chai';
+import {
+  cleanUp,
+  closed,
+  connectTo,
+  Program,
+  portOf,
+  replaceWriteFile,
+  startServer,
+  temporaryDirectory,
+} from './programs.js';
+
+describe('examples/server and examples/client', () => {
+  afterEach(cleanUp);
+
+  const formats = [
+    ['--length-field', 'uint64be', '--max', '200'],
+    ['--length-field', 'varint', '--length-field-offset', '3'],
+    ['--length-field', 'uint16be', '--length-field-offset', '1', '--length-adjustment=-3', '--strip', '3'],
+  ];
+  for (const format of formats) {
+    it(`understand each other: ${format.join(' ')}`, async () => {
+      const saved = temporaryDirectory();
+      const { server, port } = await startServer(['--save', saved, ...format]);
+      const messages = [randomBytes(200), Buffer.alloc(0), randomBytes(130)];
+      const files = messages.map((_, i) => join(temporaryDirectory(), `${i}`));
+      for (const [i, file] of files.entries()) writeFileSync(file, messages[i]!);
+      const client = new Program('client', ['--port', String(port), ...format, ...files]);
+      await client.succeeds();
+      const arrived = readdirSync(saved).sort();
+      expect(arrived.map((file) => readFileSync(join(saved, file)))).to.deep.equal(messages);
+      server.signal('SIGTERM');
+      await server.succeeds();
+      const sizes = ['Size: 200', 'Size: 0', 'Size: 130'];
+      expect(server.lines.slice(1)).to.deep.equal(sizes.map((size) => `Data received. ${size}`));
+      expect(client.lines).to.deep.equal(sizes.map((size) => `All data was sent. ${size}`));
+    });
+  }
+
+  it('the client learns that its message is too long for the server', async () => {
+    const { server, port } = await startServer(['--max', '100']);
+    const file = join(temporaryDirectory(), 'file');
+    writeFileSync(file, randomBytes(101));
+    await new Program('client', ['--port', String(port), file]).fails(/^client: .*ECONNRESET/);
+    await server.line(/ERR_FRAME_TOO_LONG/);
+  });
+});
+
+describe('examples/start', () => {
+  afterEach(cleanUp);
+
+  function start(preload?: string): { program: Program; temporary: string } {
+    const temporary = temporaryDirectory();
+    const options = preload === undefined ? '' : `--import data:text/javascript,${encodeURIComponent(preload)}`;
+    const env = { TMPDIR: temporary, TEMP: temporary, TMP: temporary, NODE_OPTIONS: options };
+    return { program: new Program('start', [], { env }), temporary };
+  }
+
+  const inProgram = (name: string, code: string) => `if (process.argv[1]?.endsWith('${name}.js')) { ${code} }`;
+
+  it('shows both programs at work, and leaves nothing behind', async () => {
+    const { program, temporary } = start();
+    await program.succeeds();
+    expect(program.lines[0]).to.match(/^server \| Listening on 127\.0\.0\.1:\d+$/);
+    for (const size of [0, 1, 11, 1_000, 65_536, 100_000, 8_000_000]) {
+      expect(program.lines).to.include(`client | All data was sent. Size: ${size}`);
+      expect(program.lines).to.include(`server | Data received. Size: ${size}`);
+    }
+    expect(program.lines.at(-1)).to.equal('All 7 messages arrived as they were sent.');
+    expect(readdirSync(temporary)).to.deep.equal([]);
+  });
+
+  it('fails in one line when the client dies, and ends the server', async () => {
+    const { program, temporary } = start(inProgram('client', "process.kill(process.pid, 'SIGKILL')"));
+    const port = portOf(await program.line(/Listening on/));
+    await program.fails(/^start: The client failed: SIGKILL$/);
+    expect(readdirSync(temporary)).to.deep.equal([]);
+    // A server that is still there keeps this connection.
+    await connectTo(port).then(closed, () => 'refused');
+  });
+
+  const mishaps: [name: string, preload: string, line: RegExp][] = [
+    ['the server does not start', inProgram('server', 'process.exit(3)'), /^start: The server failed: exit code 3$/],
+    [
+      'the server dies on the way',
+      replaceWriteFile('async () => process.exit(4)'),
+      /^start: The client failed: exit code 1$/,
+    ],
+    [
+      'a message is saved wrong',
+      replaceWriteFile('(file, data) => write(file, data.length === 11 ? data.fill(0) : data)'),
+      /^start: The message of 11 bytes is not what was sent$/,
+    ],
+  ];
+  for (const [name, preload, line] of mishaps) {
+    it(`fails in one line when ${name}`, async () => {
+      const { program, temporary } = start(preload);
+      await program.fails(line);
+      expect(readdirSync(temporary)).to.deep.equal([]);
+    });
+  }
+});
