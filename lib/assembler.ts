@@ -6,8 +6,11 @@ const SMALL = 1024;
 const WORTH_KEEPING = 4096;
 /** The least and the most that is allocated for small chunks. */
 const [LEAST_BLOCK, MOST_BLOCK] = [256, 65_536];
-/** What may be held beyond two bytes for each one received: a chunk counts with all the memory it is a view of. */
-const SLACK = 60_000;
+/**
+ * What may be held beyond two bytes for each one received: 64 KiB, less what the objects of the chunks take. A chunk counts
+ * with all the memory it is a view of.
+ */
+const SLACK = 49_152;
 
 const nothing = new Uint8Array(0);
 

@@ -168,7 +168,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
     if (this.#runLength === 0) return;
     const run = this.#run.length === this.#runLength ? this.#run : this.#run.subarray(0, this.#runLength);
     const callbacks = this.#runCallbacks;
-    this.#usualLength = Math.min(this.#runLength, LARGE);
+    this.#usualLength = Math.min(this.#runLength, 2 * LARGE);
     this.#run = empty;
     this.#runLength = 0;
     this.#runCallbacks = [];
