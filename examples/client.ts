@@ -73,8 +73,8 @@ async function readMessage(name: string, { lengthFieldOffset, maxPayloadLength }
 const SLICE = 262_144;
 
 /**
- * Passes bytes on to the socket, slice by slice, and shows on a terminal how far it has come. It takes no more until the
- * operating system has what it took, and that is what the callback of an encoder's `write` waits for.
+ * Passes bytes on to the socket, slice by slice, and shows on a terminal how far it has come. It takes no more until
+ * the operating system has what it took, and that is what the callback of an encoder's `write` waits for.
  */
 function inSlices(socket: Socket): Writable {
   return new Writable({

@@ -62,7 +62,7 @@ export function checkedOptions(values: SharedValues): { host: string; port: numb
     // The library checks the rest, and says what would be allowed.
     new LengthPrefixDecoder(format);
   } catch (error) {
-    const { message } = error as Error;
+    const message = (error as Error).message.replace(', or a LengthField', '');
     throw new Error(message.replace(/options\.(\w+)/, (_, name: string) => flags[name] ?? name));
   }
   return { host: values.host, port, format };

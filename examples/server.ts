@@ -7,6 +7,7 @@ import { once } from 'node:events';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
 import { LengthPrefixDecoder } from 'length-prefix';
 import { checkedOptions, describe, run, sharedOptions, sharedUsage, shownAddress, type WireFormat } from './options.js';
@@ -27,7 +28,7 @@ async function main(): Promise<void> {
   if (directory !== undefined) await mkdir(directory, { recursive: true });
 
   // A file is named after the start of the server, its process, the connection and the message, such as
-  // 20250131T120000000Z-4711-000002-000001. No two have the same name, and sorted they are in the order of arrival.
+  // 20250131T120000000Z-4711-000002-000001. No two have one name, and those of a connection sort in their order.
   const thisRun = `${new Date().toISOString().replace(/[-:.]/g, '')}-${process.pid}`;
   let connectionCount = 0;
   const connections = new Set<Connection>();
@@ -54,9 +55,16 @@ async function main(): Promise<void> {
   await once(server, 'listening');
   server.on('error', (error) => console.error(describe(error)));
 
+  let stopping = false;
   const stop = () => {
-    // Without a listener the next signal does what it does to any program: it ends it at once.
-    process.off('SIGINT', stop).off('SIGTERM', stop);
+    if (stopping) return;
+    stopping = true;
+    // Without a listener the next signal does what it does to any program: it ends it at once. On a terminal that has
+    // to wait a moment: Ctrl+C can come twice there, from the terminal and from npm, which passes on what it got.
+    const stopListening = () => process.off('SIGINT', stop).off('SIGTERM', stop);
+    if (isatty(0)) setTimeout(stopListening, 500).unref();
+    else stopListening();
+
     server.close();
     for (const connection of connections) connection.hangUp();
     const busy = [...connections].filter((connection) => connection.isInsideFrame).length;

@@ -7,8 +7,9 @@ import {
   type LengthPrefixDecoderOptions,
   LengthPrefixEncoder,
 } from '../../lib/index.js';
+import { runs } from '../support/runs.js';
 import { command, finalReader, type Model, Rig, readerCommands, type Written } from './rig.js';
-import { payload, runs } from './support.js';
+import { payload } from './support.js';
 
 type Field = 'uint32le' | 'uint16be' | 'varint';
 
@@ -468,7 +469,7 @@ describe('torture: model', function () {
           await rig.readAll(reader);
           rig.expectDone();
         }),
-        runs(250),
+        { numRuns: runs(250) },
       ));
 
     it('calls every callback once and is silent after close, destroyed at any moment', () =>
@@ -478,7 +479,7 @@ describe('torture: model', function () {
           await fc.asyncModelRun(() => ({ model: { rig } as Model, real: rig as Rig }), commands);
           await destroyAndCheck(rig, withError ? new Error('destroyed by the test') : undefined);
         }),
-        runs(150),
+        { numRuns: runs(150) },
       ));
   });
 
@@ -493,7 +494,7 @@ describe('torture: model', function () {
           await rig.readAll(reader);
           rig.expectDone();
         }),
-        runs(250),
+        { numRuns: runs(250) },
       ));
 
     it('fails the write of a too-long message, sends all before it and no byte of it', () =>
@@ -504,7 +505,7 @@ describe('torture: model', function () {
           await rig.readAll(reader);
           rig.expectDone();
         }),
-        runs(150),
+        { numRuns: runs(150) },
       ));
 
     it('calls every callback once and is silent after close, destroyed at any moment', () =>
@@ -514,7 +515,7 @@ describe('torture: model', function () {
           await fc.asyncModelRun(() => ({ model: { rig } as Model, real: rig as Rig }), commands);
           await destroyAndCheck(rig, withError ? new Error('destroyed by the test') : undefined);
         }),
-        runs(150),
+        { numRuns: runs(150) },
       ));
   });
 });

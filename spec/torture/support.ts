@@ -104,11 +104,6 @@ export function slowSink(
   };
 }
 
-/** How often each property is tried: FC_RUNS, or what fits in the suite's time. */
-export function runs(usual: number): { numRuns: number } {
-  return { numRuns: process.env.FC_RUNS ? Number(process.env.FC_RUNS) : usual };
-}
-
 /** The same pseudo-random numbers for the same seed, 0 <= n < limit. */
 export function random(seed: number): (limit: number) => number {
   let state = seed >>> 0 || 1;
