@@ -20,6 +20,13 @@ const BY_HAND = 8;
 
 const empty = Buffer.alloc(0);
 
+interface Corkable {
+  cork(): void;
+  uncork(): void;
+}
+
+const NOWHERE: readonly Corkable[] = [];
+
 /**
  * Messages in, prefixed bytes out: a Transform that takes one message with each `write()`, as a `Buffer`, a `Uint8Array`
  * or a string, the empty message included.
@@ -61,7 +68,8 @@ export class LengthPrefixEncoder extends OrderedTransform {
   #chunk: Buffer | undefined;
   /** A large message was handed out as it is, and the reader may still be at it. */
   #lent = false;
-  readonly #destinations = new Set<{ cork(): void; uncork(): void }>();
+  /** Where this is piped to. Replaced, never changed: `pump` has to uncork what it corked. */
+  #destinations: readonly Corkable[] = NOWHERE;
 
   /** The message that can't be sent, and its write's callback. */
   #refusal: FrameError | undefined;
@@ -177,7 +185,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
     };
     const full = !super.write(run, undefined, callbacks.length > 0 ? callAll : undefined);
     // What was full when it was told so may no longer be, where the run was corked.
-    if (this.#drainDue && !full) process.nextTick(() => this.emit('drain'));
+    if (this.#drainDue && !full) process.nextTick(() => this.writable && this.emit('drain'));
     this.#drainDue = false;
   }
 
@@ -196,9 +204,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
     this.cork();
     this.#flushRun();
     super.write(message, undefined, callback);
-    this.#corkDestinations();
-    this.uncork();
-    this.#uncorkDestinations();
+    this.#together(() => this.uncork());
     return this.writableLength < this.writableHighWaterMark;
   }
 
@@ -289,32 +295,28 @@ export class LengthPrefixEncoder extends OrderedTransform {
   override pipe<S extends NodeJS.WritableStream>(destination: S, options?: { end?: boolean | undefined }): S {
     const { writableHighWaterMark = 0, cork } = destination as { writableHighWaterMark?: number; cork?: unknown };
     this.#large = Math.max(this.#large, writableHighWaterMark);
-    if (typeof cork === 'function') this.#destinations.add(destination as unknown as LengthPrefixEncoder);
+    if (typeof cork === 'function') this.#destinations = [...this.#destinations, destination as unknown as Corkable];
     return super.pipe(destination, options);
   }
 
   override unpipe(destination?: any): this {
-    if (destination === undefined) this.#destinations.clear();
-    else this.#destinations.delete(destination);
+    this.#destinations = this.#destinations.filter((one) => destination !== undefined && one !== destination);
     return super.unpipe(destination);
   }
 
-  /** A head and its message reach a socket in one system call. */
   protected override pump(once?: boolean): boolean {
-    this.#corkDestinations();
+    return this.#together(() => super.pump(once));
+  }
+
+  /** What is handed out in `run`, a head and its message say, reaches a socket in one system call. */
+  #together<T>(run: () => T): T {
+    const destinations = this.#destinations;
+    for (const destination of destinations) destination.cork();
     try {
-      return super.pump(once);
+      return run();
     } finally {
-      this.#uncorkDestinations();
+      for (const destination of destinations) destination.uncork();
     }
-  }
-
-  #corkDestinations(): void {
-    for (const destination of this.#destinations) destination.cork();
-  }
-
-  #uncorkDestinations(): void {
-    for (const destination of this.#destinations) destination.uncork();
   }
 
   override _flush(callback: Callback): void {
@@ -342,7 +344,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
     this.#runLength = 0;
     this.#runCallbacks = [];
     this.#chunk = undefined;
-    this.#destinations.clear();
+    this.#destinations = NOWHERE;
     super._destroy(error, callback);
   }
 }

@@ -133,6 +133,58 @@ describe('LengthPrefixEncoder', () => {
     });
   });
 
+  describe('piped', () => {
+    it('reaches its destination in one go, the head of a large message with the message', async () => {
+      const writes: number[][] = [];
+      const sink = new nodeStream.Writable({
+        writev(chunks, callback) {
+          writes.push(chunks.map(({ chunk }) => chunk.length));
+          callback();
+        },
+      });
+      const encoder = new LengthPrefixEncoder();
+      encoder.pipe(sink);
+      await turn();
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      encoder.write('a');
+      encoder.write('b');
+      await turn();
+      expect(writes).to.deep.equal([[4, 70_000], [10]]);
+    });
+
+    it('leaves nothing corked that is unpiped while it is written to', async () => {
+      const sizes: number[] = [];
+      const sink = new nodeStream.Writable({
+        write(chunk, _encoding, callback) {
+          sizes.push(chunk.length);
+          callback();
+        },
+      });
+      const encoder = new LengthPrefixEncoder();
+      encoder.pipe(sink);
+      encoder.on('data', () => encoder.unpipe(sink));
+      encoder.write('a');
+      await turn();
+      sink.write('b');
+      await turn();
+      expect(sink.writableCorked).to.equal(0);
+      expect(sizes).to.deep.equal([5, 1]);
+    });
+
+    it('a user who corks, fills it and uncorks gets a drain', async () => {
+      const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 100 });
+      encoder.resume();
+      await turn();
+      encoder.cork();
+      expect(encoder.write(Buffer.alloc(100))).to.equal(false);
+      const drained = once(encoder, 'drain');
+      encoder.uncork();
+      await drained;
+      expect(encoder.writableLength).to.equal(0);
+    });
+  });
+
   describe('a message that the format can not carry', () => {
     it('fails its own write and sends none of it; what was written before is sent, and calls back well', async () => {
       const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3 });

@@ -31,7 +31,11 @@ describe('examples/options', () => {
     ['port', 'http', /^--port must be a whole number, not 'http'$/],
     ['max', '', /^--max must be a whole number, not ''$/],
     ['max', '-1', /^The value of "--max" is out of range\. /],
-    ['length-field', 'int32', /^The property '--length-field' must be one of 'uint8', .* Received 'int32'$/],
+    [
+      'length-field',
+      'int32',
+      /^The property '--length-field' must be one of 'uint8', .*, 'uint64be'\. Received 'int32'$/,
+    ],
     ['strip', '2', /^The value of "--strip" is out of range\. /],
     ['length-field-offset', '1.5', /^--length-field-offset must be a whole number, not '1\.5'$/],
     ['length-adjustment', '99999999', /^The value of "--length-adjustment" is out of range\. /],

@@ -401,6 +401,29 @@ describe('examples/server', () => {
       }
     });
 
+    it('Ctrl+C that comes twice, from the terminal and from npm, counts once', async () => {
+      // A terminal, and a slow clock: the second one is not late.
+      const preload = `
+        import tty from 'node:tty';
+        import { syncBuiltinESMExports } from 'node:module';
+        tty.isatty = () => true;
+        syncBuiltinESMExports();
+        const { setTimeout } = globalThis;
+        globalThis.setTimeout = (callback, delay) => setTimeout(callback, 100 * delay);`;
+      const { server, port } = await startServer([], { preload });
+      const busy = await connectTo(port);
+      busy.write(Buffer.concat([sized('one'), sized('twotwo').subarray(0, 5)]));
+      await server.line('Data received. Size: 3');
+      server.signal('SIGINT');
+      await server.line(/^Stopping/);
+      server.signal('SIGINT');
+      busy.write(sized('twotwo').subarray(5));
+      expect(await closed(busy)).to.equal('end');
+      expect(await server.ended).to.equal(0);
+      expect(server.lines).to.include('Data received. Size: 6');
+      expect(server.errors).to.have.lengthOf(1);
+    });
+
     it('a second signal ends it at once', async () => {
       const { server, port } = await startServer();
       const busy = await connectTo(port);
