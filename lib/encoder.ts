@@ -70,6 +70,8 @@ export class LengthPrefixEncoder extends OrderedTransform {
   #lent = false;
   /** Where this is piped to. Replaced, never changed: `pump` has to uncork what it corked. */
   #destinations: readonly Corkable[] = NOWHERE;
+  /** There was a large message. Without one, nothing that is handed out belongs together. */
+  #hadLarge = false;
 
   /** The message that can't be sent, and its write's callback. */
   #refusal: FrameError | undefined;
@@ -195,6 +197,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
   }
 
   #writeLarge(data: Uint8Array, callback: Callback | undefined): boolean {
+    this.#hadLarge = true;
     const head = this.#format.writeHead(data);
     const kept = this.#format.keptIn(head.length);
     const at = this.#extendRun(head.length);
@@ -310,6 +313,7 @@ export class LengthPrefixEncoder extends OrderedTransform {
 
   /** What is handed out in `run`, a head and its message say, reaches a socket in one system call. */
   #together<T>(run: () => T): T {
+    if (!this.#hadLarge) return run();
     const destinations = this.#destinations;
     for (const destination of destinations) destination.cork();
     try {

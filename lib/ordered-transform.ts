@@ -42,8 +42,8 @@ export abstract class OrderedTransform extends Transform {
   /** `_read` was called, or `push` asked for more, and nothing was pushed since. */
   #wanted = true;
   #pumping = false;
-  /** Writes that were done inside `_write`: Writable calls them back at the end of the tick, and no later one before. */
-  #callingBack = 0;
+  /** A write was done inside `_write`: Writable calls it back at the end of the tick, and no later one may come before. */
+  #callbackDue = false;
 
   /** `objects`: whether the readable side is in object mode. The last two are for when the options have none. */
   constructor(
@@ -77,17 +77,11 @@ export abstract class OrderedTransform extends Transform {
   /** Takes a write in hand and goes on with it. To be called by `_write`. */
   protected work(callback: Callback): void {
     this.#held = callback;
-    if (this.#pumping || !this.pump(true)) return;
-    this.#callingBack++;
-    if (this.#callingBack === 1) process.nextTick(OrderedTransform.#calledBack, this, 1);
+    if (!this.#pumping && this.pump(true)) this.#callbackDue = true;
   }
 
-  static #calledBack(stream: OrderedTransform, writes: number): void {
-    if (stream.#callingBack > writes) {
-      process.nextTick(OrderedTransform.#calledBack, stream, stream.#callingBack);
-      return;
-    }
-    stream.#callingBack = 0;
+  static #afterCallback(stream: OrderedTransform): void {
+    stream.#callbackDue = false;
     if (!stream.#pumping && stream.#held !== undefined) stream.pump();
   }
 
@@ -123,7 +117,8 @@ export abstract class OrderedTransform extends Transform {
           if (this.push(piece)) this.#wanted = true;
         } else if (!this.isSettled()) {
           this.#wanted = false;
-        } else if (this.#callingBack > 0 && !once) {
+        } else if (this.#callbackDue && !once) {
+          process.nextTick(OrderedTransform.#afterCallback, this);
           break;
         } else {
           this.#release();
