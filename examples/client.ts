@@ -3,7 +3,6 @@
  *
  *     npm run client -- --port 11000 picture.png notes.txt
  */
-import { once } from 'node:events';
 import { createReadStream } from 'node:fs';
 import { connect, type Socket } from 'node:net';
 import { Writable } from 'node:stream';
@@ -25,7 +24,6 @@ async function main(): Promise<void> {
   if (names.length === 0) throw new Error('There is no FILE to send. --help tells more');
 
   const socket = connect(port, host);
-  await once(socket, 'connect');
   const closed = finished(socket);
   // A server has nothing to say here, but one that hangs up says so at the end of its data.
   socket.resume();

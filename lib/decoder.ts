@@ -96,9 +96,10 @@ export class LengthPrefixDecoder<Batch extends boolean = false> extends OrderedT
 /** The element type of `read()`, `'data'` and `for await`. */
 export interface LengthPrefixDecoder<Batch extends boolean> {
   read(size?: number): Decoded<Batch> | null;
-  // What the interfaces of @types/node ask for, which know no null.
-  read(size?: number): any;
   [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch>, undefined, unknown>;
+  // The interfaces of @types/node know strings and Buffers only: these make a decoder one of their streams.
+  read(size?: number): any;
+  [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
   iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<Decoded<Batch>, undefined, unknown>;
   toArray(options?: { signal?: AbortSignal }): Promise<Decoded<Batch>[]>;
   on(event: 'data', listener: (message: Decoded<Batch>) => void): this;

@@ -1,3 +1,4 @@
+import { pipeline } from 'node:stream/promises';
 import * as source from '../lib/index.js';
 
 // The element types, with no cast. This file is never run: it does not compile when they are wrong.
@@ -23,6 +24,10 @@ export async function types(): Promise<void> {
   sure<Same<typeof batch, Buffer[] | null>>();
   many.on('data', (messages) => sure<Same<typeof messages, Buffer[]>>());
   for await (const messages of many) sure<Same<typeof messages, Buffer[]>>();
+
+  await pipeline(process.stdin, one, async (messages) => messages.read());
+  await pipeline(process.stdin, many, async (batches) => batches.read());
+  await pipeline(process.stdin, one, new source.LengthPrefixEncoder(), process.stdout);
 
   const off = new source.LengthPrefixDecoder({ batch: false, copy: true });
   for await (const message of off) sure<Same<typeof message, Buffer>>();

@@ -24,7 +24,7 @@ const copy = mkdtempSync(join(tmpdir(), 'length-prefix-mutation-'));
 
 function run(command: string, args: string[]): number {
   const path = [`node_modules/${tools.at(-1)!.split('@')[0]}/bin`, 'node_modules/.bin'].map((name) => join(copy, name));
-  const env = { ...process.env, FC_SEED: '1', PATH: [...path, process.env.PATH].join(delimiter) };
+  const env = { ...process.env, FC_SEED: '1', FC_SCALE: '0.2', PATH: [...path, process.env.PATH].join(delimiter) };
   return spawnSync(command, args, { cwd: copy, env, stdio: 'inherit' }).status ?? 1;
 }
 
