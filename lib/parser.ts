@@ -71,6 +71,24 @@ export class FrameParser<M extends Uint8Array> {
    * @throws FrameError
    */
   next(): M | undefined {
+    const { format, memory, copy } = this.#settings;
+    const { fixed } = format;
+    if (this.#open === undefined && fixed !== undefined && !copy) {
+      // What `#nextWhole` does, for most formats without a call or an object: small messages take half the time.
+      const chunk = this.#chunk;
+      const at = this.#at;
+      const payloadAt = at + format.maxHeadLength;
+      if (payloadAt <= chunk.length) {
+        const payload = fixed.read(chunk, at + format.lengthFieldOffset) + format.lengthAdjustment;
+        const start = at + format.stripped;
+        const end = payloadAt + payload;
+        if (payload >= 0 && payload <= format.maxPayloadLength && start <= end && end <= chunk.length) {
+          this.#at = end;
+          return new memory.View(this.#buffer, this.#offset + start, end - start);
+        }
+      }
+      return this.#nextInParts();
+    }
     return (this.#open === undefined ? this.#nextWhole() : undefined) ?? this.#nextInParts();
   }
 
@@ -82,11 +100,38 @@ export class FrameParser<M extends Uint8Array> {
   nextAll(): M[] {
     const messages: M[] = [];
     try {
-      for (let message = this.next(); message !== undefined; message = this.next()) messages.push(message);
+      for (;;) {
+        this.#addWhole(messages);
+        const message = this.next();
+        if (message === undefined) return messages;
+        messages.push(message);
+      }
     } catch (error) {
       if (messages.length === 0) throw error;
+      return messages;
     }
-    return messages;
+  }
+
+  /** The loop of `next` with all that it looks up in front of it: this makes batches of small messages twice as fast. */
+  #addWhole(messages: M[]): void {
+    const { format, memory, copy } = this.#settings;
+    const { fixed, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
+    if (this.#open !== undefined || fixed === undefined || copy) return;
+    const chunk = this.#chunk;
+    const buffer = this.#buffer;
+    const offset = this.#offset;
+    const { length } = chunk;
+    const { View } = memory;
+    let at = this.#at;
+    for (let payloadAt = at + maxHeadLength; payloadAt <= length; payloadAt = at + maxHeadLength) {
+      const payload = fixed.read(chunk, at + lengthFieldOffset) + lengthAdjustment;
+      const start = at + stripped;
+      const end = payloadAt + payload;
+      if (payload < 0 || payload > maxPayloadLength || start > end || end > length) break;
+      messages.push(new View(buffer, offset + start, end - start));
+      at = end;
+    }
+    this.#at = at;
   }
 
   /** The short way, for a frame that is whole in the chunk and within its limits. All else is left to the long way. */
@@ -94,24 +139,12 @@ export class FrameParser<M extends Uint8Array> {
     const { format } = this.#settings;
     const chunk = this.#chunk;
     const at = this.#at;
-    let payloadAt: number;
-    let payload: number;
-    if (format.fixed !== undefined) {
-      // As `readHead` does it, but for the object it returns: that makes small messages twice as fast.
-      payloadAt = at + format.maxHeadLength;
-      if (payloadAt > chunk.length) return undefined;
-      payload = format.fixed.read(chunk, at + format.lengthFieldOffset) + format.lengthAdjustment;
-    } else {
-      const head = format.readHead(chunk, at, chunk.length, this.#position + at);
-      if (head === undefined) return undefined;
-      payloadAt = at + head.length;
-      payload = head.payload;
-    }
-    const start = at + format.strippedFrom(payloadAt - at);
-    const end = payloadAt + payload;
-    if (payload < 0 || payload > format.maxPayloadLength || start > end || end > chunk.length) return undefined;
+    const head = format.readHead(chunk, at, chunk.length, this.#position + at);
+    if (head === undefined || head.payload > format.maxPayloadLength) return undefined;
+    const end = at + head.length + head.payload;
+    if (end > chunk.length) return undefined;
     this.#at = end;
-    return this.#view(start, end);
+    return this.#view(at + format.strippedFrom(head.length), end);
   }
 
   /** The message in the chunk, from `start` to before `end`. */
