@@ -220,6 +220,41 @@ describe('LengthPrefixDecoder', () => {
     expect(calls[0]).to.have.property('code', 'ERR_FRAME_TRUNCATED');
   });
 
+  it('destroyed with a write in hand and one behind it, fails both', async () => {
+    const decoder = new LengthPrefixDecoder({ readableHighWaterMark: 1 });
+    const wire = await encode(['a', 'b']);
+    const errors = [1, 2].map(() => new Promise<Error | null | undefined>((resolve) => decoder.write(wire, resolve)));
+    decoder.destroy();
+    for (const error of await Promise.all(errors)) {
+      expect(error).to.have.property('code', 'ERR_STREAM_DESTROYED');
+      expect(error!.message).to.equal('Cannot call write after a stream was destroyed');
+    }
+  });
+
+  it('without options shares what it goes by, and one with options does not', async () => {
+    const decoders = [{}, { copy: true }, { oversize: 'skip' }, {}] as const;
+    const wire = await encode(['a', 'b']);
+    const buffers = await Promise.all(
+      decoders.map(async (options) => {
+        const decoder = new LengthPrefixDecoder(options);
+        decoder.on('oversize', () => {});
+        decoder.end(wire);
+        return (await outcomeOf(decoder)).items.map((message) => message.buffer === wire.buffer);
+      }),
+    );
+    expect(buffers).to.deep.equal([
+      [true, true],
+      [false, false],
+      [true, true],
+      [true, true],
+    ]);
+    expect((await decode([fromHex('01 00 00 01')], { oversize: 'skip' })).error).to.have.property(
+      'code',
+      'ERR_FRAME_TRUNCATED',
+    );
+    expect((await decode([fromHex('01 00 00 01')])).error).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+  });
+
   describe('with the tools of streams', () => {
     const tools: [string, typeof nodeStream][] = [
       ['node:stream', nodeStream],

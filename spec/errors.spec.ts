@@ -173,9 +173,31 @@ describe('a length that is another protocol', () => {
     });
   }
 
-  it('and no name is made up for what looks like none', async () => {
-    const { error } = await decode([fromHex('fe ff ff ff 00')]);
-    expect(error!.message).to.match(/are allowed \(maxPayloadLength\)$/);
+  const nameless = ['fe ff ff ff 00', '16 02 ff ff 00', '17 03 ff ff 00', '58 47 45 54 20 58', 'ff ff ff ff'];
+  for (const wire of nameless) {
+    it(`and no name is made up for ${wire}`, async () => {
+      const { error } = await decode([fromHex(wire)]);
+      expect(error!.message).to.match(/are allowed \(maxPayloadLength\)$/);
+    });
+  }
+
+  it('the other byte order is taken at its word: offset and adjustment count', async () => {
+    const options = { lengthField: 'uint32be', lengthFieldOffset: 1, lengthAdjustment: -4 } as const;
+    const { error } = await decode([fromHex('aa 09 00 00 00')], options);
+    expect(error!.message).to.match(/read as little-endian it would be 5 bytes$/);
+    const negative = await decode([fromHex('aa 03 00 00 00')], options);
+    expect(negative.error!.message).to.match(/\(maxPayloadLength\)$/);
+    const empty = await decode([fromHex('aa 04 00 00 00')], options);
+    expect(empty.error!.message).to.match(/it would be 0 bytes$/);
+    const longest = await decode([fromHex('05 00 00 00')], { lengthField: 'uint32be', maxPayloadLength: 5 });
+    expect(longest.error!.message).to.match(/it would be 5 bytes$/);
+    const one = await decode([fromHex('ff')], { lengthField: 'uint8', maxPayloadLength: 5 });
+    expect(one.error!.message).to.match(/\(maxPayloadLength\)$/);
+  });
+
+  it('counts one byte as one', async () => {
+    const { error } = await decode([fromHex('01')], { lengthField: 'uint8', maxPayloadLength: 0 });
+    expect(error!.message).to.include('a payload of 1 byte is announced');
   });
 });
 
@@ -201,5 +223,18 @@ describe("the options of Node's kind", () => {
     expect(given(new Date())).to.include('Received an instance of Date');
     expect(given(Object.create(null))).to.include('Received an instance of Object');
     expect(given(null)).to.include('Received null');
+    const field = (lengthField: unknown) => thrownBy(() => new LengthPrefixDecoder({ lengthField } as never)).message;
+    expect(field({ read() {} })).to.equal(
+      'The "options.lengthField.write" property must be of type function. Received undefined',
+    );
+    expect(field(4)).to.equal(
+      'The "options.lengthField" property must be a string or a LengthField. Received type number (4)',
+    );
+    expect(thrownBy(() => new LengthPrefixDecoder({ maxPayloadLength: '5' } as never)).message).to.equal(
+      'The "options.maxPayloadLength" property must be of type number. Received \'5\'',
+    );
+    expect(thrownBy(() => new LengthPrefixDecoder({ initialBytesToStrip: 1 })).message).to.match(
+      /^The value of "options\.initialBytesToStrip" is out of range\./,
+    );
   });
 });

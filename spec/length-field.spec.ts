@@ -126,13 +126,14 @@ describe("a length field of the user's own", () => {
     ['no number', { length: Number.NaN, width: 1 }],
     ['no bytes', { length: 1, width: 0 }],
     ['half a byte', { length: 1, width: 1.5 }],
-    ['more bytes than there are', { length: 1, width: 4 }],
+    ['more bytes than there are', { length: 0, width: 4 }],
   ];
   for (const [what, answer] of wrong) {
     it(`that answers with ${what} is corrupt`, async () => {
       const lengthField = { maxWidth: 4, read: () => answer, write: () => Buffer.of(0) } as LengthField;
       const { error } = await decode([Buffer.from('abc')], { lengthField });
       expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error!.message).to.match(/the length field was read as .* in .* of 3 bytes$/);
     });
   }
 
@@ -172,6 +173,7 @@ describe("a length field of the user's own", () => {
       const error = await encode(['x'], { lengthField }).catch((reason) => reason);
       expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
       expect(error.message).to.match(message);
+      expect(error.cause?.message).to.equal(what === 'throws' ? 'no room' : undefined);
     });
   }
 });
