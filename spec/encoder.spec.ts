@@ -71,6 +71,7 @@ describe('LengthPrefixEncoder', () => {
       ['00', (encoder, done) => encoder.end('', done)],
       ['00', (encoder, done) => encoder.end(new Uint8Array(0), undefined, done)],
       ['', (encoder, done) => encoder.end(undefined as never, undefined, done)],
+      ['', (encoder, done) => encoder.end(null as never, done)],
     ];
     for (const [expected, end] of ends) {
       const { encoder, chunks } = flowing({ lengthField: 'uint8' });
@@ -153,7 +154,8 @@ describe('LengthPrefixEncoder', () => {
       expect(writes).to.deep.equal([[4, 70_000], [10]]);
     });
 
-    it('leaves nothing corked that is unpiped while it is written to', async () => {
+    /** A sink that is piped to, and what was written to it. */
+    function sinkOf(encoder: LengthPrefixEncoder) {
       const sizes: number[] = [];
       const sink = new nodeStream.Writable({
         write(chunk, _encoding, callback) {
@@ -161,17 +163,84 @@ describe('LengthPrefixEncoder', () => {
           callback();
         },
       });
-      const encoder = new LengthPrefixEncoder();
       encoder.pipe(sink);
-      encoder.on('data', () => encoder.unpipe(sink));
-      encoder.write('a');
-      await turn();
-      sink.write('b');
-      await turn();
-      expect(sink.writableCorked).to.equal(0);
-      expect(sizes).to.deep.equal([5, 1]);
+      return { sink, sizes };
+    }
+
+    it('leaves nothing corked that is unpiped while it is written to', async () => {
+      for (const all of [false, true]) {
+        const encoder = new LengthPrefixEncoder();
+        const { sink, sizes } = sinkOf(encoder);
+        encoder.on('data', (chunk) => chunk.length > 4 && encoder.unpipe(all ? undefined : sink));
+        encoder.write(Buffer.alloc(70_000));
+        await turn();
+        sink.write('b');
+        await turn();
+        expect(sink.writableCorked).to.equal(0);
+        expect(sizes).to.deep.equal([4, 70_000, 1]);
+      }
     });
 
+    it('corks what it is piped to, and nothing else', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const [first, second] = [sinkOf(encoder), sinkOf(encoder)];
+      const corked: string[] = [];
+      for (const [name, { sink }] of Object.entries({ first, second })) {
+        const cork = sink.cork.bind(sink);
+        sink.cork = () => {
+          corked.push(name);
+          cork();
+        };
+      }
+      encoder.write('small');
+      await turn();
+      expect(corked).to.deep.equal([]);
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      expect(new Set(corked)).to.deep.equal(new Set(['first', 'second']));
+      corked.length = 0;
+      encoder.unpipe(first.sink);
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      expect(new Set(corked)).to.deep.equal(new Set(['second']));
+      expect(second.sizes).to.deep.equal([9, 4, 70_000, 4, 70_000]);
+      corked.length = 0;
+      encoder.unpipe();
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      expect(corked).to.deep.equal([]);
+    });
+
+    it('goes to what can not be corked, too', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const { sink, sizes } = sinkOf(encoder);
+      sink.cork = undefined as never;
+      encoder.unpipe().pipe(sink);
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      expect(sizes).to.deep.equal([4, 70_000]);
+    });
+
+    it('copies what would not fill the buffer of what it is piped to', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const chunks: Buffer[] = [];
+      const sink = new nodeStream.Writable({
+        highWaterMark: 100_000,
+        write(chunk, _encoding, callback) {
+          chunks.push(chunk);
+          callback();
+        },
+      });
+      encoder.pipe(sink);
+      const messages = [Buffer.alloc(99_999), Buffer.alloc(100_000)];
+      for (const message of messages) encoder.write(message);
+      await turn();
+      const shared = messages.map(({ buffer }) => chunks.some((chunk) => chunk.buffer === buffer));
+      expect(shared).to.deep.equal([false, true]);
+    });
+  });
+
+  describe('backpressure', () => {
     it('a user who corks, fills it and uncorks gets a drain', async () => {
       const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 100 });
       encoder.resume();
@@ -182,6 +251,40 @@ describe('LengthPrefixEncoder', () => {
       encoder.uncork();
       await drained;
       expect(encoder.writableLength).to.equal(0);
+    });
+
+    it('and also when there is room again by then', async () => {
+      const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 100, readableHighWaterMark: 1 });
+      let drains = 0;
+      encoder.on('drain', () => drains++);
+      expect(encoder.write(Buffer.alloc(76))).to.equal(true);
+      await turn();
+      expect(encoder.writableLength).to.equal(80);
+      encoder.cork();
+      expect(encoder.write(Buffer.alloc(40))).to.equal(false);
+      expect(encoder.read()).to.have.lengthOf(80);
+      await turn();
+      expect(drains).to.equal(0);
+      encoder.uncork();
+      await turn();
+      expect(drains).to.equal(1);
+      expect(encoder.write('')).to.equal(true);
+      await turn();
+      expect(drains).to.equal(1);
+    });
+
+    it('a large message counts', () => {
+      expect(new LengthPrefixEncoder().write(Buffer.alloc(70_000))).to.equal(false);
+      expect(new LengthPrefixEncoder({ writableHighWaterMark: 70_005 }).write(Buffer.alloc(70_000))).to.equal(true);
+      expect(new LengthPrefixEncoder({ writableHighWaterMark: 70_000 }).write(Buffer.alloc(70_000))).to.equal(false);
+    });
+
+    it('what is written in a tick past the mark leaves in at most two chunks', async () => {
+      const { encoder, chunks } = flowing({ writableHighWaterMark: 100 });
+      await turn();
+      for (let i = 0; i < 100; i++) encoder.write(Buffer.alloc(16));
+      await turn();
+      expect(chunks.map(({ length }) => length)).to.deep.equal([100, 1900]);
     });
   });
 
@@ -197,6 +300,7 @@ describe('LengthPrefixEncoder', () => {
       expect(write('')).to.equal(true);
       expect(write('four')).to.equal(false);
       expect(write('z')).to.equal(false);
+      expect(encoder.write('no callback')).to.equal(false);
       await turn();
       expect(encoder.read()).to.deep.equal(fromHex('03 61 62 63 00'));
       expect(encoder.read()).to.equal(null);
@@ -279,6 +383,13 @@ describe('LengthPrefixEncoder', () => {
       encoder.removeAllListeners('data').on('readable', () => {});
       await turn();
       expect(calls).to.equal(1);
+      const other = new LengthPrefixEncoder();
+      other.on('data', (chunk) => chunk.length > 4 && other.pause());
+      other.write(Buffer.alloc(65_536), () => calls++);
+      await turn();
+      expect(other.removeAllListeners('data').addListener('readable', () => {})).to.equal(other);
+      await turn();
+      expect(calls).to.equal(2);
     });
 
     it('come for a reader that reads once for each readable event', async () => {
