@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
@@ -26,6 +26,21 @@ describe('README', () => {
     const section = readme.slice(readme.indexOf('## Options'), readme.indexOf('## Errors'));
     for (const name of options) expect(section).to.include(`\`${name}\``);
     for (const [, name] of section.matchAll(/^\| `(\w+)`/gm)) expect(options).to.include(name);
+  });
+
+  it('has the figures of the benchmark beside it', () => {
+    const { machine, targets } = JSON.parse(read('spec/bench/results/results.json'));
+    expect(readme).to.include(machine);
+    expect(targets).to.not.have.lengthOf(0);
+    for (const { measure, reached, met } of targets) {
+      const row = readme
+        .split('\n')
+        .find((line) => line.startsWith(`| ${measure} | `) && line.endsWith(` ${reached} |`));
+      expect(row, measure).to.be.a('string');
+      expect(row!.includes('missed'), measure).to.equal(!met);
+    }
+    for (const [, file] of readme.matchAll(/\]\((spec\/[^)]+|lib\/[^)]+)\)/g))
+      expect(existsSync(root + file), file).to.equal(true);
   });
 
   it('names commands that there are', () => {
