@@ -1,18 +1,10 @@
 import { expect } from 'chai';
 import { Assembler } from '../lib/assembler.js';
-import type { Memory } from '../lib/memory.js';
+import { countingMemory } from './support/memory.js';
 
 /** An assembler, what it was given by its memory, and which of its chunks it copied and which it kept. */
 function assembler(due: number, keepChunks = true) {
-  const given: number[] = [];
-  const memory: Memory<Uint8Array> = {
-    View: Uint8Array as unknown as Memory<Uint8Array>['View'],
-    allocate(length) {
-      given.push(length);
-      return new Uint8Array(length);
-    },
-    maxLength: 2 ** 32,
-  };
+  const { memory, given } = countingMemory();
   const assembled = new Assembler(due, memory, keepChunks);
   const chunks: Uint8Array[] = [];
   const letters: number[] = [];

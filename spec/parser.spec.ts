@@ -1,25 +1,11 @@
 import { expect } from 'chai';
 import { type FormatOptions, formatOf } from '../lib/format.js';
-import type { Memory } from '../lib/memory.js';
 import { FrameParser } from '../lib/parser.js';
+import { countingMemory } from './support/memory.js';
 import { fromHex, thrownBy } from './support/streams.js';
 
-/** Memory that is no Buffer, and counts what it gives. */
-function counting() {
-  const given: number[] = [];
-  const memory: Memory<Uint8Array> = {
-    View: Uint8Array as unknown as Memory<Uint8Array>['View'],
-    allocate(length) {
-      given.push(length);
-      return new Uint8Array(length);
-    },
-    maxLength: 1_000_000,
-  };
-  return { memory, given };
-}
-
 function parser(options: FormatOptions = { lengthField: 'uint8' }, copy = false) {
-  const { memory, given } = counting();
+  const { memory, given } = countingMemory();
   return { parser: new FrameParser({ format: formatOf(options), memory, copy }), given };
 }
 

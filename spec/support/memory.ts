@@ -1,0 +1,15 @@
+import type { Memory } from '../../lib/memory.js';
+
+/** Memory that is no Buffer, and the lengths of all that it gave. */
+export function countingMemory(): { memory: Memory<Uint8Array>; given: number[] } {
+  const given: number[] = [];
+  const memory: Memory<Uint8Array> = {
+    View: Uint8Array as unknown as Memory<Uint8Array>['View'],
+    allocate(length) {
+      given.push(length);
+      return new Uint8Array(length);
+    },
+    maxLength: 2 ** 32,
+  };
+  return { memory, given };
+}
