@@ -55,10 +55,9 @@ export class FixedLengthField {
   read(bytes: Uint8Array, start: number): number {
     // The two that most formats have, without a loop.
     if (this.width === 4) {
-      const [b0, b1, b2, b3] = [bytes[start]!, bytes[start + 1]!, bytes[start + 2]!, bytes[start + 3]!];
       return this.littleEndian
-        ? (b0 | (b1 << 8) | (b2 << 16) | (b3 << 24)) >>> 0
-        : ((b0 << 24) | (b1 << 16) | (b2 << 8) | b3) >>> 0;
+        ? (bytes[start]! | (bytes[start + 1]! << 8) | (bytes[start + 2]! << 16) | (bytes[start + 3]! << 24)) >>> 0
+        : ((bytes[start]! << 24) | (bytes[start + 1]! << 16) | (bytes[start + 2]! << 8) | bytes[start + 3]!) >>> 0;
     }
     if (this.width === 2) {
       return this.littleEndian ? bytes[start]! | (bytes[start + 1]! << 8) : (bytes[start]! << 8) | bytes[start + 1]!;

@@ -102,6 +102,7 @@ export abstract class OrderedTransform extends Transform {
   protected pump(once = false): boolean {
     // Listeners run inside `push`, and the next `_write` inside `release`: the loop below goes on for them.
     this.#pumping = true;
+    let pushed = false;
     try {
       while (this.#wanted && this.#held !== undefined && this.#fault === undefined) {
         let piece: unknown;
@@ -113,8 +114,13 @@ export abstract class OrderedTransform extends Transform {
           break;
         }
         if (piece !== undefined) {
-          this.#wanted = false;
-          if (this.push(piece)) this.#wanted = true;
+          if (pushed && this.#flows()) {
+            this.emit('data', piece);
+          } else {
+            this.#wanted = false;
+            if (this.push(piece)) this.#wanted = true;
+            pushed = once;
+          }
         } else if (!this.isSettled()) {
           this.#wanted = false;
         } else if (this.#callbackDue && !once) {
@@ -129,6 +135,14 @@ export abstract class OrderedTransform extends Transform {
       this.#pumping = false;
     }
     return false;
+  }
+
+  /**
+   * Whether `push` would emit `'data'` and nothing else, but for what it did for the piece before. It takes longer for it
+   * than the listener of a small message does. Not to be asked inside `_read`.
+   */
+  #flows(): boolean {
+    return this.readableFlowing === true && this.readableLength === 0 && this.listenerCount('data') > 0;
   }
 
   #release(error?: Error): void {
