@@ -33,6 +33,11 @@ export function hex(data: Uint8Array): string {
   return Array.from(data.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 }
 
+/** What was thrown, as the end of a sentence. */
+export function reason(thrown: unknown): string {
+  return thrown instanceof Error ? thrown.message : String(thrown);
+}
+
 const HTTP = /^(GET |POST|PUT |HEAD|HTTP|OPTI|DELE|PATC|CONN|TRAC|PRI )/;
 
 /**
@@ -59,22 +64,32 @@ function received(value: unknown): string {
   return `Received type ${typeof value} (${String(value)})`;
 }
 
+/** What an option is called in Node's words; or an argument, or a property of a message. */
+function nameOf(option: string): string {
+  return option === 'options' || option === 'stream' || option.startsWith('message.') ? option : `options.${option}`;
+}
+
+function kindOf(name: string): string {
+  return name.includes('.') ? 'property' : 'argument';
+}
+
 /** As Node's own `ERR_INVALID_ARG_TYPE`. */
 export function invalidType(option: string, expected: string, value: unknown): NodeError<TypeError> {
-  const name = option === 'options' ? '"options" argument' : `"options.${option}" property`;
-  const message = `The ${name} must be ${expected}. ${received(value)}`;
+  const name = nameOf(option);
+  const message = `The "${name}" ${kindOf(name)} must be ${expected}. ${received(value)}`;
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' });
 }
 
 /** As Node's own `ERR_INVALID_ARG_VALUE`. */
 export function invalidValue(option: string, expected: string, value: unknown): NodeError<TypeError> {
-  const message = `The property 'options.${option}' must be ${expected}. ${received(value)}`;
+  const name = nameOf(option);
+  const message = `The ${kindOf(name)} '${name}' must be ${expected}. ${received(value)}`;
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
 /** As Node's own `ERR_OUT_OF_RANGE`. */
 export function outOfRange(option: string, expected: string, value: unknown): NodeError<RangeError> {
-  const message = `The value of "options.${option}" is out of range. It must be ${expected}. Received ${String(value)}`;
+  const message = `The value of "${nameOf(option)}" is out of range. It must be ${expected}. Received ${String(value)}`;
   return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
 }
 

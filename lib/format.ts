@@ -1,4 +1,4 @@
-import { bytes, FrameError, hex, invalidType, invalidValue, lookalike, outOfRange } from './errors.js';
+import { bytes, FrameError, hex, invalidType, invalidValue, lookalike, outOfRange, reason } from './errors.js';
 import {
   FixedLengthField,
   type LengthField,
@@ -333,20 +333,26 @@ export class Format {
     return `; read as ${littleEndian ? 'big' : 'little'}-endian it would be ${bytes(payload)}`;
   }
 
+  /** How many of a message's first bytes have to be there for its head to be written. */
+  get keptAtMost(): number {
+    return this.keptIn(this.maxHeadLength);
+  }
+
   /**
-   * The frame that carries `message`, but for the bytes of the message that follow unchanged: all of it, or where a
-   * message keeps its length field, what comes after that. Its length tells which: see {@link keptIn}.
+   * The beginning of the frame that carries a message: all of it but for the bytes of the message that follow unchanged.
+   * Those are all of the message, or where it keeps its length field, what comes after that: see {@link keptIn}.
    *
+   * @param start the message, or at least its first `keptAtMost` bytes
    * @throws FrameError as {@link frameLength} does.
    */
-  writeHead(message: Uint8Array, position = 0): Uint8Array {
-    if (this.fixed === undefined) return this.#writeOwnHead(message, position);
+  writeHead(start: Uint8Array, length: number, position = 0): Uint8Array {
+    if (this.fixed === undefined) return this.#writeOwnHead(start, length, position);
     const strip = this.stripped;
-    const payload = strip + message.length - this.maxHeadLength;
-    this.#checkPayload(payload, message, position);
+    const payload = strip + length - this.maxHeadLength;
+    this.#checkPayload(payload, length, position);
     const head = new Uint8Array(Math.max(strip, this.maxHeadLength));
     if (this.#header !== undefined) head.set(this.#header);
-    head.set(message.subarray(0, head.length - strip), strip);
+    head.set(start.subarray(0, head.length - strip), strip);
     this.fixed.write(payload - this.lengthAdjustment, head, this.lengthFieldOffset);
     return head;
   }
@@ -361,17 +367,18 @@ export class Format {
   }
 
   /**
-   * The length of the frame that carries `message`, which would begin at `position` in the stream.
+   * The length of the frame that carries a message, which would begin at `position` in the stream. Its bytes, or the first
+   * of them, are as for {@link writeHead}.
    *
    * @throws FrameError when this format can't carry the message.
    */
-  frameLength(message: Uint8Array, position: number): number {
+  frameLength(start: Uint8Array, length: number, position: number): number {
     if (this.fixed === undefined) {
-      const head = this.writeHead(message, position);
-      return head.length - this.keptIn(head.length) + message.length;
+      const head = this.writeHead(start, length, position);
+      return head.length - this.keptIn(head.length) + length;
     }
-    const payload = this.stripped + message.length - this.maxHeadLength;
-    this.#checkPayload(payload, message, position);
+    const payload = this.stripped + length - this.maxHeadLength;
+    this.#checkPayload(payload, length, position);
     return this.maxHeadLength + payload;
   }
 
@@ -380,30 +387,30 @@ export class Format {
     return Math.max(0, headLength - this.strippedFrom(headLength));
   }
 
-  #writeOwnHead(message: Uint8Array, position: number): Uint8Array {
+  #writeOwnHead(start: Uint8Array, messageLength: number, position: number): Uint8Array {
     if (this.stripped === WHOLE_HEAD) {
-      this.#checkPayload(message.length, message, position);
-      return concat(this.#front, this.#writeOwn(message.length - this.lengthAdjustment, position));
+      this.#checkPayload(messageLength, messageLength, position);
+      return concat(this.#front, this.#writeOwn(messageLength - this.lengthAdjustment, position));
     }
     // The message has a length field of its own, and with it a place of a certain width.
     const fieldAt = this.lengthFieldOffset - this.stripped;
-    const end = Math.min(message.length, fieldAt + (this.#field as LengthField).maxWidth);
-    const stands = end > fieldAt ? this.#readOwn(message, fieldAt, end, position) : undefined;
+    const end = Math.min(start.length, fieldAt + (this.#field as LengthField).maxWidth);
+    const stands = end > fieldAt ? this.#readOwn(start, fieldAt, end, position) : undefined;
     if (stands === undefined) {
-      const what = `a message of ${bytes(message.length)} has no whole length field at ${fieldAt}`;
+      const what = `a message of ${bytes(messageLength)} has no whole length field at ${fieldAt}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
-    const payload = message.length - fieldAt - stands.width;
-    this.#checkPayload(payload, message, position);
+    const payload = messageLength - fieldAt - stands.width;
+    this.#checkPayload(payload, messageLength, position);
     const length = payload - this.lengthAdjustment;
     // A length that is right stays as it is: it may be written in more bytes than it needs.
-    if (stands.length === length) return concat(this.#front, message.subarray(0, fieldAt + stands.width));
+    if (stands.length === length) return concat(this.#front, start.subarray(0, fieldAt + stands.width));
     const written = this.#writeOwn(length, position);
     if (written.length !== stands.width) {
       const what = `the length ${length} takes ${bytes(written.length)}, and the message has ${stands.width} for it`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
-    return concat(this.#front, message.subarray(0, fieldAt), written);
+    return concat(this.#front, start.subarray(0, fieldAt), written);
   }
 
   #writeOwn(length: number, position: number): Uint8Array {
@@ -422,7 +429,7 @@ export class Format {
     return written;
   }
 
-  #checkPayload(payload: number, message: Uint8Array, position: number): void {
+  #checkPayload(payload: number, messageLength: number, position: number): void {
     if (payload > this.#longest) {
       const limit =
         payload > this.maxPayloadLength
@@ -431,14 +438,14 @@ export class Format {
       throw new FrameError('ERR_FRAME_TOO_LONG', position, `a payload of ${bytes(payload)} was given, ${limit}`);
     }
     if (payload < 0 || payload < this.lengthAdjustment) {
-      const least = message.length - payload + Math.max(0, this.lengthAdjustment);
-      const what = `a message of ${bytes(message.length)} was given, this format needs at least ${least}`;
+      const least = messageLength - payload + Math.max(0, this.lengthAdjustment);
+      const what = `a message of ${bytes(messageLength)} was given, this format needs at least ${least}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
   }
 }
 
-function wholeNumber(name: string, value: unknown, min = 0): number {
+export function wholeNumber(name: string, value: unknown, min = 0): number {
   if (typeof value !== 'number') throw invalidType(name, 'of type number', value);
   if (!Number.isSafeInteger(value) || value < min) {
     throw outOfRange(name, `an integer >= ${min} and <= ${Number.MAX_SAFE_INTEGER}`, value);
@@ -476,8 +483,4 @@ function concat(...parts: Uint8Array[]): Uint8Array {
     at += part.length;
   }
   return whole;
-}
-
-function reason(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
 }

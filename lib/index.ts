@@ -12,9 +12,14 @@
  *
  * @module
  */
-export { type Decoded, LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './decoder.js';
+export { type Codec, json, text } from './codecs.js';
+export { LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './decoder.js';
 export { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from './encoder.js';
 export { FrameError, type FrameErrorCode } from './errors.js';
 export type { FormatOptions } from './format.js';
+export { type ByteStream, type Framed, type FramedOptions, framed } from './framed.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName } from './length-field.js';
+export type { Body, Message, MessagePart, MessageSource } from './message.js';
+export type { DecodingOptions, StreamedMessage } from './message-reader.js';
+export type { EncodingOptions } from './message-writer.js';
 export type { StreamOptions } from './ordered-transform.js';

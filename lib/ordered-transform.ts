@@ -85,8 +85,12 @@ export abstract class OrderedTransform extends Transform {
     if (!stream.#pumping && stream.#held !== undefined) stream.pump();
   }
 
-  /** The reader wants more. */
-  protected wantMore(): void {
+  /**
+   * The reader wants more.
+   *
+   * @internal
+   */
+  wantMore(): void {
     this.#wanted = true;
     if (!this.#pumping && this.#held !== undefined) this.pump();
   }
@@ -110,7 +114,7 @@ export abstract class OrderedTransform extends Transform {
           piece = this.nextPiece();
         } catch (error) {
           this.#fault = error as Error;
-          this.#failWhenRead();
+          this.failWhenRead();
           break;
         }
         if (piece !== undefined) {
@@ -151,14 +155,30 @@ export abstract class OrderedTransform extends Transform {
     callback?.(error);
   }
 
-  /** Fails what is in hand, and the stream with it, once the reader has taken everything. */
-  #failWhenRead(): void {
-    if (this.#fault !== undefined && this.readableLength === 0) this.#release(this.#fault);
+  /** Whether the reader has taken everything that came before a fault. */
+  protected isRead(): boolean {
+    return this.readableLength === 0;
+  }
+
+  /**
+   * Fails what is in hand, and the stream with it, once the reader has taken everything.
+   *
+   * @internal
+   */
+  failWhenRead(): void {
+    if (this.#fault !== undefined && this.isRead()) this.#release(this.#fault);
+  }
+
+  /** What is in hand can't be done: fails it when the reader has taken everything. */
+  protected fail(error: Error, callback: Callback): void {
+    this.#held = callback;
+    this.#fault ??= error;
+    this.failWhenRead();
   }
 
   override read(size?: number): unknown {
     const piece = super.read(size);
-    this.#failWhenRead();
+    this.failWhenRead();
     return piece;
   }
 
@@ -172,7 +192,7 @@ export abstract class OrderedTransform extends Transform {
     } catch (error) {
       this.#fault = error as Error;
       // Not inside `end()`, which would then never call its own callback.
-      process.nextTick(() => this.#failWhenRead());
+      process.nextTick(() => this.failWhenRead());
       return;
     }
     this.#release();

@@ -167,8 +167,11 @@ describe('a format that makes no sense is refused', () => {
   ];
   for (const [what, options, code, message] of refused) {
     it(what, () => {
-      for (const End of [LengthPrefixDecoder, LengthPrefixEncoder]) {
-        const error = thrownBy(() => new End(options as FormatOptions));
+      for (const make of [
+        (format: FormatOptions) => new LengthPrefixDecoder(format),
+        (format: FormatOptions) => new LengthPrefixEncoder(format),
+      ]) {
+        const error = thrownBy(() => make(options as FormatOptions));
         expect(error).to.have.property('code', code);
         expect(error).to.be.instanceOf(code === 'ERR_OUT_OF_RANGE' ? RangeError : TypeError);
         expect(error.message).to.match(message);

@@ -1,0 +1,259 @@
+import { Buffer } from 'node:buffer';
+import { type Duplex, finished } from 'readable-stream';
+import { invalidType, invalidValue } from './errors.js';
+import type { Message } from './message.js';
+import { type Decoded, type DecodingOptions, MessageReader, readerSettings } from './message-reader.js';
+import { type EncodingOptions, MessageWriter, writerSettings } from './message-writer.js';
+import type { Callback, StreamOptions } from './ordered-transform.js';
+
+export interface FramedOptions<
+  Batch extends boolean = boolean,
+  T = unknown,
+  Stream extends boolean = boolean,
+  Out = any,
+> extends DecodingOptions<Batch, T, Stream>,
+    EncodingOptions<Out>,
+    StreamOptions {
+  /**
+   * False: the writable side ends when all messages were read, unless somebody waits for its `'finish'`, as what is piped
+   * into it does. Default: what the stream has itself, such as a `net.Socket` of a server, or else true.
+   */
+  allowHalfOpen?: boolean | undefined;
+}
+
+/** A stream of bytes, in both directions: a socket, or the output and the input of a child process. */
+export type ByteStream =
+  | NodeJS.ReadWriteStream
+  | { readonly readable: NodeJS.ReadableStream; readonly writable: NodeJS.WritableStream };
+
+/** A Duplex of messages: what is read are `In`, what is written `Out`. */
+export interface Framed<In = Buffer, Out = Message> extends Duplex {
+  read(size?: number): In | null;
+  read(size?: number): any;
+  write(message: Out, callback?: Callback): boolean;
+  write(message: Out, encoding?: string | undefined, callback?: Callback): boolean;
+  end(callback?: () => void): this;
+  end(message: Out, callback?: () => void): this;
+  end(message: Out, encoding?: string | undefined, callback?: () => void): this;
+  [Symbol.asyncIterator](): AsyncIteratorObject<In, undefined, unknown>;
+  [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
+  iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<In, undefined, unknown>;
+  toArray(options?: { signal?: AbortSignal }): Promise<In[]>;
+  on(event: 'data', listener: (message: In) => void): this;
+  on(event: 'oversize', listener: (length: number, position: number) => void): this;
+  on(event: string | symbol, listener: (...args: any[]) => void): this;
+  once(event: 'data', listener: (message: In) => void): this;
+  once(event: 'oversize', listener: (length: number, position: number) => void): this;
+  once(event: string | symbol, listener: (...args: any[]) => void): this;
+}
+
+/** A message or a part of one from this many bytes on is not copied: the stream calls back when it has taken it. */
+const UNCOPIED = 16_384;
+
+type Readable = NodeJS.ReadableStream & { allowHalfOpen?: boolean; destroy?(error?: Error): unknown };
+type Writable = NodeJS.WritableStream & { destroy?(error?: Error): unknown; cork?(): void; uncork?(): void };
+
+/** The reading side is the decoder's, the writing side the encoder's: what both make goes past a stream less each. */
+class FramedStream extends MessageWriter {
+  readonly #readable: Readable;
+  readonly #writable: Writable;
+  readonly #reader: MessageReader;
+  readonly #allowHalfOpen: boolean;
+  /** The listeners that this stream has of itself. */
+  readonly #waitingAnyway: number;
+  /** A chunk is in hand. */
+  #taking = false;
+  #inputEnded = false;
+  #inputError: Error | undefined;
+
+  constructor(readable: Readable, writable: Writable, options: FramedOptions) {
+    const settings = readerSettings(options);
+    const { allowHalfOpen = readable.allowHalfOpen ?? true } = options;
+    super(writerSettings(options), { ...options, allowHalfOpen: true }, true, undefined);
+    this.large = UNCOPIED;
+    this.#readable = readable;
+    this.#writable = writable;
+    this.#reader = new MessageReader(settings, this);
+    this.#allowHalfOpen = allowHalfOpen;
+    // It would end itself before the last messages are read, and answered.
+    if (readable.allowHalfOpen === false) readable.allowHalfOpen = true;
+
+    this.#waitingAnyway = this.listenerCount('finish');
+    this.once('end', () => this.#endWithInput());
+    finished(readable, { writable: false }, (error) => this.#endInput(error));
+    finished(writable, { readable: false }, (error) => error && this.#endInput(error));
+    readable.on('data', (chunk) => this.#take(chunk));
+  }
+
+  /** Takes a chunk, and the next one when the reader has wanted all that is in it. */
+  #take(chunk: Uint8Array | string): void {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    if (!(bytes instanceof Uint8Array)) {
+      this.#endInput(invalidType('stream', 'a stream of bytes', chunk));
+      return;
+    }
+    this.#reader.push(bytes);
+    this.#taking = true;
+    this.work((error) => {
+      this.#taking = false;
+      if (error) this.destroy(error);
+      else if (this.#inputEnded) this.#finishInput();
+      else if (this.#readable.isPaused()) this.#readable.resume();
+    });
+    if (this.#taking) this.#readable.pause();
+  }
+
+  /** What has come is still handed out, before the end or the error shows. */
+  #endInput(error?: Error | null): void {
+    if (this.destroyed) return;
+    this.#inputEnded = true;
+    this.#inputError ??= error ?? undefined;
+    if (!this.#taking) this.#finishInput();
+  }
+
+  #finishInput(): void {
+    const done = (error?: Error | null) => {
+      if (error) {
+        this.destroy(error);
+      } else {
+        this.push(null);
+        // Where there is nothing to be read, nobody need read for the end to show.
+        this.read(0);
+      }
+    };
+    if (this.#inputError !== undefined) this.fail(this.#inputError, done);
+    else super._flush(done);
+  }
+
+  /**
+   * Ends the writable side when all messages were read, unless it may be half open, or somebody waits for it to finish:
+   * a `pipe` or a `pipeline` into this stream, which ends it itself, or a loop that is still at the last message.
+   */
+  #endWithInput(): void {
+    if (this.#allowHalfOpen) return;
+    // Not at once: what reads may have an answer to the last message.
+    setImmediate(() => {
+      if (this.writable && this.listenerCount('finish') <= this.#waitingAnyway) this.end();
+    });
+  }
+
+  protected override nextPiece(): unknown {
+    return this.#reader.nextPiece();
+  }
+
+  protected override isSettled(): boolean {
+    return !this.#reader.isWaiting;
+  }
+
+  protected override isRead(): boolean {
+    return super.isRead() && this.#reader.isRead;
+  }
+
+  protected override finishInput(): void {
+    this.#reader.finish();
+  }
+
+  protected override send(chunks: Buffer[], callback: Callback): void {
+    const writable = this.#writable;
+    const last = chunks.length - 1;
+    if (last > 0) writable.cork?.();
+    for (let i = 0; i < last; i++) writable.write(chunks[i]!);
+    writable.write(chunks[last]!, callback);
+    if (last > 0) writable.uncork?.();
+  }
+
+  protected override failBody(error: Error, callback: Callback): void {
+    callback(error);
+  }
+
+  override _final(callback: Callback): void {
+    if (this.refusal === undefined) {
+      this.#writable.end(callback);
+    } else {
+      this.failRefused();
+      callback(this.refusal);
+    }
+  }
+
+  /** A Transform ends its readable side with its writable side. This one has nothing to do with the other. */
+  override _flush(): void {}
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#reader.destroy(error);
+    for (const stream of new Set([this.#readable, this.#writable])) stream.destroy?.(error ?? undefined);
+    super._destroy(error, callback);
+  }
+
+  async #lastOf(messages: AsyncIterator<unknown, undefined>): Promise<IteratorResult<unknown, undefined>> {
+    const result = await messages.next();
+    if (result.done) this.#endWithInput();
+    return result;
+  }
+
+  /** To leave the loop destroys both directions, as for all streams. The end of the messages leaves one to write to. */
+  override [Symbol.asyncIterator](): AsyncIteratorObject<any, undefined, unknown> {
+    const messages = this.iterator({ destroyOnReturn: false });
+    return {
+      next: () => (this.readableEnded ? this.#lastOf(messages) : messages.next()),
+      return: () => {
+        this.destroy();
+        return messages.return!();
+      },
+      [Symbol.asyncIterator]() {
+        return this;
+      },
+    } as AsyncIteratorObject<any, undefined, unknown>;
+  }
+}
+
+/** A stream is framed once. */
+const known = new WeakMap<object, { readonly stream: FramedStream; readonly options: FramedOptions }>();
+
+/**
+ * A stream of bytes as a Duplex of messages: what is written to it is sent, what comes is read from it.
+ *
+ * ```ts
+ * for await (const message of framed(socket)) console.log(message.length);
+ * ```
+ *
+ * `end()` ends the stream's writable side when all is sent; its end is the end of the readable side, and one can still
+ * write, to a `net.Socket` without `allowHalfOpen` until all messages are read. An error of either side destroys both, with
+ * that error, as soon as what came before it is read. `destroy()` destroys the stream. The second call for a stream gives
+ * the same Duplex again: `pipeline(framed(a), transform, framed(a))`.
+ *
+ * Events and errors are those of {@link LengthPrefixDecoder} and {@link LengthPrefixEncoder}, and the stream's own.
+ *
+ * @param stream a socket or any other Duplex, or a pair such as `{ readable: child.stdout, writable: child.stdin }`
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ */
+export function framed<Batch extends boolean = false, T = Buffer, Stream extends boolean = false, Out = Message>(
+  stream: ByteStream,
+  options: FramedOptions<Batch, T, Stream, Out> = {},
+): Framed<Decoded<Batch, T, Stream>, Out> {
+  const { readable, writable } = endsOf(stream);
+  const before = known.get(readable);
+  if (before !== undefined) {
+    if (!isSame(before.options, options)) {
+      throw invalidValue('stream', 'framed once, or with the same options', stream);
+    }
+    return before.stream as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
+  }
+  const made = new FramedStream(readable, writable, options as FramedOptions);
+  known.set(readable, { stream: made, options: { ...options } as FramedOptions });
+  return made as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
+}
+
+function endsOf(stream: ByteStream): { readable: Readable; writable: Writable } {
+  const isReadable = (one: any): one is Readable => typeof one?.on === 'function' && typeof one.pause === 'function';
+  const isWritable = (one: any): one is Writable => typeof one?.on === 'function' && typeof one.write === 'function';
+  if (isReadable(stream) && isWritable(stream)) return { readable: stream, writable: stream };
+  const { readable, writable } = (stream ?? {}) as { readable: unknown; writable: unknown };
+  if (isReadable(readable) && isWritable(writable)) return { readable, writable };
+  throw invalidType('stream', 'a Duplex, or an object with a readable and a writable stream', stream);
+}
+
+function isSame(a: FramedOptions, b: FramedOptions): boolean {
+  const names = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof FramedOptions>;
+  return [...names].every((name) => a[name] === b[name]);
+}

@@ -1,0 +1,59 @@
+import { Buffer } from 'node:buffer';
+import { invalidType, outOfRange } from './errors.js';
+
+/** Bytes, or a string, which is sent in the encoding that the write says, UTF-8 by default. */
+export type MessagePart = Uint8Array | string;
+
+/** Where the bytes of a message come from: a stream, an iterable or an async iterable of parts, or a part. */
+export type Body = MessagePart | Iterable<MessagePart> | AsyncIterable<MessagePart>;
+
+/** A message of a known length whose bytes need not be there yet, nor fit in memory. */
+export interface MessageSource {
+  /** In bytes. */
+  readonly length: number;
+  /** So many bytes: fewer or more fail the stream. It is taken over: a stream is destroyed when it can't be sent. */
+  readonly body: Body;
+}
+
+/** What one `write` takes: a message in one part or several, or a {@link MessageSource}. */
+export type Message = MessagePart | readonly MessagePart[] | MessageSource;
+
+export function bytesOf(part: any, encoding: BufferEncoding): any {
+  return typeof part === 'string' ? Buffer.from(part, encoding) : part;
+}
+
+export function isSource(message: unknown): message is MessageSource {
+  return typeof message === 'object' && message !== null && 'body' in message;
+}
+
+/**
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ */
+export function checkedSource(source: MessageSource): MessageSource {
+  const { length, body } = source;
+  if (typeof length !== 'number') throw invalidType('message.length', 'of type number', length);
+  if (!Number.isSafeInteger(length) || length < 0) {
+    throw outOfRange('message.length', `an integer >= 0 and <= ${Number.MAX_SAFE_INTEGER}`, length);
+  }
+  const isIterable =
+    typeof body === 'object' && body !== null && (Symbol.asyncIterator in body || Symbol.iterator in body);
+  if (typeof body !== 'string' && !isIterable) {
+    throw invalidType('message.body', 'a stream, an iterable, a string, a Buffer or a Uint8Array', body);
+  }
+  return source;
+}
+
+/** A stream may fail before its turn comes: what reads it then is told so. */
+export function adoptBody(body: Body): void {
+  const { on } = body as Partial<NodeJS.EventEmitter>;
+  if (typeof on === 'function') on.call(body, 'error', () => {});
+}
+
+/** Lets go of what a body holds, such as a file. */
+export function destroyBody(body: Body): void {
+  const { destroy, cancel, return: leave } = body as unknown as Record<string, unknown>;
+  if (typeof destroy === 'function') destroy.call(body);
+  else if (typeof cancel === 'function') Promise.resolve(cancel.call(body)).catch(() => {});
+  else if (typeof leave === 'function') Promise.resolve(leave.call(body)).catch(() => {});
+}
