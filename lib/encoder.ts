@@ -1,6 +1,5 @@
 import type { Message } from './message.js';
-import type { EncodingOptions } from './message-writer.js';
-import { LARGE, MessageWriter, writerSettings } from './message-writer.js';
+import { type EncodingOptions, LARGE, MessageWriter, writerSettings } from './message-writer.js';
 import type { Callback, StreamOptions } from './ordered-transform.js';
 
 export interface LengthPrefixEncoderOptions<T = any> extends EncodingOptions<T>, StreamOptions {}
@@ -13,8 +12,8 @@ interface Corkable {
 const NOWHERE: readonly Corkable[] = [];
 
 /**
- * Messages in, prefixed bytes out: a Transform that takes one message with each `write()`, as a `Buffer`, a `Uint8Array`
- * or a string, the empty message included.
+ * Messages in, prefixed bytes out: a Transform that takes one {@link Message} with each `write()`: a `Buffer`, a
+ * `Uint8Array` or a string, an array of them that make one message, or a length and a body, the empty message included.
  *
  * ```ts
  * const encoder = new LengthPrefixEncoder();

@@ -4,11 +4,12 @@ export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR
 /**
  * A frame that can't be decoded or encoded.
  *
- * - `ERR_FRAME_TOO_LONG`: the payload announced (decoder) or given (encoder) is longer than `maxPayloadLength`, than the
- *   length field can say, or than one `Buffer` can hold.
- * - `ERR_FRAME_TRUNCATED`: the input ended inside a frame, its length field included.
+ * - `ERR_FRAME_TOO_LONG`: the payload announced or given is longer than `maxPayloadLength`, than the length field can say,
+ *   or than one `Buffer` can hold; or a body goes on after the length it was given with.
+ * - `ERR_FRAME_TRUNCATED`: the input ended inside a frame, its length field included; or a body ended before its length.
  * - `ERR_FRAME_CORRUPT`: the length field can't be right: negative after the adjustment, a frame shorter than
- *   `initialBytesToStrip`, a varint with no end, a length above `Number.MAX_SAFE_INTEGER`.
+ *   `initialBytesToStrip`, a varint with no end, a length above `Number.MAX_SAFE_INTEGER`. Or a function of the user's threw:
+ *   `decode`, `encode`, or one of a length field; what it threw is the `cause`.
  */
 export class FrameError extends Error {
   override readonly name = 'FrameError';

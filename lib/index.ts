@@ -1,12 +1,13 @@
 /**
- * Node Transform streams that turn bytes into length-prefixed messages and back.
+ * Node streams that turn bytes into length-prefixed messages and back.
  *
  * ```ts
  * import { createServer } from 'node:net';
- * import { LengthPrefixDecoder, LengthPrefixEncoder } from 'length-prefix';
+ * import { framed } from 'length-prefix';
  *
- * createServer((socket) => {
- *   socket.pipe(new LengthPrefixDecoder()).pipe(new LengthPrefixEncoder()).pipe(socket); // an echo of messages
+ * createServer(async (socket) => {
+ *   const messages = framed(socket);
+ *   for await (const message of messages) messages.write(`You said ${message}`);
  * }).listen(11000);
  * ```
  *

@@ -64,7 +64,7 @@ const memory: Memory<Buffer> = { View, allocate: Buffer.allocUnsafeSlow, maxLeng
 export interface ReaderSettings extends ParserSettings<Buffer, unknown> {
   readonly batch: boolean;
   readonly skipOversize: boolean;
-  onOversize?: ParserSettings<Buffer>['onOversize'];
+  onOversize: ParserSettings<Buffer>['onOversize'];
 }
 
 // One object for all streams without options: there may be very many.

@@ -21,7 +21,9 @@ describe('README', () => {
   });
 
   it('names every option, and none that is not there', () => {
-    const sources = ['format', 'decoder', 'encoder', 'ordered-transform'].map((name) => read(`lib/${name}.ts`));
+    const sources = ['format', 'message-reader', 'message-writer', 'ordered-transform', 'framed'].map((name) =>
+      read(`lib/${name}.ts`),
+    );
     const options = sources.flatMap((text) => Array.from(text.matchAll(/^ {2}(\w+)\?: .*;$/gm), ([, name]) => name));
     const section = readme.slice(readme.indexOf('## Options'), readme.indexOf('## Errors'));
     for (const name of options) expect(section).to.include(`\`${name}\``);

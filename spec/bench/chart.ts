@@ -1,4 +1,4 @@
-import { OURS, OURS_BATCH, PEERS } from './contestants.js';
+import { OURS, OURS_BATCH, OURS_FRAMED, PEERS, RAW_COPIED } from './contestants.js';
 import { columnLabel, digits, type Findings } from './report.js';
 import { PER_MESSAGE } from './workload.js';
 
@@ -6,10 +6,12 @@ import { PER_MESSAGE } from './workload.js';
 const COLOURS: Record<string, string> = {
   [OURS]: '#2f81f7',
   [OURS_BATCH]: '#79b8ff',
+  [OURS_FRAMED]: '#1a56b0',
   [PEERS[0]]: '#e0823d',
   [PEERS[1]]: '#c9a227',
   [PEERS[2]]: '#8a63d2',
   [PEERS[3]]: '#3fa55b',
+  [RAW_COPIED]: '#b1bac4',
 };
 const GREY = '#8b949e';
 
@@ -31,7 +33,7 @@ const STYLE = `
 const WIDTH = 860;
 const LEFT = 64;
 const RIGHT = 16;
-const TOP = 112;
+const TOP = 132;
 const PLOT = 260;
 const BOTTOM = 44;
 const LEGEND_COLUMNS = 4;

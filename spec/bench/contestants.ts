@@ -56,6 +56,18 @@ const loaders: Record<string, () => Promise<Contestant>> = {
     });
   },
 
+  'length-prefix, framed': async () => {
+    const { framed, LengthPrefixDecoder, LengthPrefixEncoder } = await import('length-prefix');
+    const options = { maxPayloadLength: LIMIT };
+    const streams = {
+      prefix: uint32le,
+      encoder: () => new LengthPrefixEncoder(options),
+      decoder: () => new LengthPrefixDecoder(options),
+      tell: tellOne,
+    };
+    return new FramedContestant('length-prefix, framed', streams, (socket) => framed(socket, options));
+  },
+
   // The stream peers decode to byte mode by default, where `for await` would glue messages together.
 
   'frame-stream': async () => {
@@ -101,9 +113,12 @@ export function loadContestant(name: string): Promise<Contestant> {
 
 export const OURS = 'length-prefix';
 export const OURS_BATCH = 'length-prefix, batch';
+export const OURS_FRAMED = 'length-prefix, framed';
 export const STREAM_PEERS = ['frame-stream', 'length-prefixed-stream', 'length-prefix-framed-stream'] as const;
 export const PEERS = [...STREAM_PEERS, 'it-length-prefixed'] as const;
 export const RAW_SOCKET = 'raw socket';
+/** A raw socket whose bytes are copied into messages, by one who knows how long they are: the least that has to be done. */
+export const RAW_COPIED = 'raw socket, copied';
 
 /** What streams of node:stream and of all versions of readable-stream have in common. */
 interface Stream extends NodeJS.WritableStream {
@@ -182,6 +197,30 @@ class StreamContestant<Item> implements Contestant {
     const encoder = this.#package.encoder();
     encoder.pipe(socket);
     return (message) => void encoder.write(message);
+  }
+}
+
+/** One Duplex in the place of an encoder and a decoder, where there is a socket. */
+class FramedContestant extends StreamContestant<Buffer> {
+  readonly #framed: (socket: Socket) => Stream;
+
+  constructor(name: string, streams: StreamPackage<Buffer>, framed: (socket: Socket) => Stream) {
+    super(name, streams);
+    this.#framed = framed;
+  }
+
+  override receiver(reading: Reading, onMessage: OnLength): Receiver {
+    const { feed } = super.receiver(reading, onMessage);
+    return { feed, from: (socket) => void this.#framed(socket).on('data', (message) => tellOne(message, onMessage)) };
+  }
+
+  override async send(messages: readonly Buffer[], socket: Socket): Promise<void> {
+    await writeAll(this.#framed(socket), messages);
+  }
+
+  override sender(socket: Socket): (message: Buffer) => void {
+    const messages = this.#framed(socket);
+    return (message) => void messages.write(message);
   }
 }
 

@@ -1,5 +1,5 @@
 import { sizeLabel } from './bytes.js';
-import { OURS, OURS_BATCH, PEERS, RAW_SOCKET } from './contestants.js';
+import { OURS, OURS_BATCH, OURS_FRAMED, PEERS, RAW_COPIED, RAW_SOCKET } from './contestants.js';
 import type { Findings } from './report.js';
 import { median } from './statistics.js';
 
@@ -23,13 +23,20 @@ export function targetsReached(findings: readonly Findings[]): TargetReached[] {
 
   return [
     ...endToEnd.flatMap(([workload, where]) => [
-      book.atLeast(15, `end to end over TCP, 16 B, ${where}`, workload, 16, 'frame-stream'),
-      book.atLeast(25, `end to end over TCP, 16 B, ${where}`, workload, 16, 'length-prefixed-stream'),
+      // The only option that may be set.
+      ...[OURS, OURS_BATCH].flatMap((ours) => {
+        const what = `end to end over TCP, 16 B, ${ours === OURS ? '' : 'batch: true, '}${where}`;
+        return [
+          book.atLeast(15, what, workload, 16, 'frame-stream', ours),
+          book.atLeast(25, what, workload, 16, 'length-prefixed-stream', ours),
+        ];
+      }),
       book.atLeast(6, `end to end over TCP, 256 B, ${where}`, workload, 256, best(workload, 256)),
       book.atLeast(3, `end to end over TCP, 1 KiB, ${where}`, workload, 1024, best(workload, 1024)),
-      ...[65_536, 1_048_576].map((size) =>
-        book.atLeast(0.85, `end to end over TCP, ${sizeLabel(size)}, ${where}`, workload, size, RAW_SOCKET),
-      ),
+      ...[65_536, 1_048_576].flatMap((size) => {
+        const what = `end to end over TCP, ${sizeLabel(size)}, ${where}`;
+        return [RAW_SOCKET, RAW_COPIED].map((raw) => book.atLeast(0.85, what, workload, size, raw));
+      }),
     ]),
     book.atMost(4, 'decode from TCP, 16 B, batch: true', 'decode-from-tcp', 16, RAW_SOCKET, OURS_BATCH),
     book.atLeast(1.6, "decode, 16 B, 'data' listener", 'decode-data', 16, best('decode-data', 16)),
@@ -41,8 +48,14 @@ export function targetsReached(findings: readonly Findings[]): TargetReached[] {
       best('decode-for-await', 16),
       OURS_BATCH,
     ),
-    book.atMost(1.1, 'ping-pong p50, 16 B, one process', 'ping-pong-one-process', 16, RAW_SOCKET, OURS, 'p50'),
-    book.atMost(1.1, 'ping-pong p50, 16 B, two processes', 'ping-pong-two-processes', 16, RAW_SOCKET, OURS, 'p50'),
+    ...['one', 'two'].flatMap((number) => {
+      const workload = `ping-pong-${number}-process${number === 'one' ? '' : 'es'}`;
+      const where = `${number} process${number === 'one' ? '' : 'es'}`;
+      return [OURS, OURS_FRAMED].map((ours) => {
+        const what = `ping-pong p50, 16 B, ${ours === OURS ? '' : 'framed, '}${where}`;
+        return book.atMost(1.1, what, workload, 16, RAW_SOCKET, ours, 'p50');
+      });
+    }),
     book.atMost(1.3, 'one 64 MiB frame in 64 KiB chunks', 'one-frame', 65_536, 'one Buffer.copy'),
   ].filter((target) => target !== undefined);
 }

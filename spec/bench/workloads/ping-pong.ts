@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net';
 import { messageSource, PAYLOADS } from '../bytes.js';
-import { loadContestant, OURS, PEERS, RAW_SOCKET, uint32le } from '../contestants.js';
+import { loadContestant, OURS, OURS_FRAMED, PEERS, RAW_SOCKET, uint32le } from '../contestants.js';
 import { Link } from '../link.js';
 import { percentile } from '../statistics.js';
 import { now } from '../tally.js';
@@ -108,7 +108,7 @@ const common = {
   sizesOf: 'payload',
   sizes: PAYLOADS,
   quickSizes: [16],
-  contestants: [OURS, ...PEERS, RAW_SOCKET],
+  contestants: [OURS, OURS_FRAMED, ...PEERS, RAW_SOCKET],
 };
 
 export const pingPongWorkloads: readonly Workload[] = [

@@ -5,7 +5,9 @@ import {
   loadContestant,
   OURS,
   OURS_BATCH,
+  OURS_FRAMED,
   PEERS,
+  RAW_COPIED,
   RAW_SOCKET,
   type Reading,
   uint32le,
@@ -39,7 +41,7 @@ export async function sendPrepared(name: string, size: number): Promise<Work> {
 
 /** Small messages joined in chunks of 64 KiB, large ones one by one. */
 async function preparedWire(name: string, size: number): Promise<ReturnType<typeof wireSource>> {
-  const prefix = name === RAW_SOCKET ? uint32le : await prefixOf(name);
+  const prefix = isRaw(name) ? uint32le : await prefixOf(name);
   return wireSource(size, prefix, Math.max(CHUNK, prefix(size).length + size));
 }
 
@@ -69,20 +71,44 @@ async function messageCounter(name: string, size: number, wireCount: (count: num
   };
 }
 
-/** Counts bytes, and nothing else. */
-async function byteCounter(size: number): Promise<CounterOf> {
-  const wire = await preparedWire(RAW_SOCKET, size);
+/** Counts bytes, and nothing else; or copies them first. */
+async function byteCounter(name: string, size: number): Promise<CounterOf> {
+  const wire = await preparedWire(name, size);
   return (count) => {
     const tally = new Tally(wire(count).bytes);
-    const from = (socket: Socket) => void socket.on('data', (chunk) => tally.add(chunk.length));
+    const take = name === RAW_COPIED ? copier(size + uint32le(size).length) : undefined;
+    const from = (socket: Socket) =>
+      void socket.on('data', (chunk: Buffer) => {
+        take?.(chunk);
+        tally.add(chunk.length);
+      });
     return { tally, from, check: () => tally.check() };
   };
 }
 
+/** Copies chunks into new memory for each frame. */
+function copier(length: number): (chunk: Buffer) => void {
+  let frame = Buffer.allocUnsafeSlow(length);
+  let at = 0;
+  return (chunk) => {
+    for (let from = 0; from < chunk.length; ) {
+      const count = Math.min(length - at, chunk.length - from);
+      chunk.copy(frame, at, from, from + count);
+      at += count;
+      from += count;
+      if (at < length) continue;
+      frame = Buffer.allocUnsafeSlow(length);
+      at = 0;
+    }
+  };
+}
+
+const isRaw = (name: string) => name === RAW_SOCKET || name === RAW_COPIED;
+
 async function endToEndInOneProcess(name: string, size: number): Promise<Job> {
-  const raw = name === RAW_SOCKET;
+  const raw = isRaw(name);
   const send = raw ? await sendPrepared(name, size) : await sendMessages(name, size);
-  const counter = raw ? await byteCounter(size) : await messageCounter(name, size, (count) => count);
+  const counter = raw ? await byteCounter(name, size) : await messageCounter(name, size, (count) => count);
   const wire = await preparedWire(name, size);
   const link = await Link.open();
   return {
@@ -105,10 +131,10 @@ async function endToEndInOneProcess(name: string, size: number): Promise<Job> {
 
 /** The partner sends, either through its encoder or prepared bytes; here they are received. */
 async function fromPartner(name: string, size: number, prepared: boolean): Promise<Job> {
-  const raw = name === RAW_SOCKET;
+  const raw = isRaw(name);
   const wire = await preparedWire(name, size);
   const messagesOf = (count: number) => (raw || prepared ? wire(count).messages : count);
-  const counter = raw ? await byteCounter(size) : await messageCounter(name, size, messagesOf);
+  const counter = raw ? await byteCounter(name, size) : await messageCounter(name, size, messagesOf);
   const link = await Link.open({ role: raw || prepared ? 'send prepared' : 'send', contestant: name, size });
   return {
     async run(count) {
@@ -133,7 +159,7 @@ const common = {
   measures: [PER_MESSAGE],
   sizesOf: 'payload',
   sizes: PAYLOADS,
-  contestants: [OURS, OURS_BATCH, ...PEERS, RAW_SOCKET],
+  contestants: [OURS, OURS_BATCH, OURS_FRAMED, ...PEERS, RAW_COPIED, RAW_SOCKET],
 };
 
 export const transferWorkloads: readonly Workload[] = [
