@@ -82,7 +82,7 @@ class FramedStream extends MessageWriter {
     this.once('end', () => this.#endWithInput());
     finished(readable, { writable: false }, (error) => this.#endInput(error));
     finished(writable, { readable: false }, (error) => error && this.#endInput(error));
-    readable.on('data', (chunk) => this.#take(chunk));
+    readable.on('data', (chunk) => this.#take(chunk)).resume();
   }
 
   /** Takes a chunk, and the next one when the reader has wanted all that is in it. */

@@ -227,17 +227,18 @@ export abstract class MessageWriter extends OrderedTransform {
     if (this.#runLength > 0) this.#give(this.#takeRun());
   }
 
-  /** Gives Writable a chunk, and the callbacks that wait for it. */
-  #give(chunk: Buffer): void {
+  /** Gives Writable a chunk, and the callbacks that wait for it. Returns whether it has room for more. */
+  #give(chunk: Buffer): boolean {
     const callbacks = this.#runCallbacks;
     this.#runCallbacks = [];
     const callAll = (error?: Error | null) => {
       for (const callback of callbacks) callback(error);
     };
-    const full = !super.write(chunk, undefined, callbacks.length > 0 ? callAll : undefined);
+    const hasRoom = super.write(chunk, undefined, callbacks.length > 0 ? callAll : undefined);
     // What was full when it was told so may no longer be, where the run was corked.
-    if (this.#drainDue && !full) this.#tellDrain();
+    if (this.#drainDue && hasRoom) this.#tellDrain();
     this.#drainDue = false;
+    return hasRoom;
   }
 
   #tellDrain(): void {
@@ -292,8 +293,7 @@ export abstract class MessageWriter extends OrderedTransform {
     this.#inPlace ??= new Map();
     this.#inPlace.set(counted, chunks);
     for (const chunk of chunks) if (chunk !== counted) this.#uncounted += chunk.length;
-    this.#give(counted);
-    return this.writableLength < this.writableHighWaterMark;
+    return this.#give(counted);
   }
 
   #writeBody(source: MessageSource, callback: Callback | undefined): boolean {
