@@ -241,6 +241,14 @@ describe('LengthPrefixEncoder', () => {
   });
 
   describe('backpressure', () => {
+    it('tells a writer to wait only where a drain follows, also for a large message behind a small one', async () => {
+      const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 70_000, readableHighWaterMark: 1 });
+      encoder.write(Buffer.alloc(10_000));
+      const drained = encoder.write(Buffer.alloc(65_536)) ? undefined : once(encoder, 'drain');
+      encoder.resume();
+      await drained;
+    });
+
     it('a user who corks, fills it and uncorks gets a drain', async () => {
       const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 100 });
       encoder.resume();
