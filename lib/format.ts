@@ -163,10 +163,12 @@ export class Format {
   readonly #longest: number;
 
   constructor(options: FormatOptions) {
-    const field = checkedField(options.lengthField ?? 'uint32le');
-    const offset = wholeNumber('lengthFieldOffset', options.lengthFieldOffset ?? 0);
-    const adjustment = wholeNumber('lengthAdjustment', options.lengthAdjustment ?? 0, Number.MIN_SAFE_INTEGER);
-    const limit = wholeNumber('maxPayloadLength', options.maxPayloadLength ?? DEFAULT_MAX_PAYLOAD_LENGTH);
+    const { lengthField = 'uint32le', lengthFieldOffset = 0, lengthAdjustment = 0 } = options;
+    const { initialBytesToStrip, header, maxPayloadLength = DEFAULT_MAX_PAYLOAD_LENGTH } = options;
+    const field = checkedField(lengthField);
+    const offset = wholeNumber('lengthFieldOffset', lengthFieldOffset);
+    const adjustment = wholeNumber('lengthAdjustment', lengthAdjustment, Number.MIN_SAFE_INTEGER);
+    const limit = wholeNumber('maxPayloadLength', maxPayloadLength);
 
     const fieldMax = field.maxLength ?? Number.MAX_SAFE_INTEGER;
     if (adjustment > limit || adjustment < -fieldMax) {
@@ -181,9 +183,9 @@ export class Format {
     this.maxPayloadLength = limit;
     this.maxHeadLength = offset + (field instanceof FixedLengthField ? field.width : field.maxWidth);
     this.#longest = Math.min(limit, fieldMax + adjustment);
-    this.stripped = this.#checkedStrip(options.initialBytesToStrip);
-    this.headLength = this.fixed !== undefined && this.stripped >= this.maxHeadLength ? this.stripped : 0;
-    this.#header = this.#checkedHeader(options.header);
+    this.stripped = this.#checkedStrip(initialBytesToStrip);
+    this.headLength = this.stripped >= this.maxHeadLength ? this.stripped : 0;
+    this.#header = this.#checkedHeader(header);
   }
 
   #checkedStrip(value: number | undefined): number {
@@ -197,7 +199,7 @@ export class Format {
       return value ?? WHOLE_HEAD;
     }
     const headLength = this.maxHeadLength;
-    const strip = wholeNumber(name, value ?? headLength);
+    const strip = wholeNumber(name, value === undefined ? headLength : value);
     if (strip > offset && strip < headLength) {
       const allowed = `<= ${offset} or >= ${headLength}: the length field can't be cut in two`;
       throw outOfRange(name, allowed, strip);
@@ -325,11 +327,14 @@ export class Format {
 
   #suspicion(input: Uint8Array, start: number, end: number): string {
     const other = lookalike(input.subarray(start, end));
-    if (other !== '' || this.fixed === undefined || this.fixed.width === 1) return other;
+    if (other !== '' || this.fixed === undefined) return other;
     const { width, littleEndian } = this.fixed;
-    const swapped = new FixedLengthField(width, !littleEndian).read(input, start + this.lengthFieldOffset);
+    const fieldAt = start + this.lengthFieldOffset;
+    const swapped = new FixedLengthField(width, !littleEndian).read(input, fieldAt);
     const payload = swapped + this.lengthAdjustment;
-    if (payload < 0 || payload > this.#longest) return '';
+    // The other order is no help where it says the same, or can't be right either.
+    if (swapped === this.fixed.read(input, fieldAt)) return '';
+    if (payload < Math.max(0, this.stripped - this.maxHeadLength) || payload > this.#longest) return '';
     return `; read as ${littleEndian ? 'big' : 'little'}-endian it would be ${bytes(payload)}`;
   }
 
@@ -342,14 +347,15 @@ export class Format {
    * The beginning of the frame that carries a message: all of it but for the bytes of the message that follow unchanged.
    * Those are all of the message, or where it keeps its length field, what comes after that: see {@link keptIn}.
    *
+   * Where the length field has a fixed width, it is {@link frameLength} that says whether the format can carry the message.
+   *
    * @param start the message, or at least its first `keptAtMost` bytes
-   * @throws FrameError as {@link frameLength} does.
+   * @throws FrameError for a field of no fixed width, as {@link frameLength} does.
    */
   writeHead(start: Uint8Array, length: number, position = 0): Uint8Array {
     if (this.fixed === undefined) return this.#writeOwnHead(start, length, position);
     const strip = this.stripped;
     const payload = strip + length - this.maxHeadLength;
-    this.#checkPayload(payload, length, position);
     const head = new Uint8Array(Math.max(strip, this.maxHeadLength));
     if (this.#header !== undefined) head.set(this.#header);
     head.set(start.subarray(0, head.length - strip), strip);
@@ -437,9 +443,10 @@ export class Format {
           : `the length field can say at most ${this.#longest}`;
       throw new FrameError('ERR_FRAME_TOO_LONG', position, `a payload of ${bytes(payload)} was given, ${limit}`);
     }
-    if (payload < 0 || payload < this.lengthAdjustment) {
-      const least = messageLength - payload + Math.max(0, this.lengthAdjustment);
-      const what = `a message of ${bytes(messageLength)} was given, this format needs at least ${least}`;
+    const least = Math.max(0, this.lengthAdjustment);
+    if (payload < least) {
+      const needed = messageLength - payload + least;
+      const what = `a message of ${bytes(messageLength)} was given, this format needs at least ${needed}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
   }

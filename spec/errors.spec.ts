@@ -1,6 +1,7 @@
 import { expect } from 'chai';
+import { invalidType, invalidValue } from '../lib/errors.js';
 import { FrameError, LengthPrefixDecoder, type LengthPrefixDecoderOptions } from '../lib/index.js';
-import { decode, encode, fromHex, thrownBy } from './support/streams.js';
+import { decode, encode, fromHex, outcomeOf, thrownBy } from './support/streams.js';
 
 describe('FrameError', () => {
   it('is an Error with a code, a name and a position', () => {
@@ -73,12 +74,36 @@ describe('FrameError', () => {
       /length 1 is negative after the adjustment of -2/,
     ],
     [
+      'negative after the adjustment, where the header is kept',
+      '02 01',
+      { lengthField: 'uint8', lengthAdjustment: -2, initialBytesToStrip: 0 },
+      'ERR_FRAME_CORRUPT',
+      1,
+      /length 1 is negative after the adjustment of -2/,
+    ],
+    [
       'shorter than what is to be stripped',
       '02 61 62 02 61 62 01 61',
       { lengthField: 'uint8', initialBytesToStrip: 3 },
       'ERR_FRAME_CORRUPT',
       6,
-      /frame of 2 bytes is shorter than the 3 to strip/,
+      /frame of 2 bytes is shorter than the 3 to strip$/,
+    ],
+    [
+      'shorter than what is to be stripped, in either byte order',
+      '00 01',
+      { lengthField: 'uint16be', initialBytesToStrip: 259 },
+      'ERR_FRAME_CORRUPT',
+      0,
+      /frame of 3 bytes is shorter than the 259 to strip$/,
+    ],
+    [
+      'shorter than what is to be stripped, in this byte order',
+      '00 01',
+      { lengthField: 'uint16be', initialBytesToStrip: 258 },
+      'ERR_FRAME_CORRUPT',
+      0,
+      /shorter than the 258 to strip; read as little-endian it would be 256 bytes$/,
     ],
     [
       'above Number.MAX_SAFE_INTEGER, fixed',
@@ -114,6 +139,9 @@ describe('FrameError', () => {
         expect(error).to.include({ code, position });
         expect(error!.message).to.match(message);
       }
+      const decoder = new LengthPrefixDecoder({ ...options, batch: true });
+      decoder.end(bytes);
+      expect((await outcomeOf(decoder)).error).to.include({ code, position });
     });
   }
 
@@ -236,5 +264,13 @@ describe("the options of Node's kind", () => {
     expect(thrownBy(() => new LengthPrefixDecoder({ initialBytesToStrip: 1 })).message).to.match(
       /^The value of "options\.initialBytesToStrip" is out of range\./,
     );
+  });
+
+  it('name options as such, and else an argument or what a message has', () => {
+    expect(invalidType('copy', 'x', 1).message).to.match(/^The "options\.copy" property must be x\./);
+    expect(invalidType('options', 'x', 1).message).to.match(/^The "options" argument must be x\./);
+    expect(invalidType('stream', 'x', 1).message).to.match(/^The "stream" argument must be x\./);
+    expect(invalidType('message.body', 'x', 1).message).to.match(/^The "message\.body" property must be x\./);
+    expect(invalidValue('stream', 'x', 1).message).to.match(/^The argument 'stream' must be x\./);
   });
 });

@@ -1,8 +1,17 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
+import { formatOf } from '../lib/format.js';
 import { type FormatOptions, LengthPrefixDecoder, LengthPrefixEncoder } from '../lib/index.js';
 import { compactSize } from './support/fields.js';
 import { decode, encode, fromHex, thrownBy } from './support/streams.js';
+
+/** The batches that a decoder makes of the chunks. */
+async function decodeBatches(chunks: Buffer[], options: FormatOptions): Promise<Buffer[][]> {
+  const decoder = new LengthPrefixDecoder({ ...options, batch: true });
+  for (const chunk of chunks) decoder.write(chunk);
+  decoder.end();
+  return await decoder.toArray();
+}
 
 const root = new URL('../../', import.meta.url);
 
@@ -33,6 +42,7 @@ describe('the frames drawn in the documentation of the options', () => {
       const { items, error } = await decode([fromHex(before)], format);
       expect(error).to.equal(undefined);
       expect(items).to.deep.equal([fromHex(after)]);
+      expect(await decodeBatches([fromHex(before + before)], format)).to.deep.equal([[fromHex(after), fromHex(after)]]);
       expect(await encode(items, format)).to.deep.equal(fromHex(before));
     });
   }
@@ -80,6 +90,7 @@ describe("Netty's documented examples", () => {
       const options: FormatOptions = { lengthField: 'uint16be', ...given };
       const { items } = await decode([fromHex(frame), fromHex(frame)], options);
       expect(items).to.deep.equal([fromHex(message), fromHex(message)]);
+      expect(await decodeBatches([fromHex(frame + frame)], options)).to.deep.equal([items]);
       expect(await encode(items, options)).to.deep.equal(fromHex(frame + frame));
     });
   }
@@ -124,6 +135,18 @@ describe('a format that makes no sense is refused', () => {
       /maxPayloadLength.*Infinity/,
     ],
     ['a limit that is no number', { maxPayloadLength: '10' }, 'ERR_INVALID_ARG_TYPE', /maxPayloadLength.*'10'/],
+    ['null for an offset', { lengthFieldOffset: null }, 'ERR_INVALID_ARG_TYPE', /lengthFieldOffset.*Received null/],
+    ['null for an adjustment', { lengthAdjustment: null }, 'ERR_INVALID_ARG_TYPE', /lengthAdjustment.*Received null/],
+    ['null for a limit', { maxPayloadLength: null }, 'ERR_INVALID_ARG_TYPE', /maxPayloadLength.*Received null/],
+    ['null for a strip', { initialBytesToStrip: null }, 'ERR_INVALID_ARG_TYPE', /initialBytesToStrip.*Received null/],
+    [
+      'null for the strip of a varint',
+      { lengthField: 'varint', initialBytesToStrip: null },
+      'ERR_INVALID_ARG_TYPE',
+      /initialBytesToStrip.*Received null/,
+    ],
+    ['null for a header', { header: null }, 'ERR_INVALID_ARG_TYPE', /header.*Received null/],
+    ['null for a field', { lengthField: null }, 'ERR_INVALID_ARG_TYPE', /lengthField.*Received null/],
     ['a limit of NaN', { maxPayloadLength: Number.NaN }, 'ERR_OUT_OF_RANGE', /maxPayloadLength.*NaN/],
     ['a strip inside the field', { initialBytesToStrip: 3 }, 'ERR_OUT_OF_RANGE', /<= 0 or >= 4.*Received 3/],
     [
@@ -221,6 +244,8 @@ describe('limits', () => {
     const error = await encode([Buffer.alloc(258)], options).catch((reason) => reason);
     expect(error.code).to.equal('ERR_FRAME_TOO_LONG');
     expect(error.message).to.match(/258 bytes.*length field can say at most 257/);
+    const longest = await encode([Buffer.alloc(300)], { ...options, maxPayloadLength: 300 }).catch((reason) => reason);
+    expect(longest.message).to.match(/300 bytes.*length field can say at most 257/);
   });
 
   it('of a field of the user, too', async () => {
@@ -246,6 +271,14 @@ describe('limits', () => {
     expect(error.code).to.equal('ERR_FRAME_CORRUPT');
     expect(error.message).to.match(/a message of 2 bytes .* needs at least 3/);
   });
+
+  it('a message with no room for its length field is refused, also where the length counts more', async () => {
+    const options: FormatOptions = { lengthField: 'uint32be', lengthAdjustment: -10, initialBytesToStrip: 0 };
+    expect(await encode(['abcd'], options)).to.deep.equal(fromHex('00 00 00 0a'));
+    const error = await encode(['abc'], options).catch((reason) => reason);
+    expect(error.code).to.equal('ERR_FRAME_CORRUPT');
+    expect(error.message).to.match(/a message of 3 bytes .* needs at least 4/);
+  });
 });
 
 describe('a message that keeps its length field', () => {
@@ -267,11 +300,41 @@ describe('a message that keeps its length field', () => {
     expect(await encode([message], options)).to.deep.equal(message);
   });
 
+  it('is refused when it is too long, with a right length as well', async () => {
+    const error = await encode([fromHex('30 03 616263')], { ...options, maxPayloadLength: 2 }).catch(
+      (reason) => reason,
+    );
+    expect(error.code).to.equal('ERR_FRAME_TOO_LONG');
+  });
+
   it('is refused when the length takes more or fewer bytes than there are', async () => {
     for (const message of [Buffer.concat([fromHex('30 00'), Buffer.alloc(128)]), fromHex('30 80 01 616263')]) {
       const error = await encode([message], options).catch((reason) => reason);
       expect(error.code).to.equal('ERR_FRAME_CORRUPT');
       expect(error.message).to.match(/takes \d bytes?, and the message has \d/);
     }
+  });
+});
+
+describe('formatOf', () => {
+  it('gives all that have no options of their own the same format', () => {
+    const usual = formatOf();
+    expect(formatOf({})).to.equal(usual);
+    expect(formatOf({ lengthField: undefined, batch: true } as FormatOptions)).to.equal(usual);
+    expect(formatOf({ lengthField: 'uint8' })).to.not.equal(usual);
+    expect(formatOf({ lengthFieldOffset: 0 })).to.not.equal(usual);
+  });
+
+  it('knows the length of the head, where the encoder puts the same number of bytes in front of all messages', () => {
+    const lengths: [FormatOptions, number][] = [
+      [{}, 4],
+      [{ lengthFieldOffset: 2 }, 6],
+      [{ initialBytesToStrip: 7 }, 7],
+      [{ initialBytesToStrip: 0 }, 0],
+      [{ lengthFieldOffset: 2, initialBytesToStrip: 2 }, 0],
+      [{ lengthField: 'varint' }, 0],
+      [{ lengthField: 'varint', lengthFieldOffset: 2, initialBytesToStrip: 2 }, 0],
+    ];
+    for (const [options, length] of lengths) expect(formatOf(options).headLength).to.equal(length);
   });
 });

@@ -131,7 +131,7 @@ describe("a length field of the user's own", () => {
   for (const [what, answer] of wrong) {
     it(`that answers with ${what} is corrupt`, async () => {
       const lengthField = { maxWidth: 4, read: () => answer, write: () => Buffer.of(0) } as LengthField;
-      const { error } = await decode([Buffer.from('abc')], { lengthField });
+      const { error } = await decode([Buffer.from('xabc')], { lengthField, lengthFieldOffset: 1 });
       expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
       expect(error!.message).to.match(/the length field was read as .* in .* of 3 bytes$/);
     });
@@ -153,6 +153,12 @@ describe("a length field of the user's own", () => {
     decoder.write(Buffer.alloc(1));
     decoder.write(Buffer.alloc(1));
     expect(new Set(seen.map(String))).to.deep.equal(new Set(['1,3', '4,6', '1,2']));
+  });
+
+  it('may be written in all of maxWidth', async () => {
+    const write = () => Uint8Array.of(0x80, 0x01);
+    const lengthField: LengthField = { maxWidth: 2, read: () => undefined, write };
+    expect(await encode(['x'], { lengthField })).to.deep.equal(fromHex('80 01 78'));
   });
 
   const unwritable: [string, () => unknown, RegExp][] = [
