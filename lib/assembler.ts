@@ -56,7 +56,7 @@ export class Assembler<M extends Uint8Array> {
   /** Keeps a chunk as it is, where that is worth it and not more than may be held at this length. */
   #keep(bytes: Uint8Array, length: number): boolean {
     if (!this.#keepChunks || bytes.length < WORTH_KEEPING || bytes.length <= this.#room) return false;
-    const shared = this.#blockLength === 0 && this.#pieces?.at(-1)?.buffer === bytes.buffer;
+    const shared = this.#pieces?.at(-1)?.buffer === bytes.buffer;
     const held = this.#held + (shared ? 0 : bytes.buffer.byteLength);
     if (held > 2 * length + SLACK) return false;
     this.#closeBlock();

@@ -91,6 +91,22 @@ describe('Assembler', () => {
     expect(outcome()).to.equal('k'.repeat(12));
   });
 
+  it('counts that once also with a small chunk in between', () => {
+    const { add, outcome } = assembler(10_000_000);
+    const buffer = new ArrayBuffer(50_000);
+    add(4096, buffer);
+    add(10);
+    add(4096, buffer, 4096);
+    expect(outcome()).to.equal('kck');
+  });
+
+  it('allocates little where all that may be held is', () => {
+    const { add, given } = assembler(10_000_000);
+    add(4096, new ArrayBuffer(57_344));
+    add(1);
+    expect(given).to.deep.equal([256]);
+  });
+
   it('copies views of memory that is much larger than they are', () => {
     const { add, outcome } = assembler(10_000_000);
     for (let i = 0; i < 12; i++) add(4096, new ArrayBuffer(40_960));
