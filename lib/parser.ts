@@ -252,7 +252,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
       this.#open ??= new OpenFrame(this.#position + this.#at);
       const frame = this.#open;
       if (frame.length === 0 && !this.#readHead(frame)) break;
-      if (frame.skip > 0 && !this.#passOver(frame)) break;
+      if (!this.#passOver(frame)) break;
       if (frame.due !== undefined) return frame;
       this.#open = undefined;
     }
@@ -322,7 +322,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
     if (stored) {
       // A head of no fixed length may have been given more bytes than are its own.
       this.#at -= frame.headLength - head.length;
-      if (!oversize && stripped < head.length) frame.kept = frame.head.subarray(stripped, head.length);
+      if (stripped < head.length) frame.kept = frame.head.subarray(stripped, head.length);
       frame.head = nothing;
     } else {
       // What the message keeps of the head is still ahead, in its place.

@@ -56,6 +56,54 @@ describe('FrameParser', () => {
     expect(thrownBy(() => frames.finish())).to.include({ code: 'ERR_FRAME_TRUNCATED', position: 2 });
   });
 
+  describe('a frame that is whole in its chunk and within its limits', () => {
+    const options: FormatOptions = { lengthField: 'uint8', maxPayloadLength: 3 };
+    const chunks = [bytes('01 61 00 03 616263 00'), bytes('00 00 02 6162')];
+    const messages = [bytes('61'), bytes(''), bytes('616263'), bytes(''), bytes(''), bytes(''), bytes('6162')];
+
+    it('is read without an object for its head', () => {
+      const format = formatOf(options);
+      format.readHead = () => expect.fail('an object');
+      const frames = new FrameParser({ format, memory: countingMemory().memory, copy: false });
+      const seen: Uint8Array[] = [];
+      for (const chunk of chunks) {
+        frames.push(chunk);
+        for (let message = frames.next(); message !== undefined; message = frames.next()) seen.push(message);
+      }
+      expect(seen).to.deep.equal(messages);
+    });
+
+    it('takes no look at the settings of its own in a batch', () => {
+      let looks = 0;
+      const settings = {
+        get format() {
+          looks++;
+          return format;
+        },
+        memory: countingMemory().memory,
+        copy: false,
+      };
+      const format = formatOf(options);
+      const frames = new FrameParser(settings);
+      const seen: Uint8Array[] = [];
+      for (const chunk of chunks) {
+        frames.push(chunk);
+        looks = 0;
+        seen.push(...frames.nextAll());
+        // One for the batch, one for what is left.
+        expect(looks).to.equal(2);
+      }
+      expect(seen).to.deep.equal(messages);
+    });
+
+    it('has memory of its own in a batch, too, where that is asked for', () => {
+      const { parser: frames, given } = parser(options, true);
+      frames.push(chunks[0]!);
+      expect(frames.nextAll()).to.deep.equal(messages.slice(0, 4));
+      expect(given).to.deep.equal([1, 0, 3, 0]);
+    });
+  });
+
   it('reserves nothing for a length that was only announced', () => {
     const { parser: frames, given } = parser({ lengthField: 'uint24be' });
     frames.push(bytes('0f 00 00'));
@@ -96,6 +144,35 @@ describe('FrameParser', () => {
     expect(given).to.deep.equal([0x0f0000]);
   });
 
+  it('and also where the message begins with its header, in the first of them', () => {
+    const { parser: frames, given } = parser({ lengthField: 'uint24be', initialBytesToStrip: 0 });
+    const message = new Uint8Array(3 + 0x0f0000);
+    message[0] = 0x0f;
+    let result: Uint8Array | undefined;
+    for (let at = 0; at < message.length; at += 65_536) {
+      frames.push(message.slice(at, at + 65_536));
+      result = frames.next();
+    }
+    expect(result).to.deep.equal(message);
+    expect(given).to.deep.equal([message.length]);
+  });
+
+  it('gives no message longer than its memory can hold', () => {
+    const { memory } = countingMemory();
+    const format = formatOf({ lengthField: 'uint8', initialBytesToStrip: 2 });
+    const frames = new FrameParser({ format, memory: { ...memory, maxLength: 5 }, copy: false });
+    for (const byte of bytes('06 01 61 62 63 64 65')) {
+      expect(frames.next()).to.equal(undefined);
+      frames.push(Uint8Array.of(byte));
+    }
+    expect(frames.next()).to.deep.equal(bytes('61 62 63 64 65'));
+    expect(frames.next()).to.equal(undefined);
+    frames.push(bytes('07'));
+    const error = thrownBy(() => frames.next());
+    expect(error).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 7 });
+    expect(error.message).to.match(/7 bytes is announced, one message can hold at most 5$/);
+  });
+
   it('a message of no bytes but those of a stored header is whole at once', () => {
     const { parser: frames } = parser({ lengthField: 'uint16be', initialBytesToStrip: 0 });
     const messages: Uint8Array[] = [];
@@ -119,6 +196,25 @@ describe('FrameParser', () => {
     }
     expect(messages).to.deep.equal([bytes('00 09')]);
     frames.finish();
+  });
+
+  it('keeps a header that comes byte by byte, however long', () => {
+    const { parser: frames } = parser({ lengthField: 'uint8', lengthFieldOffset: 100, initialBytesToStrip: 1 });
+    const frame = Uint8Array.from({ length: 103 }, (_, i) => i);
+    frame[100] = 2;
+    const messages: Uint8Array[] = [];
+    for (const byte of frame) {
+      frames.push(Uint8Array.of(byte));
+      for (let message = frames.next(); message !== undefined; message = frames.next()) messages.push(message);
+    }
+    expect(messages).to.deep.equal([frame.subarray(1)]);
+  });
+
+  it('reserves nothing for a header that has not come', () => {
+    const { parser: frames } = parser({ lengthField: 'uint8', lengthFieldOffset: 2 ** 50 });
+    frames.push(bytes('61'));
+    expect(frames.next()).to.equal(undefined);
+    expect(thrownBy(() => frames.finish()).message).to.include(`after 1 of ${2 ** 50 + 1} bytes`);
   });
 
   it('reset forgets what is there', () => {
