@@ -70,9 +70,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageWriter {
 
   /** A reader that has paused may still be at the bytes it was lent. */
   protected override isSettled(): boolean {
-    if (this.#lent && (this.readableLength > 0 || this.#paused)) return false;
-    this.#lent = false;
-    return true;
+    return !this.#lent || (this.readableLength === 0 && !this.#paused);
   }
 
   override push(piece: unknown): boolean {

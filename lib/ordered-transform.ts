@@ -82,7 +82,7 @@ export abstract class OrderedTransform extends Transform {
 
   static #afterCallback(stream: OrderedTransform): void {
     stream.#callbackDue = false;
-    if (!stream.#pumping && stream.#held !== undefined) stream.pump();
+    stream.pump();
   }
 
   /**
@@ -92,7 +92,7 @@ export abstract class OrderedTransform extends Transform {
    */
   wantMore(): void {
     this.#wanted = true;
-    if (!this.#pumping && this.#held !== undefined) this.pump();
+    if (!this.#pumping) this.pump();
   }
 
   override _read(): void {

@@ -119,6 +119,14 @@ describe('LengthPrefixEncoder', () => {
       expect(large.equals(Buffer.alloc(100_000, 'x'))).to.equal(true);
     });
 
+    it('and so is one whose length is right already', async () => {
+      const { encoder, chunks } = flowing({ lengthField: 'varint', initialBytesToStrip: 0 });
+      const large = Buffer.concat([fromHex('80 80 04'), Buffer.alloc(65_536)]);
+      encoder.write(large);
+      await turn();
+      expect(chunks.map((chunk) => chunk.length)).to.deep.equal([3, 65_536]);
+    });
+
     it("goes together with the user's own cork and uncork", async () => {
       const { encoder, chunks } = flowing({ lengthField: 'uint8' });
       encoder.cork();
@@ -281,6 +289,21 @@ describe('LengthPrefixEncoder', () => {
       expect(drains).to.equal(1);
     });
 
+    it('nothing is read ahead for a reader that has paused', async () => {
+      const { encoder, chunks } = flowing();
+      await turn();
+      encoder.pause();
+      for (const message of ['a', 'b', 'c', 'd']) {
+        encoder.write(message);
+        await turn();
+      }
+      expect(encoder.readableLength).to.equal(5);
+      expect(encoder.writableLength).to.equal(20);
+      encoder.resume();
+      await turn();
+      expect(Buffer.concat(chunks)).to.deep.equal(await encode(['a', 'b', 'c', 'd']));
+    });
+
     it('a large message counts', () => {
       expect(new LengthPrefixEncoder().write(Buffer.alloc(70_000))).to.equal(false);
       expect(new LengthPrefixEncoder({ writableHighWaterMark: 70_005 }).write(Buffer.alloc(70_000))).to.equal(true);
@@ -398,6 +421,20 @@ describe('LengthPrefixEncoder', () => {
       expect(other.removeAllListeners('data').addListener('readable', () => {})).to.equal(other);
       await turn();
       expect(calls).to.equal(2);
+    });
+
+    it('come when a reader that has paused asks for more by itself', async () => {
+      const encoder = new LengthPrefixEncoder();
+      encoder.on('data', (chunk) => chunk.length > 4 && encoder.pause());
+      let calls = 0;
+      encoder.write(Buffer.alloc(65_536), () => calls++);
+      await turn();
+      encoder.read(0);
+      await turn();
+      expect(calls).to.equal(0);
+      expect(encoder.read()).to.equal(null);
+      await turn();
+      expect(calls).to.equal(1);
     });
 
     it('come for a reader that reads once for each readable event', async () => {
