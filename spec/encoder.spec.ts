@@ -364,6 +364,19 @@ describe('LengthPrefixEncoder', () => {
       expect(errors).to.have.lengthOf(1);
     });
 
+    it('fails its own write also where the stream is not destroyed for it', async () => {
+      const encoder = new LengthPrefixEncoder({ maxPayloadLength: 3, autoDestroy: false });
+      encoder.on('error', () => {});
+      encoder.resume();
+      const calls: unknown[] = [];
+      encoder.write('four', (error) => calls.push(error));
+      await turn();
+      await turn();
+      expect(encoder.destroyed).to.equal(false);
+      expect(calls).to.have.lengthOf(1);
+      expect(calls[0]).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+    });
+
     it('given to end() fails it', async () => {
       const encoder = new LengthPrefixEncoder({ maxPayloadLength: 3 });
       const ended = new Promise<unknown>((resolve) => encoder.end('four', resolve as never));
