@@ -1,3 +1,4 @@
+import { addAbortSignal, type Transform as NodeTransform } from 'node:stream';
 import { Transform, type TransformOptions, Writable } from 'readable-stream';
 import { streamDestroyed } from './errors.js';
 
@@ -54,16 +55,19 @@ export abstract class OrderedTransform extends Transform {
   ) {
     const { highWaterMark, signal, allowHalfOpen, autoDestroy, emitClose } = options;
     const { readableHighWaterMark = readableDefault, writableHighWaterMark = writableDefault } = options;
+    const isAborted = signal?.aborted === true;
     super({
       readableObjectMode: objects,
       highWaterMark,
       readableHighWaterMark,
       writableHighWaterMark,
-      signal,
+      signal: isAborted ? undefined : signal,
       allowHalfOpen,
       autoDestroy,
       emitClose,
     } as TransformOptions);
+    // Not inside the constructor, where there is nothing yet that could be destroyed.
+    if (isAborted) process.nextTick(() => addAbortSignal(signal, this as unknown as NodeTransform));
   }
 
   /** The next piece of what is in hand, undefined when that is used up. What it throws fails the stream. */
