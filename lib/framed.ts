@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { type Duplex, finished } from 'readable-stream';
-import { invalidType, invalidValue } from './errors.js';
+import { invalidType, invalidValue, streamDestroyed } from './errors.js';
 import type { Message } from './message.js';
 import { type Decoded, type DecodingOptions, MessageReader, readerSettings } from './message-reader.js';
 import { type EncodingOptions, MessageWriter, writerSettings } from './message-writer.js';
@@ -51,7 +51,13 @@ export interface Framed<In = Buffer, Out = Message> extends Duplex {
 const UNCOPIED = 16_384;
 
 type Readable = NodeJS.ReadableStream & { allowHalfOpen?: boolean; destroy?(error?: Error): unknown };
-type Writable = NodeJS.WritableStream & { destroy?(error?: Error): unknown; cork?(): void; uncork?(): void };
+type Writable = NodeJS.WritableStream & {
+  readonly errored?: Error | null;
+  readonly writableFinished?: boolean;
+  destroy?(error?: Error): unknown;
+  cork?(): void;
+  uncork?(): void;
+};
 
 /** The reading side is the decoder's, the writing side the encoder's: what both make goes past a stream less each. */
 class FramedStream extends MessageWriter {
@@ -65,6 +71,8 @@ class FramedStream extends MessageWriter {
   #taking = false;
   #inputEnded = false;
   #inputError: Error | undefined;
+  /** The callback of what the stream is given to send. */
+  #sending: Callback | undefined;
 
   constructor(readable: Readable, writable: Writable, options: FramedOptions) {
     const settings = readerSettings(options);
@@ -90,6 +98,12 @@ class FramedStream extends MessageWriter {
     const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
     if (!(bytes instanceof Uint8Array)) {
       this.#endInput(invalidType('stream', 'a stream of bytes', chunk));
+      return;
+    }
+    if (this.#taking) {
+      // A listener wrote, and the stream answered at once: this chunk has to wait for its turn.
+      this.#readable.pause();
+      this.#readable.unshift(chunk);
       return;
     }
     this.#reader.push(bytes);
@@ -154,24 +168,53 @@ class FramedStream extends MessageWriter {
   }
 
   protected override send(chunks: Buffer[], callback: Callback): void {
+    this.#sending = callback;
+    if (this.lost !== undefined) {
+      process.nextTick(() => this.#sent());
+      return;
+    }
     const writable = this.#writable;
     const last = chunks.length - 1;
     if (last > 0) writable.cork?.();
     for (let i = 0; i < last; i++) writable.write(chunks[i]!);
-    writable.write(chunks[last]!, callback);
+    writable.write(chunks[last]!, (error?: Error | null) => this.#sent(error));
     if (last > 0) writable.uncork?.();
   }
 
+  #sent(error?: Error | null): void {
+    const callback = this.#sending;
+    this.#sending = undefined;
+    callback?.(error ? this.#loseOutput(error) : null);
+  }
+
+  /**
+   * Nothing more can be sent. Who reads still gets what has come, and writes go on to be taken until then, for who reads
+   * may wait for them. Returns the error where nobody reads, and so nobody would see it.
+   */
+  #loseOutput(error: Error): Error | undefined {
+    const cause = this.#writable.errored ?? error;
+    if (this.readableFlowing === null && !this.readableDidRead) return cause;
+    this.#endInput(cause);
+    this.lost = this.#inputError;
+    return undefined;
+  }
+
   protected override failBody(error: Error, callback: Callback): void {
-    callback(error);
+    callback(this.lost === undefined ? error : null);
   }
 
   override _final(callback: Callback): void {
-    if (this.refusal === undefined) {
-      this.#writable.end(callback);
-    } else {
+    if (this.refusal !== undefined) {
       this.failRefused();
       callback(this.refusal);
+    } else if (this.#writable.writableFinished) {
+      // By somebody else.
+      callback();
+    } else {
+      this.#writable.end((error?: Error | null) => {
+        const failure = error ? this.#loseOutput(error) : undefined;
+        if (!error || failure) callback(failure);
+      });
     }
   }
 
@@ -180,6 +223,8 @@ class FramedStream extends MessageWriter {
 
   override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
     this.#reader.destroy(error);
+    if (this.#sending !== undefined) process.nextTick(this.#sending, error ?? streamDestroyed());
+    this.#sending = undefined;
     for (const stream of new Set([this.#readable, this.#writable])) stream.destroy?.(error ?? undefined);
     super._destroy(error, callback);
   }
@@ -207,7 +252,7 @@ class FramedStream extends MessageWriter {
 }
 
 /** A stream is framed once. */
-const known = new WeakMap<object, { readonly stream: FramedStream; readonly options: FramedOptions }>();
+const known = new WeakMap<object, { stream: FramedStream; writable: Writable; options: FramedOptions }>();
 
 /**
  * A stream of bytes as a Duplex of messages: what is written to it is sent, what comes is read from it.
@@ -234,13 +279,13 @@ export function framed<Batch extends boolean = false, T = Buffer, Stream extends
   const { readable, writable } = endsOf(stream);
   const before = known.get(readable);
   if (before !== undefined) {
-    if (!isSame(before.options, options)) {
+    if (before.writable !== writable || !isSame(before.options, options)) {
       throw invalidValue('stream', 'framed once, or with the same options', stream);
     }
     return before.stream as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
   }
   const made = new FramedStream(readable, writable, options as FramedOptions);
-  known.set(readable, { stream: made, options: { ...options } as FramedOptions });
+  known.set(readable, { stream: made, writable, options: { ...options } as FramedOptions });
   return made as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
 }
 
@@ -254,6 +299,7 @@ function endsOf(stream: ByteStream): { readable: Readable; writable: Writable } 
 }
 
 function isSame(a: FramedOptions, b: FramedOptions): boolean {
+  if (typeof b !== 'object' || b === null) return false;
   const names = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof FramedOptions>;
   return [...names].every((name) => a[name] === b[name]);
 }

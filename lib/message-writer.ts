@@ -68,6 +68,8 @@ export abstract class MessageWriter extends OrderedTransform {
   #defaultEncoding: BufferEncoding;
   /** The place in the stream of the next message's frame. */
   #position = 0;
+  /** Why nothing more is sent: writes are still taken, and each one fails with this, until the stream does. */
+  protected lost: Error | undefined;
 
   // The frames of this tick, joined as they are written, and the callbacks of their writes.
   #run: Buffer = empty;
@@ -232,7 +234,7 @@ export abstract class MessageWriter extends OrderedTransform {
     const callbacks = this.#runCallbacks;
     this.#runCallbacks = [];
     const callAll = (error?: Error | null) => {
-      for (const callback of callbacks) callback(error);
+      for (const callback of callbacks) callback(error ?? this.lost);
     };
     const hasRoom = super.write(chunk, undefined, callbacks.length > 0 ? callAll : undefined);
     // What was full when it was told so may no longer be, where the run was corked.
@@ -318,7 +320,7 @@ export abstract class MessageWriter extends OrderedTransform {
     this.#inPlace ??= new Map();
     this.#inPlace.set(place, { length, body, position });
     this.#runCallbacks.push((error) => {
-      if (!error) this.#tellDrain();
+      this.#tellDrain();
       callback?.(error);
     });
     this.#give(place);
@@ -387,6 +389,7 @@ export abstract class MessageWriter extends OrderedTransform {
       await this.#sendParts(source);
     } catch (error) {
       failure = error as Error;
+      destroyBody(source.body);
     }
     const callback = this.#sending?.callback;
     // Destroyed meanwhile.
@@ -434,7 +437,7 @@ export abstract class MessageWriter extends OrderedTransform {
   #sent(chunk: Buffer): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.destroyed) reject(streamDestroyed());
-      else this.send([chunk], (error) => (error ? reject(error) : resolve()));
+      else this.send([chunk], (error) => ((error ?? this.lost) ? reject(error ?? this.lost) : resolve()));
     });
   }
 
