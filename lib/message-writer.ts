@@ -33,9 +33,10 @@ const BY_HAND = 8;
 
 const empty = Buffer.alloc(0);
 
-/** A body on its way, and the callback of its write. */
+/** A body on its way, and the encoding of its strings. */
 interface Sending extends MessageSource {
   readonly position: number;
+  readonly encoding: BufferEncoding;
 }
 
 /** Encoding options, checked. */
@@ -86,6 +87,8 @@ export abstract class MessageWriter extends OrderedTransform {
   #inPlace: Map<Buffer, Buffer[] | Sending> | undefined;
   /** The bytes of those several chunks that Writable does not count. */
   #uncounted = 0;
+  /** They alone make this full, and Writable knows of no 'drain' that is due. */
+  #drainOwed = false;
   #sending: { readonly body: Body; readonly callback: Callback } | undefined;
 
   /** The message that can't be sent, and its write's callback. */
@@ -131,6 +134,7 @@ export abstract class MessageWriter extends OrderedTransform {
     const { format, encode } = this.#settings;
 
     if (this.#refusal !== undefined) {
+      if (encode === undefined && isSource(message)) destroyBody(message.body);
       if (callback !== undefined) process.nextTick(callback, this.#refusal);
       return false;
     }
@@ -229,18 +233,24 @@ export abstract class MessageWriter extends OrderedTransform {
     if (this.#runLength > 0) this.#give(this.#takeRun());
   }
 
-  /** Gives Writable a chunk, and the callbacks that wait for it. Returns whether it has room for more. */
-  #give(chunk: Buffer): boolean {
+  /** Gives Writable a chunk, and the callbacks that wait for it. */
+  #give(chunk: Buffer): void {
     const callbacks = this.#runCallbacks;
     this.#runCallbacks = [];
     const callAll = (error?: Error | null) => {
       for (const callback of callbacks) callback(error ?? this.lost);
     };
-    const hasRoom = super.write(chunk, undefined, callbacks.length > 0 ? callAll : undefined);
+    const full = !super.write(chunk, undefined, callbacks.length > 0 ? callAll : undefined);
     // What was full when it was told so may no longer be, where the run was corked.
-    if (this.#drainDue && hasRoom) this.#tellDrain();
+    if (this.#drainDue && !full) {
+      if (this.#isFull) this.#drainOwed = true;
+      else this.#tellDrain();
+    }
     this.#drainDue = false;
-    return hasRoom;
+  }
+
+  get #isFull(): boolean {
+    return this.writableLength >= this.writableHighWaterMark;
   }
 
   #tellDrain(): void {
@@ -249,7 +259,7 @@ export abstract class MessageWriter extends OrderedTransform {
 
   /** What is no bytes: a message in parts, one with a body, or none at all. */
   #writeOther(message: unknown, encoding: BufferEncoding, callback: Callback | undefined): boolean {
-    if (isSource(message)) return this.#writeBody(checkedSource(message), callback);
+    if (isSource(message)) return this.#writeBody(checkedSource(message), encoding, callback);
     const parts = Array.isArray(message) ? message.map((part) => bytesOf(part, encoding)) : [message];
     // That, and what comes too late, is Writable's to refuse.
     const wrong = parts.find((part) => !(part instanceof Uint8Array));
@@ -295,10 +305,13 @@ export abstract class MessageWriter extends OrderedTransform {
     this.#inPlace ??= new Map();
     this.#inPlace.set(counted, chunks);
     for (const chunk of chunks) if (chunk !== counted) this.#uncounted += chunk.length;
-    return this.#give(counted);
+    this.#give(counted);
+    if (!this.#isFull) return true;
+    if (!this.writableNeedDrain) this.#drainOwed = true;
+    return false;
   }
 
-  #writeBody(source: MessageSource, callback: Callback | undefined): boolean {
+  #writeBody(source: MessageSource, encoding: BufferEncoding, callback: Callback | undefined): boolean {
     const { format } = this.#settings;
     const { length, body } = source;
     if (!this.#begins()) {
@@ -314,11 +327,10 @@ export abstract class MessageWriter extends OrderedTransform {
       destroyBody(body);
       return this.#refuse(error as FrameError, callback);
     }
-    adoptBody(body);
     this.#flushRun();
     const place = Buffer.alloc(0);
     this.#inPlace ??= new Map();
-    this.#inPlace.set(place, { length, body, position });
+    this.#inPlace.set(place, { length, body: adoptBody(body), position, encoding });
     this.#runCallbacks.push((error) => {
       this.#tellDrain();
       callback?.(error);
@@ -375,12 +387,19 @@ export abstract class MessageWriter extends OrderedTransform {
     if (Array.isArray(inPlace)) {
       this.send(inPlace, (error) => {
         for (const one of inPlace) if (one !== chunk) this.#uncounted -= one.length;
+        this.#payDrain();
         callback(error);
       });
     } else {
       this.#sending = { body: inPlace.body, callback };
       void this.#sendBody(inPlace);
     }
+  }
+
+  #payDrain(): void {
+    if (!this.#drainOwed || this.#uncounted > 0) return;
+    this.#drainOwed = false;
+    if (!this.writableNeedDrain) this.#tellDrain();
   }
 
   async #sendBody(source: Sending): Promise<void> {
@@ -391,16 +410,18 @@ export abstract class MessageWriter extends OrderedTransform {
       failure = error as Error;
       destroyBody(source.body);
     }
-    const callback = this.#sending?.callback;
-    // Destroyed meanwhile.
-    if (callback === undefined) return;
-    this.#sending = undefined;
     // Not from here: what a listener throws belongs to no promise.
-    if (failure === undefined) process.nextTick(callback);
-    else process.nextTick(() => this.failBody(failure, callback));
+    process.nextTick(() => {
+      const callback = this.#sending?.callback;
+      // Destroyed meanwhile.
+      if (callback === undefined) return;
+      this.#sending = undefined;
+      if (failure === undefined) callback();
+      else this.failBody(failure, callback);
+    });
   }
 
-  async #sendParts({ length, body, position }: Sending): Promise<void> {
+  async #sendParts({ length, body, position, encoding }: Sending): Promise<void> {
     const { format } = this.#settings;
     const keptAtMost = Math.min(format.keptAtMost, length);
     /** What came before the head can be written. */
@@ -413,7 +434,7 @@ export abstract class MessageWriter extends OrderedTransform {
     if (keptAtMost === 0) await sendStart(empty);
     let left = length;
     for await (const part of typeof body === 'string' || body instanceof Uint8Array ? [body] : body) {
-      const data = bytesOf(part, 'utf8');
+      const data = bytesOf(part, encoding);
       if (!(data instanceof Uint8Array)) throw invalidType('message.body', 'of strings, Buffers or Uint8Arrays', part);
       if (data.length > left) {
         const what = `the body goes on after the ${bytes(length)} that it was said to have`;

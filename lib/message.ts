@@ -44,16 +44,41 @@ export function checkedSource(source: MessageSource): MessageSource {
   return source;
 }
 
-/** A stream may fail before its turn comes: what reads it then is told so. */
-export function adoptBody(body: Body): void {
-  const { on } = body as Partial<NodeJS.EventEmitter>;
+/** What is read in the place of a body until its turn comes, and then. */
+export function adoptBody(body: Body): Body {
+  const { on, getReader } = body as Partial<NodeJS.EventEmitter & ReadableStream>;
+  // A stream may fail before its turn comes: what reads it then is told so.
   if (typeof on === 'function') on.call(body, 'error', () => {});
+  return typeof getReader === 'function' ? new WebBody(body as unknown as ReadableStream) : body;
+}
+
+/** A web stream that is being read can be cancelled by its reader only: by an iterator not while that waits for a part. */
+class WebBody implements AsyncIterable<MessagePart> {
+  readonly #stream: ReadableStream<MessagePart>;
+  #reader: ReadableStreamDefaultReader<MessagePart> | undefined;
+
+  constructor(stream: ReadableStream<MessagePart>) {
+    this.#stream = stream;
+  }
+
+  async *[Symbol.asyncIterator](): AsyncGenerator<MessagePart, void, undefined> {
+    this.#reader = this.#stream.getReader();
+    for (;;) {
+      const { done, value } = await this.#reader.read();
+      if (done) return;
+      yield value;
+    }
+  }
+
+  cancel(): Promise<void> {
+    return (this.#reader ?? this.#stream).cancel();
+  }
 }
 
 /** Lets go of what a body holds, such as a file. */
 export function destroyBody(body: Body): void {
   const { destroy, cancel, return: leave } = body as unknown as Record<string, unknown>;
-  if (typeof destroy === 'function') destroy.call(body);
-  else if (typeof cancel === 'function') Promise.resolve(cancel.call(body)).catch(() => {});
-  else if (typeof leave === 'function') Promise.resolve(leave.call(body)).catch(() => {});
+  const letGo = destroy ?? cancel ?? leave;
+  // A generator may be running just now, and throws then.
+  if (typeof letGo === 'function') new Promise((resolve) => resolve(letGo.call(body))).catch(() => {});
 }
