@@ -37,6 +37,8 @@ export const json: Codec<any> = Object.freeze({
   encode(value: any) {
     const string = JSON.stringify(value);
     if (string === undefined) throw new TypeError(`JSON has no way to write a value of type ${typeof value}`);
+    // As it writes NaN, Infinity and dates that are none: the other end could not hand it out.
+    if (string === 'null') throw new TypeError(`JSON writes ${String(value)} as null`);
     return string;
   },
 });

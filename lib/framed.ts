@@ -106,7 +106,8 @@ class FramedStream extends MessageWriter {
       this.#readable.unshift(chunk);
       return;
     }
-    this.#reader.push(bytes);
+    // A stream in object mode may have others than Buffers.
+    this.#reader.push(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
     this.#taking = true;
     this.work((error) => {
       this.#taking = false;
