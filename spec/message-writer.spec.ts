@@ -795,7 +795,7 @@ describe('a message with a body', () => {
 
   it('has its callback called once when the stream is destroyed at any moment', async () => {
     for (const end of ['whole', 'short', 'failing'] as const) {
-      for (let moment = 0; moment < 16; moment++) {
+      for (let moment = 0; moment < 24; moment++) {
         for (const reads of [true, false, undefined]) {
           const { encoder, errors } = flowing();
           if (reads === false) encoder.pause();
@@ -810,7 +810,7 @@ describe('a message with a body', () => {
           encoder.write('z', called('z'));
           encoder.write({ length: 2, body: body() }, called('body'));
           encoder.write('y', called('y'));
-          for (let i = 0; i < moment; i++) await (i % 4 === 3 ? turn() : null);
+          for (let i = 0; i < moment; i++) await (i % 8 === 0 ? turn() : null);
           const wasDestroyed = encoder.destroyed;
           encoder.destroy();
           await turns(4);
@@ -820,6 +820,28 @@ describe('a message with a body', () => {
           expect(errors.length, message).to.equal(wasDestroyed ? 1 : 0);
         }
       }
+    }
+  });
+
+  it('has its callback called once when the stream is destroyed just as the body fails', async () => {
+    for (let moment = 0; moment < 12; moment++) {
+      const encoder = new LengthPrefixEncoder({ lengthField: 'uint8' });
+      const { calls, called } = callbacks();
+      const body = {
+        [Symbol.asyncIterator]: () => ({
+          next() {
+            let later = Promise.resolve();
+            for (let i = 0; i < moment; i++) later = later.then(() => {});
+            later.then(() => encoder.destroy());
+            return Promise.reject(new Error('failing'));
+          },
+        }),
+      };
+      encoder.on('readable', () => {});
+      encoder.write({ length: 2, body }, called('body'));
+      await turns(4);
+      expect(calls, `${moment}`).to.have.lengthOf(1);
+      expect(calls[0]![1]).to.be.instanceOf(Error);
     }
   });
 
