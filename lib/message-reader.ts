@@ -79,7 +79,7 @@ export function readerSettings(options: DecodingOptions): ReaderSettings {
   const format = formatOf(options);
   const { copy = false, batch = false, stream = false, oversize = 'error', decode } = options as DecodingOptions;
   for (const [name, value] of Object.entries({ copy, batch, stream })) {
-    if (typeof value !== 'boolean') throw invalidType(name, 'of type boolean', value);
+    if (typeof value !== 'boolean') throw invalidType(`options.${name}`, 'of type boolean', value);
   }
   if (oversize !== 'error' && oversize !== 'skip') throw invalidValue('oversize', "'error' or 'skip'", oversize);
   if (decode !== undefined && typeof decode !== 'function') throw invalidType('decode', 'of type function', decode);
@@ -195,8 +195,8 @@ class Streaming {
   destroy(error: Error | null): void {
     const body = this.#body;
     this.#body = undefined;
-    // Who does not listen to it hears of the error elsewhere.
-    body?.destroy(error !== null && body.listenerCount('error') > 0 ? error : undefined);
+    // Who does not listen to it hears of the error elsewhere, or when it comes to read.
+    body?.on('error', () => {}).destroy(error ?? undefined);
   }
 }
 

@@ -61,6 +61,8 @@ export class FrameParser<M extends Uint8Array, T = M> {
   /** The place of the chunk's first byte in the stream. */
   #position = 0;
   #open: OpenFrame<M> | undefined;
+  /** What ended a batch. */
+  #fault: unknown;
 
   constructor(settings: ParserSettings<M, T>) {
     this.settings = settings;
@@ -106,6 +108,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
    * @throws FrameError
    */
   nextAll(): T[] {
+    if (this.#fault !== undefined) throw this.#fault;
     const messages: T[] = [];
     try {
       for (;;) {
@@ -115,6 +118,8 @@ export class FrameParser<M extends Uint8Array, T = M> {
         messages.push(message);
       }
     } catch (error) {
+      // Kept: to come upon it again would decode a message twice.
+      this.#fault = error;
       if (messages.length === 0) throw error;
       return messages;
     }
@@ -284,6 +289,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
     this.push(nothing);
     this.#at = 0;
     this.#open = undefined;
+    this.#fault = undefined;
   }
 
   /** Returns false when the head goes past the chunk. */
