@@ -1,12 +1,13 @@
 import { expect } from 'chai';
 import { type FormatOptions, formatOf } from '../lib/format.js';
 import { FrameParser } from '../lib/parser.js';
+import { compactSize } from './support/fields.js';
 import { countingMemory } from './support/memory.js';
 import { fromHex, thrownBy } from './support/streams.js';
 
-function parser(options: FormatOptions = { lengthField: 'uint8' }, copy = false) {
+function parser(options: FormatOptions = { lengthField: 'uint8' }, copy = false, inParts = false) {
   const { memory, given } = countingMemory();
-  return { parser: new FrameParser({ format: formatOf(options), memory, copy }), given };
+  return { parser: new FrameParser({ format: formatOf(options), memory, copy, inParts }), given };
 }
 
 const bytes = (text: string) => Uint8Array.from(fromHex(text));
@@ -225,5 +226,179 @@ describe('FrameParser', () => {
     frames.reset();
     expect(frames.next()).to.equal(undefined);
     frames.finish();
+  });
+});
+
+describe('FrameParser, in parts', () => {
+  const wires: [FormatOptions, string, string[]][] = [
+    [{ lengthField: 'uint8' }, '02 6162 00 01 63', ['6162', '', '63']],
+    [{ lengthField: 'uint16be', initialBytesToStrip: 0 }, '0002 6162 0000 0001 63', ['00026162', '0000', '000163']],
+    [{ lengthField: 'uint8', initialBytesToStrip: 3 }, '04 ffff6162 02 ffff 03 ffff63', ['6162', '', '63']],
+    [{ lengthField: 'varint' }, '8200 6162 00 01 63', ['6162', '', '63']],
+    [{ lengthField: 'varint', initialBytesToStrip: 0 }, '8200 6162 00 01 63', ['82006162', '00', '0163']],
+    [
+      { lengthField: compactSize, lengthFieldOffset: 2, initialBytesToStrip: 1 },
+      'ca07 fd0200 6162 ca08 00 ca09 01 63',
+      ['07fd02006162', '0800', '090163'],
+    ],
+  ];
+
+  /** All messages in parts, of which `most` are taken before the rest is passed over. */
+  function parts(options: FormatOptions, chunks: Uint8Array[], most = Number.POSITIVE_INFINITY, copy = false) {
+    const { parser: frames } = parser(options, copy, true);
+    const messages: { length: number; parts: Uint8Array[] }[] = [];
+    let due = 0;
+    for (const chunk of chunks) {
+      frames.push(chunk);
+      for (;;) {
+        if (due === 0) {
+          const length = frames.nextLength();
+          if (length === undefined) break;
+          messages.push({ length, parts: [] });
+          due = length;
+        } else if (messages.at(-1)!.parts.length >= most) {
+          frames.skipRest();
+          due = 0;
+        } else {
+          const part = frames.nextPart();
+          if (part === undefined) break;
+          messages.at(-1)!.parts.push(part);
+          due -= part.length;
+        }
+      }
+    }
+    frames.finish();
+    return messages;
+  }
+
+  for (const [options, text, expected] of wires) {
+    const name = JSON.stringify(options);
+    const wire = bytes(text);
+
+    it(`gives lengths, then all bytes, at every pair of cuts: ${name}`, () => {
+      for (let first = 0; first <= wire.length; first++) {
+        for (let second = first; second <= wire.length; second++) {
+          for (const copy of [false, true]) {
+            const chunks = [wire.slice(0, first), wire.slice(first, second), wire.slice(second)];
+            const messages = parts(options, chunks, undefined, copy);
+            const cuts = `${first} ${second}`;
+            expect(
+              messages.map(({ length }) => length * 2),
+              cuts,
+            ).to.deep.equal(expected.map(({ length }) => length));
+            const joined = messages.map((message) => Buffer.concat(message.parts).toString('hex'));
+            expect(joined, cuts).to.deep.equal(expected);
+            const all = messages.flatMap((message) => message.parts);
+            expect(all.every(({ length }) => length > 0)).to.equal(true);
+            const shared = all.filter((part) => chunks.some((chunk) => chunk.buffer === part.buffer));
+            if (copy) expect(shared, cuts).to.deep.equal([]);
+          }
+        }
+      }
+    });
+
+    it(`passes over the rest, at every pair of cuts: ${name}`, () => {
+      for (let first = 0; first <= wire.length; first++) {
+        for (let second = first; second <= wire.length; second++) {
+          const chunks = [wire.slice(0, first), wire.slice(first, second), wire.slice(second)];
+          for (const most of [0, 1]) {
+            const messages = parts(options, chunks, most);
+            expect(messages.map(({ length }) => length * 2)).to.deep.equal(expected.map(({ length }) => length));
+            for (const [i, message] of messages.entries()) {
+              expect(message.parts.length).to.be.at.most(most);
+              const begin = message.parts.map((part) => Buffer.from(part).toString('hex')).join('');
+              expect(expected[i]!.startsWith(begin)).to.equal(true);
+            }
+          }
+        }
+      }
+    });
+  }
+
+  it('gives what is there as a view of the chunk, and what was stored of the head in memory of its own', () => {
+    const { parser: frames, given } = parser({ lengthField: 'uint16be', initialBytesToStrip: 0 }, false, true);
+    frames.push(bytes('00'));
+    expect(frames.nextLength()).to.equal(undefined);
+    const chunk = bytes('03 61');
+    frames.push(chunk);
+    expect(frames.nextLength()).to.equal(5);
+    expect(frames.nextPart()).to.deep.equal(bytes('0003'));
+    expect(given).to.deep.equal([2]);
+    const part = frames.nextPart()!;
+    expect(part).to.deep.equal(bytes('61'));
+    expect(part.buffer).to.equal(chunk.buffer);
+    expect(frames.nextPart()).to.equal(undefined);
+    expect(frames.nextPart()).to.equal(undefined);
+    expect(thrownBy(() => frames.finish())).to.include({
+      code: 'ERR_FRAME_TRUNCATED',
+      position: 0,
+      message: 'Frame at byte 0: the input ended after 3 of 5 bytes',
+    });
+    frames.push(bytes('6263 0000'));
+    expect(frames.nextPart()).to.deep.equal(bytes('6263'));
+    expect(frames.nextLength()).to.equal(2);
+    expect(frames.nextPart()).to.deep.equal(bytes('0000'));
+    expect(frames.nextLength()).to.equal(undefined);
+    frames.finish();
+    expect(given).to.deep.equal([2]);
+  });
+
+  it('has no rest to pass over between messages, nor twice', () => {
+    const { parser: frames } = parser(undefined, false, true);
+    frames.skipRest();
+    frames.push(bytes('02 6162 00 03 63'));
+    frames.skipRest();
+    expect(frames.nextLength()).to.equal(2);
+    expect(frames.nextPart()).to.deep.equal(bytes('6162'));
+    frames.skipRest();
+    expect(frames.nextLength()).to.equal(0);
+    frames.skipRest();
+    expect(frames.nextLength()).to.equal(3);
+    frames.skipRest();
+    frames.skipRest();
+    expect(frames.nextLength()).to.equal(undefined);
+    expect(thrownBy(() => frames.finish())).to.include({ code: 'ERR_FRAME_TRUNCATED', position: 4 });
+    frames.push(bytes('6465 01 66'));
+    expect(frames.nextLength()).to.equal(1);
+    expect(frames.nextPart()).to.deep.equal(bytes('66'));
+    frames.finish();
+  });
+
+  it('takes messages that no memory could hold, others not', () => {
+    const wire = bytes('ffffff ffffff 1f 61');
+    const format = formatOf({ lengthField: 'uint56le', maxPayloadLength: Number.MAX_SAFE_INTEGER });
+    const { memory } = countingMemory();
+    const whole = new FrameParser({ format, memory, copy: false });
+    whole.push(wire);
+    expect(thrownBy(() => whole.next())).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 0 });
+    const frames = new FrameParser({ format, memory, copy: false, inParts: true });
+    frames.push(wire);
+    expect(frames.nextLength()).to.equal(2 ** 53 - 1);
+    expect(frames.nextPart()).to.deep.equal(bytes('61'));
+  });
+
+  it('throws its fault with each call, behind the messages before it', () => {
+    const { parser: frames } = parser({ lengthField: 'uint8', maxPayloadLength: 2 }, false, true);
+    frames.push(bytes('01 61 03'));
+    expect(frames.nextLength()).to.equal(1);
+    expect(frames.nextPart()).to.deep.equal(bytes('61'));
+    for (let i = 0; i < 3; i++) {
+      expect(thrownBy(() => frames.nextLength())).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 2 });
+    }
+  });
+
+  it('reset forgets a message that is under way, and the fault of a batch', () => {
+    const { parser: frames } = parser({ lengthField: 'uint8', maxPayloadLength: 2 }, false, true);
+    frames.push(bytes('02 61'));
+    expect(frames.nextLength()).to.equal(2);
+    frames.reset();
+    frames.skipRest();
+    expect(frames.nextLength()).to.equal(undefined);
+    frames.finish();
+    frames.push(bytes('01 61 03'));
+    expect(frames.nextAll()).to.deep.equal([bytes('61')]);
+    for (let i = 0; i < 2; i++) expect(thrownBy(() => frames.nextAll())).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+    frames.reset();
+    expect(frames.nextAll()).to.deep.equal([]);
   });
 });
