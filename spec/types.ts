@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import * as source from '../lib/index.js';
 
@@ -36,4 +37,94 @@ export async function types(): Promise<void> {
   const format = { lengthField: 'uint16be', header: Buffer.alloc(2), batch: true } as const;
   new source.LengthPrefixDecoder(format).pipe(process.stdout);
   process.stdin.pipe(new source.LengthPrefixDecoder(format)).pipe(new source.LengthPrefixEncoder(format));
+}
+/** What is read and what is written, with decoders, encoders and framed streams of all kinds. */
+export async function messageTypes(socket: Socket): Promise<void> {
+  const plain = source.framed(socket);
+  sure<Same<typeof plain, source.Framed<Buffer, source.Message>>>();
+  plain.write('a');
+  plain.write(['a', Buffer.from('b'), new Uint8Array(1)], () => {});
+  plain.write({ length: 1, body: socket }, 'utf8', (error) => error?.message);
+  plain.end({ length: 1, body: new Blob(['a']).stream() });
+  // @ts-expect-error: no message
+  plain.write(5);
+  // @ts-expect-error: a body needs a length
+  plain.write({ body: 'a' });
+
+  const chat = source.framed(socket, source.json);
+  for await (const value of chat) sure<Same<typeof value, any>>();
+  chat.write({ any: 'thing' });
+
+  const lines = source.framed(socket, { ...source.text, lengthField: 'varint' });
+  for await (const line of lines) sure<Same<typeof line, string>>();
+  const line = lines.read();
+  sure<Same<typeof line, string | null>>();
+  lines.on('data', (text) => sure<Same<typeof text, string>>());
+  lines.once('data', (text) => sure<Same<typeof text, string>>());
+  const allLines = await lines.toArray();
+  sure<Same<typeof allLines, string[]>>();
+  lines.write('a');
+  // @ts-expect-error: not a string
+  lines.write({ a: 1 });
+
+  const numbers: source.Codec<number, number | bigint> = {
+    decode: (bytes, start) => bytes.readInt32BE(start),
+    encode: (value) => [Uint8Array.of(Number(value))],
+  };
+  const counted = source.framed(socket, { ...numbers, lengthField: 'uint8' });
+  for await (const number of counted) sure<Same<typeof number, number>>();
+  counted.write(1);
+  counted.end(1n);
+  // @ts-expect-error: not a number
+  counted.write('1');
+
+  const encoder = new source.LengthPrefixEncoder(numbers);
+  sure<Same<typeof encoder, source.LengthPrefixEncoder<number | bigint>>>();
+  encoder.write(1n, 'utf8', () => {});
+  encoder.end(2, () => {});
+  // @ts-expect-error: not a number
+  encoder.write('1');
+  const messages = new source.LengthPrefixEncoder();
+  messages.write(['a', new Uint8Array(1)]);
+  messages.write({ length: 3, body: (async function* () {})() });
+
+  const decoded = new source.LengthPrefixDecoder(numbers);
+  const one = decoded.read();
+  sure<Same<typeof one, number | null>>();
+  for await (const number of decoded) sure<Same<typeof number, number>>();
+  decoded.on('data', (number) => sure<Same<typeof number, number>>());
+
+  const batches = new source.LengthPrefixDecoder({ ...numbers, batch: true });
+  const batch = batches.read();
+  sure<Same<typeof batch, number[] | null>>();
+  for await (const list of batches) sure<Same<typeof list, number[]>>();
+  batches.on('data', (list) => sure<Same<typeof list, number[]>>());
+  const framedBatches = source.framed(socket, { ...source.text, batch: true });
+  for await (const list of framedBatches) sure<Same<typeof list, string[]>>();
+
+  const streamed = new source.LengthPrefixDecoder({ stream: true, lengthField: 'uint16be' });
+  const message = streamed.read();
+  sure<Same<typeof message, source.StreamedMessage | null>>();
+  streamed.on('data', ({ length, body }) => sure<Same<typeof length, number>>() ?? body.pipe(process.stdout));
+  for await (const each of streamed) sure<Same<typeof each, source.StreamedMessage>>();
+  const framedStream = source.framed(socket, { stream: true });
+  for await (const each of framedStream) {
+    sure<Same<typeof each, source.StreamedMessage>>();
+    // What is read can be written.
+    framedStream.write(each);
+    await pipeline(each.body, process.stdout);
+  }
+
+  // Options that do not change what is handed out do not change the type.
+  const usual: source.LengthPrefixDecoder[] = [
+    new source.LengthPrefixDecoder({ copy: true, oversize: 'skip' }),
+    new source.LengthPrefixDecoder({ batch: false, stream: false, decode: undefined, maxPayloadLength: 5 }),
+    new source.LengthPrefixDecoder({ signal: new AbortController().signal, lengthField: 'varint' }),
+  ];
+  // @ts-expect-error: this one hands out arrays
+  usual.push(new source.LengthPrefixDecoder({ batch: true }));
+  // @ts-expect-error: this one hands out numbers
+  usual.push(decoded);
+  // @ts-expect-error: this one hands out bodies
+  usual.push(streamed);
 }
