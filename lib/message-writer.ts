@@ -424,41 +424,59 @@ export abstract class MessageWriter extends OrderedTransform {
   async #sendParts({ length, body, position, encoding }: Sending): Promise<void> {
     const { format } = this.#settings;
     const keptAtMost = Math.min(format.keptAtMost, length);
-    /** What came before the head can be written. */
+    /** What came before the head can be written, with it. */
     let start: Buffer | undefined = empty;
-    const sendStart = async (first: Buffer) => {
-      const head = format.writeHead(first, length, position);
-      await this.#sent(Buffer.concat([head, first.subarray(format.keptIn(head.length))]));
+    const sendStart = (first: Buffer): Promise<void> => {
+      clearImmediate(soon);
       start = undefined;
+      const head = asBuffer(format.writeHead(first, length, position));
+      const rest = first.subarray(format.keptIn(head.length));
+      return this.#sent(rest.length < this.large ? [Buffer.concat([head, rest])] : [head, rest]);
     };
-    if (keptAtMost === 0) await sendStart(empty);
+    // A head in a packet of its own makes the socket hold back a small body until the other end has acknowledged it. So
+    // it waits for the first bytes, but no longer than they take that are there already.
+    let alone: Promise<void> | undefined;
+    const soon = setImmediate(() => {
+      if (keptAtMost > 0) return;
+      alone = sendStart(empty);
+      alone.catch(() => {});
+    });
     let left = length;
-    for await (const part of typeof body === 'string' || body instanceof Uint8Array ? [body] : body) {
-      const data = bytesOf(part, encoding);
-      if (!(data instanceof Uint8Array)) throw invalidType('message.body', 'of strings, Buffers or Uint8Arrays', part);
-      if (data.length > left) {
-        const what = `the body goes on after the ${bytes(length)} that it was said to have`;
-        throw new FrameError('ERR_FRAME_TOO_LONG', position, what);
+    try {
+      for await (const part of typeof body === 'string' || body instanceof Uint8Array ? [body] : body) {
+        const data = bytesOf(part, encoding);
+        if (!(data instanceof Uint8Array))
+          throw invalidType('message.body', 'of strings, Buffers or Uint8Arrays', part);
+        if (data.length === 0) continue;
+        if (data.length > left) {
+          const what = `the body goes on after the ${bytes(length)} that it was said to have`;
+          throw new FrameError('ERR_FRAME_TOO_LONG', position, what);
+        }
+        left -= data.length;
+        await alone;
+        if (start === undefined) {
+          // Who made it may use it again when it asks for the next one.
+          await this.#sent([data.length < this.large ? Buffer.from(data) : asBuffer(data)]);
+        } else {
+          const first: Buffer = keptAtMost === 0 ? asBuffer(data) : Buffer.concat([start, data]);
+          if (first.length >= keptAtMost) await sendStart(first);
+          else start = first;
+        }
       }
-      left -= data.length;
-      if (start === undefined) {
-        // Who made it may use it again when it asks for the next one.
-        if (data.length > 0) await this.#sent(data.length < this.large ? Buffer.from(data) : asBuffer(data));
-      } else {
-        start = Buffer.concat([start, data]);
-        if (start.length >= keptAtMost) await sendStart(start);
+      if (left > 0) {
+        const what = `the body ended after ${length - left} of ${bytes(length)}`;
+        throw new FrameError('ERR_FRAME_TRUNCATED', position, what);
       }
-    }
-    if (left > 0) {
-      const what = `the body ended after ${length - left} of ${bytes(length)}`;
-      throw new FrameError('ERR_FRAME_TRUNCATED', position, what);
+      await (start === undefined ? alone : sendStart(start));
+    } finally {
+      clearImmediate(soon);
     }
   }
 
-  #sent(chunk: Buffer): Promise<void> {
+  #sent(chunks: Buffer[]): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.destroyed) reject(streamDestroyed());
-      else this.send([chunk], (error) => ((error ?? this.lost) ? reject(error ?? this.lost) : resolve()));
+      else this.send(chunks, (error) => ((error ?? this.lost) ? reject(error ?? this.lost) : resolve()));
     });
   }
 

@@ -142,6 +142,28 @@ describe('LengthPrefixEncoder', () => {
     });
   });
 
+  it('a body that is there leaves with its head; a head does not wait for one that is not', async () => {
+    const { encoder, chunks } = flowing();
+    encoder.write({
+      length: 4,
+      body: (async function* () {
+        yield 'he';
+        yield 'll';
+      })(),
+    });
+    await turn();
+    expect(chunks).to.deep.equal([fromHex('04 00 00 00 68 65'), fromHex('6c 6c')]);
+
+    chunks.length = 0;
+    const late = new readableStream.PassThrough();
+    encoder.write({ length: 2, body: late });
+    await turn();
+    expect(chunks).to.deep.equal([fromHex('02 00 00 00')]);
+    late.end('hi');
+    await turn();
+    expect(chunks.slice(1)).to.deep.equal([fromHex('68 69')]);
+  });
+
   describe('piped', () => {
     it('reaches its destination in one go, the head of a large message with the message', async () => {
       const writes: number[][] = [];
