@@ -1,4 +1,4 @@
-/** What both programs share: the options for the wire format, and how they say what went wrong. */
+/** What the programs share: the options for the wire format, and how they say what went wrong. */
 import { type FormatOptions, LengthPrefixDecoder } from 'length-prefix';
 
 export const sharedOptions = {
@@ -49,8 +49,7 @@ export interface WireFormat extends FormatOptions {
 
 /** Checks the options above. */
 export function checkedOptions(values: SharedValues): { host: string; port: number; format: WireFormat } {
-  const port = wholeNumber('--port', values.port);
-  if (port < 0 || port > 65_535) throw new Error(`--port must be 0 to 65535, not ${port}`);
+  const port = portNumber('--port', values.port);
   const format: WireFormat = {
     lengthField: values['length-field'] as WireFormat['lengthField'],
     lengthFieldOffset: wholeNumber('--length-field-offset', values['length-field-offset']),
@@ -76,6 +75,12 @@ const flags: Record<string, string> = {
   initialBytesToStrip: '--strip',
   maxPayloadLength: '--max',
 };
+
+export function portNumber(flag: string, text: string): number {
+  const port = wholeNumber(flag, text);
+  if (port < 0 || port > 65_535) throw new Error(`${flag} must be 0 to 65535, not ${port}`);
+  return port;
+}
 
 function wholeNumber(flag: string, text: string): number {
   if (!/^-?\d+$/.test(text)) throw new Error(`${flag} must be a whole number, not '${text}'`);

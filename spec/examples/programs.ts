@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 
-type Name = 'server' | 'client' | 'start';
+type Name = 'server' | 'client' | 'echo' | 'proxy' | 'start';
 
 interface Settings {
   /** A module that the program runs first. */
@@ -116,8 +116,9 @@ export function temporaryDirectory(): string {
 export async function startServer(
   args: string[] = [],
   settings?: Settings,
+  name: Name = 'server',
 ): Promise<{ server: Program; port: number }> {
-  const server = new Program('server', ['--port', '0', ...args], settings);
+  const server = new Program(name, ['--port', '0', ...args], settings);
   return { server, port: portOf(await server.line(/^Listening on /)) };
 }
 

@@ -1,0 +1,50 @@
+/**
+ * A proxy: passes on the messages of each client to a server, and the server's messages to the client, whatever their size.
+ *
+ *     npm run proxy -- --port 12000 --target-port 11000
+ */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer } from 'node:net';
+import { pipeline } from 'node:stream/promises';
+import { parseArgs } from 'node:util';
+import { framed } from 'length-prefix';
+import { checkedOptions, describe, portNumber, run, sharedOptions, sharedUsage, shownAddress } from './options.js';
+
+const usage = `Usage: npm run proxy -- [options] --target-port PORT
+
+Passes on the messages of each client to a server, and the server's messages to
+the client.
+
+  --target-host HOST       the address of the server behind it (127.0.0.1)
+  --target-port PORT       the port of the server behind it
+${sharedUsage}`;
+
+const targetOptions = {
+  'target-host': { type: 'string', default: '127.0.0.1' },
+  'target-port': { type: 'string' },
+} as const;
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options: { ...sharedOptions, ...targetOptions } });
+  if (values.help) return console.log(usage);
+  const { host, port, format } = checkedOptions(values);
+  if (values['target-port'] === undefined) throw new Error('There is no --target-port. --help tells more');
+  const target = { host: values['target-host'], port: portNumber('--target-port', values['target-port']) };
+  // A message is passed on while it comes in: none is ever held as a whole.
+  const options = { ...format, stream: true };
+
+  // Half-open: a client that has no more to send gets what the server still answers.
+  const proxy = createServer({ allowHalfOpen: true }, (socket) => {
+    const name = shownAddress(socket.remoteAddress, socket.remotePort);
+    const client = framed(socket, options);
+    const server = framed(connect({ ...target, allowHalfOpen: true }), options);
+    pipeline(client, server, client).catch((error) => console.error(`${name} ${describe(error)}`));
+  });
+  proxy.listen(port, host);
+  await once(proxy, 'listening');
+  proxy.on('error', (error) => console.error(describe(error)));
+  const address = proxy.address() as AddressInfo;
+  console.log(`Listening on ${shownAddress(address.address, address.port)}`);
+}
+
+await run('proxy', main);
