@@ -1,19 +1,21 @@
 /**
- * A client that sends files, each as one length-prefixed message, all over one connection.
+ * A client that sends files of any size, each as one length-prefixed message, all over one connection.
  *
  *     npm run client -- --port 11000 picture.png notes.txt
  */
-import { createReadStream } from 'node:fs';
-import { connect, type Socket } from 'node:net';
-import { Writable } from 'node:stream';
+import { once } from 'node:events';
+import { type FileHandle, open } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { finished } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
-import { LengthPrefixEncoder } from 'length-prefix';
+import { framed, type Message } from 'length-prefix';
 import { checkedOptions, describe, run, sharedOptions, sharedUsage, type WireFormat } from './options.js';
 
 const usage = `Usage: npm run client -- [options] FILE...
 
-Sends each FILE as one message; - is the standard input.
+Sends each FILE as one message; - is the standard input. Files are read while
+they are sent. Where the length is not known before, as of the standard input,
+all of it is read first.
 
 ${sharedUsage}`;
 
@@ -24,72 +26,86 @@ async function main(): Promise<void> {
   if (names.length === 0) throw new Error('There is no FILE to send. --help tells more');
 
   const socket = connect(port, host);
-  const closed = finished(socket);
-  // A server has nothing to say here, but one that hangs up says so at the end of its data.
-  socket.resume();
-  socket.on('end', () => {
-    if (!socket.writableEnded) socket.destroy(new Error('The server hung up before all was sent'));
+  await once(socket, 'connect');
+  const messages = framed(socket, { ...format, stream: true });
+  const closed = finished(messages);
+  // A server has nothing to say here, but one that hangs up says so at the end of its messages.
+  messages.on('data', ({ body }) => body.resume());
+  const hungUp = new Promise<never>((_, reject) => {
+    messages.on('end', () => {
+      if (!messages.writableEnded) reject(new Error('The server hung up before all was sent'));
+    });
   });
+  const send = (message: Message) =>
+    new Promise<void>((resolve, reject) => messages.write(message, (error) => (error ? reject(error) : resolve())));
 
-  const encoder = new LengthPrefixEncoder(format);
-  encoder.pipe(inSlices(socket));
-  encoder.on('error', () => {}); // a message that is too long: its write fails, too
-  const send = (message: Buffer) =>
-    new Promise<void>((resolve, reject) => encoder.write(message, (error) => (error ? reject(error) : resolve())));
-
+  let current: string | undefined;
   const sendAll = async () => {
-    for (const name of names) {
-      try {
-        const message = await readMessage(name, format);
-        await send(message);
-        console.log(`All data was sent. Size: ${message.length}`);
-      } catch (error) {
-        throw new Error(`${name}: ${describe(error)}`);
-      }
+    for (current of names) {
+      const message = await messageOf(current, format);
+      await send(message);
+      console.log(`All data was sent. Size: ${message.length}`);
     }
-    socket.end();
+    current = undefined;
+    messages.end();
   };
   // Both at a time: the connection can break while the next message is waited for.
-  await Promise.all([sendAll(), closed]);
+  const done = Promise.all([sendAll(), closed]).catch((error) => {
+    throw current === undefined ? error : new Error(`${current}: ${describe(error)}`);
+  });
+  await Promise.race([hungUp, done]);
 }
 
-/** Reads a whole file: the length of a message has to be known before its first byte can be sent. */
-async function readMessage(name: string, { lengthFieldOffset, maxPayloadLength }: WireFormat): Promise<Buffer> {
+/** From this many bytes on, a message is sent piece by piece, and its progress shown. */
+const LARGE = 262_144;
+
+/** The length of a message has to be known before its first byte can be sent. */
+async function messageOf(name: string, { lengthFieldOffset, maxPayloadLength }: WireFormat) {
+  const file = name === '-' ? undefined : await open(name);
+  const stat = await file?.stat();
+  if (file !== undefined && stat?.isFile() && stat.size >= LARGE) {
+    return { length: stat.size, body: shown(piecesOf(file, stat.size), stat.size) };
+  }
   const chunks: Buffer[] = [];
   let length = 0;
-  for await (const chunk of name === '-' ? process.stdin : createReadStream(name)) {
+  for await (const chunk of file?.createReadStream() ?? process.stdin) {
     chunks.push(chunk);
     length += chunk.length;
-    // The encoder is the judge of what is too long. This is for an input that has no end.
+    // `framed` is the judge of what is too long. This is for an input that has no end.
     if (length > lengthFieldOffset + maxPayloadLength + 1_000_000) {
       throw new Error(`ERR_FRAME_TOO_LONG: more than ${maxPayloadLength} bytes (--max)`);
     }
   }
-  return Buffer.concat(chunks);
+  return length < LARGE ? Buffer.concat(chunks) : { length, body: shown(chunks, length) };
 }
 
-const SLICE = 262_144;
+async function* piecesOf(file: FileHandle, length: number): AsyncGenerator<Buffer> {
+  let read = 0;
+  try {
+    for await (const piece of file.createReadStream({ highWaterMark: LARGE, autoClose: false })) {
+      read += piece.length;
+      // In front of the last piece, so that a server never has a file for whole that was not.
+      const size = read < length ? length : Math.max(read, (await file.stat()).size);
+      if (size !== length) throw new Error(`It grew while it was sent, from ${length} bytes to ${size}`);
+      yield piece;
+      if (read === length) return;
+    }
+    throw new Error(`It shrank while it was sent, from ${length} bytes to ${read}`);
+  } finally {
+    // Not awaited: a server may hang up as soon as it has the last byte.
+    void file.close();
+  }
+}
 
-/**
- * Passes bytes on to the socket, slice by slice, and shows on a terminal how far it has come. It takes no more until
- * the operating system has what it took, and that is what the callback of an encoder's `write` waits for.
- */
-function inSlices(socket: Socket): Writable {
-  return new Writable({
-    highWaterMark: 1,
-    write(chunk: Buffer, _encoding, callback) {
-      let at = 0;
-      const next = (error?: Error | null) => {
-        if (error) return; // the socket itself tells
-        if (chunk.length > SLICE) showProgress(at / chunk.length);
-        if (at === chunk.length) return callback();
-        const slice = chunk.subarray(at, at + SLICE);
-        at += slice.length;
-        socket.write(slice, next);
-      };
-      next();
-    },
-  });
+/** Shows on a terminal how much of a message the operating system has taken, which asks for one piece after the other. */
+async function* shown(pieces: Iterable<Buffer> | AsyncIterable<Buffer>, length: number): AsyncGenerator<Buffer> {
+  let sent = 0;
+  showProgress(0);
+  for await (const piece of pieces) {
+    yield piece;
+    sent += piece.length;
+    showProgress(sent / length);
+  }
 }
 
 function showProgress(part: number): void {

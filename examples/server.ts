@@ -7,9 +7,10 @@ import { once } from 'node:events';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
+import { finished } from 'node:stream/promises';
 import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
-import { LengthPrefixDecoder } from 'length-prefix';
+import { type Framed, framed, type StreamedMessage } from 'length-prefix';
 import { checkedOptions, describe, run, sharedOptions, sharedUsage, shownAddress, type WireFormat } from './options.js';
 
 const usage = `Usage: npm run server -- [options]
@@ -17,7 +18,8 @@ const usage = `Usage: npm run server -- [options]
 Receives messages, and prints the size of each. SIGINT (Ctrl+C) or SIGTERM stops
 it as soon as it has the messages that are under way, a second one at once.
 
-  --save DIR               keeps each message as a file in this directory
+  --save DIR               keeps each message as a file in this directory; one that
+                           is not whole ends in .part
 ${sharedUsage}`;
 
 async function main(): Promise<void> {
@@ -41,9 +43,10 @@ async function main(): Promise<void> {
     const connection = new Connection(socket, format);
     connections.add(connection);
     try {
-      await connection.receive(async (message) => {
-        if (directory !== undefined) await save(join(directory, `${files}-${padded(++messageCount)}`), message);
-        console.log(`Data received. Size: ${message.length}`);
+      await connection.receive(async ({ length, body }) => {
+        if (directory === undefined) await finished(body.resume());
+        else await save(join(directory, `${files}-${padded(++messageCount)}`), body);
+        console.log(`Data received. Size: ${length}`);
       });
     } catch (error) {
       console.error(`${client} ${describe(error)}`);
@@ -81,7 +84,7 @@ async function main(): Promise<void> {
 class Connection {
   readonly #socket: Socket;
   readonly #format: WireFormat;
-  readonly #decoder: LengthPrefixDecoder;
+  readonly #messages: Framed<StreamedMessage>;
   /** The bytes of all frames whose messages are dealt with. */
   #taken = 0;
   /** The number of bytes after which to hang up. */
@@ -90,38 +93,41 @@ class Connection {
   constructor(socket: Socket, format: WireFormat) {
     this.#socket = socket;
     this.#format = format;
-    // One message is read ahead, and not the usual 16: each can have up to `--max` bytes.
-    this.#decoder = new LengthPrefixDecoder({ ...format, readableHighWaterMark: 1 });
+    this.#messages = framed(socket, { ...format, stream: true });
+    this.#messages.on('error', () => {}); // `receive` tells
+
+    const { destroy } = socket;
+    socket.destroy = (error) => {
+      // A reset is what tells a client that not all it sent was taken. What breaks the socket itself needs none.
+      const isOurs = error !== undefined && error === this.#messages.errored && !socket.destroyed;
+      return isOurs ? socket.resetAndDestroy() : destroy.call(socket, error);
+    };
   }
 
   /**
    * Takes one message after the other, and the next one only when that is done: a client that is faster than the disk
-   * has to wait, and its messages don't pile up here. Fails when the client does something wrong, or the connection
-   * breaks, or a message can't be taken.
+   * has to wait. Fails when the client does something wrong, or the connection breaks, or a message can't be taken.
    */
-  async receive(take: (message: Buffer) => Promise<void>): Promise<void> {
-    const socket = this.#socket;
-    let broken: Error | undefined;
-    socket.on('error', (error) => {
-      broken = error;
-      // Not `destroy`: the messages that came whole are still taken.
-      this.#decoder.end();
-    });
-    socket.pipe(this.#decoder);
+  async receive(take: (message: StreamedMessage) => Promise<void>): Promise<void> {
+    const messages = this.#messages;
     try {
-      for await (const message of this.#decoder) {
-        await take(message);
-        this.#taken += frameLength(message, this.#format);
-        if (this.#taken >= this.#last) break;
+      for await (const message of messages) {
+        try {
+          await take(message);
+        } catch (error) {
+          messages.destroy(error as Error);
+        }
+        this.#taken += frameLength(message.length, this.#format);
+        if (this.#taken < this.#last) continue;
+        if (this.isInsideFrame) messages.destroy(new Error('Hung up before all was taken: stopping'));
+        break;
       }
-      if (broken !== undefined) throw broken;
-      if (this.#taken >= this.#last && this.isInsideFrame) throw new Error('Hung up before all was taken: stopping');
-      socket.destroy();
-    } catch (error) {
-      // A reset is what tells a client that not all it sent was taken.
-      socket.resetAndDestroy();
-      throw broken ?? error;
+    } catch {
+      // What is destroyed without an error was hung up on.
     }
+    messages.destroy();
+    // The first error: others follow from it.
+    if (messages.errored) throw messages.errored;
   }
 
   /** Whether there are bytes of a message that is not dealt with. */
@@ -132,35 +138,33 @@ class Connection {
   /**
    * Hangs up: at once between two frames; inside one when that is taken.
    *
-   * A decoder does not tell where it is, but that can be counted: all bytes that were read belong to frames that are
-   * dealt with, or else there is one under way. (A varint in more bytes than it needs is counted short. Such a client
-   * keeps the server until it hangs up itself, or until the second signal.)
+   * A stream does not tell whether it has half a length, but that can be counted: all bytes that were read belong to
+   * frames that are dealt with, or else there is one under way. (A varint in more bytes than it needs is counted short.
+   * Such a client keeps the server until it hangs up itself, or until the second signal.)
    */
   hangUp(): void {
     this.#last = this.#socket.bytesRead;
-    if (this.isInsideFrame) return;
-    this.#socket.unpipe(this.#decoder);
-    this.#decoder.end();
+    if (!this.isInsideFrame) this.#messages.destroy();
   }
 }
 
 /** The bytes of the frame that a message came in: those of the message, and those cut off in front of it. */
-function frameLength(message: Buffer, format: WireFormat): number {
-  return message.length + (format.initialBytesToStrip ?? format.lengthFieldOffset + fieldWidth(message, format));
+function frameLength(length: number, format: WireFormat): number {
+  return length + (format.initialBytesToStrip ?? format.lengthFieldOffset + fieldWidth(length, format));
 }
 
-function fieldWidth(message: Buffer, { lengthField, lengthAdjustment }: WireFormat): number {
+function fieldWidth(length: number, { lengthField, lengthAdjustment }: WireFormat): number {
   if (lengthField !== 'varint') return Number.parseInt(lengthField.slice('uint'.length), 10) / 8;
   let width = 1;
-  for (let rest = message.length - lengthAdjustment; rest > 127; rest = Math.floor(rest / 128)) width++;
+  for (let rest = length - lengthAdjustment; rest > 127; rest = Math.floor(rest / 128)) width++;
   return width;
 }
 
-/** Writes a file that has its name only once it is whole: who looks into the directory never sees half a message. */
-async function save(file: string, message: Buffer): Promise<void> {
+/** Writes a file that has its name only once it is whole: who looks into the directory never takes half a message for one. */
+async function save(file: string, body: StreamedMessage['body']): Promise<void> {
   const part = `${file}.part`;
   try {
-    await writeFile(part, message);
+    await writeFile(part, body);
     await rename(part, file);
   } catch (error) {
     await rm(part, { force: true }).catch(() => {});

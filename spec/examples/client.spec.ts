@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { writeFileSync } from 'node:fs';
+import { appendFileSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
@@ -60,6 +60,13 @@ describe('examples/client', () => {
       expect((await connections[0]!).equals(expected)).to.equal(true);
     });
 
+    it('sends files that do not say how long they are', async function () {
+      if (process.platform !== 'linux') this.skip();
+      const { port, connections } = await recordingServer();
+      await client(port, '/proc/version').succeeds();
+      expect((await connections[0]!).equals(sized(readFileSync('/proc/version')))).to.equal(true);
+    });
+
     it('sends the standard input for -', async () => {
       const { port, connections } = await recordingServer();
       const { name, data } = file('file');
@@ -103,10 +110,11 @@ describe('examples/client', () => {
 
     it('waits for the server to hang up', async () => {
       // An answer that fits into no buffer: it can only be taken by a client that is there.
+      const answer = sized(Buffer.alloc(15_000_000));
       const answered = new Promise<void>((resolve, reject) => {
         listen((socket) => {
           socket.on('error', reject).on('finish', resolve).resume();
-          socket.on('end', () => socket.end(Buffer.alloc(30_000_000)));
+          socket.on('end', () => socket.end(Buffer.concat([answer, answer])));
         }).then((port) => client(port, file('x').name).succeeds().catch(reject), reject);
       });
       await answered;
@@ -114,10 +122,11 @@ describe('examples/client', () => {
   });
 
   describe('progress', () => {
-    it('is shown on a terminal while a large file is on its way', async () => {
+    const progressOf = async (input: Buffer, ...names: string[]) => {
       const { port } = await recordingServer();
-      const args = ['--port', String(port), file('small').name, file(3_000_000).name];
+      const args = ['--port', String(port), file('small').name, ...names];
       const program = new Program('client', args, { preload: 'process.stderr.isTTY = true' });
+      program.child.stdin!.end(input);
       expect(await program.ended).to.equal(0);
       const percents = program.errors
         .join('')
@@ -127,7 +136,12 @@ describe('examples/client', () => {
       expect(percents.at(-1)).to.equal(100);
       expect(percents).to.deep.equal([...percents].sort((a, b) => a - b));
       expect(percents.length).to.be.above(5);
-    });
+    };
+
+    it('is shown on a terminal while a large file is on its way', () =>
+      progressOf(Buffer.alloc(0), file(3_000_000).name));
+
+    it('is shown for the standard input', () => progressOf(randomBytes(3_000_000), '-'));
   });
 
   describe('failures', () => {
@@ -164,6 +178,42 @@ describe('examples/client', () => {
       const field = client(port, '--length-field', 'uint8', file(256).name);
       await field.fails(/^client: .*file: ERR_FRAME_TOO_LONG: .* at most 255$/);
       expect(await connections[1]!).to.have.lengthOf(0);
+    });
+
+    it('tells in one line that a file has changed while it was sent', async () => {
+      const changes: [name: string, change: (name: string) => void, line: RegExp][] = [
+        [
+          'shrinks',
+          (name) => truncateSync(name, 100),
+          /^client: .*file: It shrank while it was sent, from 16000000 bytes to \d+$/,
+        ],
+        [
+          'grows',
+          (name) => appendFileSync(name, 'x'),
+          /^client: .*file: It grew while it was sent, from 16000000 bytes to 16000001$/,
+        ],
+      ];
+      await Promise.all(
+        changes.map(async ([what, change, line]) => {
+          const { name } = file(16_000_000);
+          let received = 0;
+          const port = await listen((socket) => {
+            socket.once('data', () => {
+              // Nobody reads: the client can't have sent it all, nor read it.
+              socket.pause();
+              change(name);
+              socket.on('data', (chunk) => {
+                received += chunk.length;
+              });
+              socket.resume();
+            });
+          });
+          const program = client(port, name);
+          await program.fails(line);
+          expect(program.lines, what).to.deep.equal([]);
+          expect(received, what).to.be.below(16_000_000);
+        }),
+      );
     });
 
     it('does not read an input without end', async () => {

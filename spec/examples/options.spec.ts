@@ -25,6 +25,11 @@ describe('examples/options', () => {
     });
   });
 
+  it('a message can be longer than 4 GiB', () => {
+    const { format } = checkedOptions({ ...defaults, 'length-field': 'uint64be', max: '6000000000000' });
+    expect(format.maxPayloadLength).to.equal(6_000_000_000_000);
+  });
+
   const bad: [option: string, value: string, line: RegExp][] = [
     ['port', '65536', /^--port must be 0 to 65535, not 65536$/],
     ['port', '-1', /^--port must be 0 to 65535, not -1$/],

@@ -163,8 +163,8 @@ describe('examples/server', () => {
 
     it('leaves no half-written file when the disk is full', async () => {
       const saved = temporaryDirectory();
-      const preload = replaceWriteFile(`async (file, data) => {
-        await write(file, data.subarray(0, 10));
+      const preload = replaceWriteFile(`async (file, body) => {
+        for await (const chunk of body) await write(file, chunk.subarray(0, 10));
         throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
       }`);
       const { server, port } = await startServer(['--save', saved], { preload });
@@ -173,6 +173,24 @@ describe('examples/server', () => {
       expect(await closed(socket)).to.equal('ECONNRESET');
       expect(await server.line(/ENOSPC/)).to.match(/^127\.0\.0\.1:\d+ ENOSPC: no space left on device, write$/);
       expect(readdirSync(saved)).to.deep.equal([]);
+    });
+
+    it('leaves no half-written file when a client is cut off inside a message', async () => {
+      const saved = temporaryDirectory();
+      const { server, port } = await startServer(['--save', saved], { preload: WRITING });
+      for (const [i, hangUp] of (['end', 'resetAndDestroy'] as const).entries()) {
+        const socket = await connectTo(port);
+        socket.write(Buffer.concat([sized('whole'), sized(randomBytes(200_000)).subarray(0, -1)]));
+        await server.line('written: 100000', i + 1);
+        expect(readdirSync(saved).filter((name) => name.endsWith('.part'))).to.have.lengthOf(1);
+        socket[hangUp]();
+        await closed(socket);
+        await server.line(i === 0 ? /ERR_FRAME_TRUNCATED/ : /read ECONNRESET$/);
+        const files = readdirSync(saved);
+        expect(files).to.have.lengthOf(i + 1);
+        for (const name of files) expect(readFileSync(join(saved, name), 'latin1')).to.equal('whole');
+      }
+      expect(server.errors).to.have.lengthOf(2);
     });
 
     it('makes a client wait that is faster than the disk', async () => {
@@ -449,6 +467,16 @@ describe('examples/server', () => {
     });
   });
 });
+
+/** Tells when 100,000 bytes of a file are written. */
+const WRITING = replaceWriteFile(`async (file, body) => write(file, async function* () {
+  let written = 0;
+  for await (const chunk of body) {
+    yield chunk;
+    if (written < 100_000 && written + chunk.length >= 100_000) console.log('written: 100000');
+    written += chunk.length;
+  }
+}())`);
 
 /** Files take their time to be written. */
 function slowDisk(milliseconds: number): string {

@@ -1,5 +1,5 @@
-import { randomBytes } from 'node:crypto';
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { createHash, randomBytes } from 'node:crypto';
+import { appendFileSync, createReadStream, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import {
@@ -40,6 +40,30 @@ describe('examples/server and examples/client', () => {
     });
   }
 
+  it('pass on a file that is larger than the memory they use', async () => {
+    const saved = temporaryDirectory();
+    const format = ['--length-field', 'uint64be', '--max', '5000000000'];
+    const preload = `
+      import { peakMemory } from '${new URL('../support/peak.js', import.meta.url)}';
+      process.on('exit', () => console.log('peak', peakMemory()));`;
+    const { server, port } = await startServer(['--save', saved, ...format], { preload });
+    const file = join(temporaryDirectory(), 'file');
+    const length = 170_000_000;
+    writeFileSync(file, 'first');
+    truncateSync(file, length - 4);
+    appendFileSync(file, 'last');
+    const client = new Program('client', ['--port', String(port), ...format, file], { preload });
+    await client.succeeds();
+    server.signal('SIGTERM');
+    await server.succeeds();
+    const [name] = readdirSync(saved);
+    expect(await digest(join(saved, name!))).to.equal(await digest(file));
+    for (const program of [client, server]) {
+      expect(program.lines.at(-2)).to.include(`Size: ${length}`);
+      expect(Number(program.lines.at(-1)!.slice('peak '.length))).to.be.within(10_000_000, 150_000_000);
+    }
+  });
+
   it('the client learns that its message is too long for the server', async () => {
     const { server, port } = await startServer(['--max', '100']);
     const file = join(temporaryDirectory(), 'file');
@@ -48,6 +72,12 @@ describe('examples/server and examples/client', () => {
     await server.line(/ERR_FRAME_TOO_LONG/);
   });
 });
+
+async function digest(file: string): Promise<string> {
+  const hash = createHash('sha1');
+  for await (const chunk of createReadStream(file, { highWaterMark: 1_048_576 })) hash.update(chunk);
+  return hash.digest('hex');
+}
 
 describe('examples/start', () => {
   afterEach(cleanUp);
@@ -91,7 +121,10 @@ describe('examples/start', () => {
     ],
     [
       'a message is saved wrong',
-      replaceWriteFile('(file, data) => write(file, data.length === 11 ? data.fill(0) : data)'),
+      replaceWriteFile(`async (file, body) => {
+        const data = Buffer.concat(await body.toArray());
+        return write(file, data.length === 11 ? data.fill(0) : data);
+      }`),
       /^start: The message of 11 bytes is not what was sent$/,
     ],
   ];
