@@ -426,23 +426,15 @@ export abstract class MessageWriter extends OrderedTransform {
     const keptAtMost = Math.min(format.keptAtMost, length);
     /** What came before the head can be written, with it. */
     let start: Buffer | undefined = empty;
-    const sendStart = (first: Buffer): Promise<void> => {
+    const sendStart = async (first: Buffer): Promise<void> => {
       clearImmediate(soon);
       start = undefined;
       const head = asBuffer(format.writeHead(first, length, position));
       const rest = first.subarray(format.keptIn(head.length));
-      return this.#sent(rest.length < this.large ? [Buffer.concat([head, rest])] : [head, rest]);
+      await this.#sent(rest.length < this.large ? [Buffer.concat([head, rest])] : [head, rest]);
     };
-    // A head in a packet of its own makes the socket hold back a small body until the other end has acknowledged it. So
-    // it waits for the first bytes, but no longer than they take that are there already.
-    let alone: Promise<void> | undefined;
-    const soon = setImmediate(() => {
-      if (keptAtMost > 0) return;
-      alone = sendStart(empty);
-      alone.catch(() => {});
-    });
-    let left = length;
-    try {
+    const sendAll = async () => {
+      let left = length;
       for await (const part of typeof body === 'string' || body instanceof Uint8Array ? [body] : body) {
         const data = bytesOf(part, encoding);
         if (!(data instanceof Uint8Array))
@@ -468,6 +460,21 @@ export abstract class MessageWriter extends OrderedTransform {
         throw new FrameError('ERR_FRAME_TRUNCATED', position, what);
       }
       await (start === undefined ? alone : sendStart(start));
+    };
+
+    // A head in a packet of its own makes the socket hold back a small body until the other end has acknowledged it. So
+    // it waits for the first bytes, but no longer than they take that are there already.
+    let alone: Promise<void> | undefined;
+    let soon: NodeJS.Immediate | undefined;
+    const headFailed = new Promise<never>((_, reject) => {
+      if (keptAtMost > 0) return;
+      soon = setImmediate(() => {
+        alone = sendStart(empty);
+        alone.catch(reject);
+      });
+    });
+    try {
+      await Promise.race([sendAll(), headFailed]);
     } finally {
       clearImmediate(soon);
     }

@@ -195,8 +195,8 @@ describe('torture: order and teardown', function () {
 
     it('by a signal that was aborted before there was a stream', async () => {
       const signal = AbortSignal.abort();
-      for (const stream of [new LengthPrefixDecoder({ signal }), new LengthPrefixEncoder({ signal })]) {
-        const log = new Log(stream);
+      for (const make of [() => new LengthPrefixDecoder({ signal }), () => new LengthPrefixEncoder({ signal })]) {
+        const log = new Log(make());
         await log.settle();
         log.expectClosed();
         expect(log.errors.map(({ name, code }) => [name, code])).to.deep.equal([['AbortError', 'ABORT_ERR']]);
