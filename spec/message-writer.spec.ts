@@ -259,6 +259,10 @@ describe('a message in parts', () => {
         await turns();
         expect(drains()).to.equal(1);
         expect(encoder.write('')).to.equal(true);
+        if (mark < 200_000) continue;
+        encoder.write([Buffer.alloc(70_000), Buffer.alloc(70_000)]);
+        await turns();
+        expect(drains()).to.equal(1);
       }
     });
 
@@ -368,6 +372,17 @@ describe('a message with a body', () => {
     await once(encoder, 'end');
     await turns();
     expect(drains()).to.equal(1);
+  });
+
+  it('has its callback called once, also when the stream is destroyed after it', async () => {
+    const { encoder, errors } = flowing();
+    const { calls, called } = callbacks();
+    encoder.write({ length: 1, body: 'a' }, called('body'));
+    await turns();
+    encoder.destroy();
+    await turns();
+    expect(calls).to.deep.equal([['body', undefined]]);
+    expect(errors).to.deep.equal([]);
   });
 
   it('waits while the stream is corked', async () => {
@@ -519,6 +534,30 @@ describe('a message with a body', () => {
       encoder.write({ length: 3, body: [fromHex('00 01')] });
       await closed(encoder);
       expect(errors[0]).to.include({ code: 'ERR_FRAME_TRUNCATED', position: 206 });
+    });
+
+    it('is refused at once where that can be told: the body is not asked, and what comes behind is refused', async () => {
+      const { encoder, wire, errors } = flowing({ lengthField: 'varint', lengthFieldOffset: 1, maxPayloadLength: 200 });
+      const { calls, called } = callbacks();
+      encoder.write({ length: 200, body: [Buffer.alloc(200)] });
+      encoder.write({ length: 1, body: 'a' });
+      const { stream } = source(['b']);
+      expect(encoder.write({ length: 201, body: stream }, called('body'))).to.equal(false);
+      expect(stream.destroyed).to.equal(true);
+      expect(encoder.writableEnded).to.equal(true);
+      encoder.write('b', called('behind'));
+      await closed(encoder);
+      expect(wire()).to.have.lengthOf(203 + 3);
+      expect(errors).to.have.lengthOf(1);
+      expect(errors[0]).to.include({
+        code: 'ERR_FRAME_TOO_LONG',
+        position: 206,
+        message: 'Frame at byte 206: a payload of 201 bytes was given, at most 200 are allowed (maxPayloadLength)',
+      });
+      expect(calls).to.have.deep.members([
+        ['body', errors[0]],
+        ['behind', errors[0]],
+      ]);
     });
 
     it('is not reported before a slow reader has all that came before it', async () => {
