@@ -536,6 +536,17 @@ describe('a message with a body', () => {
       expect(errors[0]).to.include({ code: 'ERR_FRAME_TRUNCATED', position: 206 });
     });
 
+    it('and has no room for its length field: fails before its body ends', async () => {
+      const { encoder, wire, errors } = flowing({ lengthField: 'varint', initialBytesToStrip: 0 });
+      const body = new PassThrough();
+      encoder.write({ length: 0, body });
+      await closed(encoder);
+      await turns();
+      expect(wire()).to.have.lengthOf(0);
+      expect(errors.map(({ code, position }) => [code, position])).to.deep.equal([['ERR_FRAME_CORRUPT', 0]]);
+      expect(body.destroyed).to.equal(true);
+    });
+
     it('is refused at once where that can be told: the body is not asked, and what comes behind is refused', async () => {
       const { encoder, wire, errors } = flowing({ lengthField: 'varint', lengthFieldOffset: 1, maxPayloadLength: 200 });
       const { calls, called } = callbacks();
