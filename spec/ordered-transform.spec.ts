@@ -62,6 +62,15 @@ describe('OrderedTransform', () => {
     expect(called).to.equal(1);
   });
 
+  it("and a message that is cut behind what an 'oversize' listener reads", async () => {
+    const decoder = new LengthPrefixDecoder({ oversize: 'skip', maxPayloadLength: 3 });
+    decoder.on('oversize', () => decoder.read());
+    const wire = await encode(['long', 'a', 'cut']);
+    decoder.write(wire.subarray(0, -1));
+    decoder.end(wire.subarray(-1));
+    expect((await decoder.toArray()).map(String).at(-1)).to.equal('cut');
+  });
+
   it('fails the write in hand with the error that it is destroyed with', async () => {
     const decoder = new LengthPrefixDecoder({ readableHighWaterMark: 1 });
     decoder.on('error', () => {});

@@ -97,6 +97,14 @@ describe('FrameParser', () => {
       expect(seen).to.deep.equal(messages);
     });
 
+    it('is not looked for inside of a message that goes on', () => {
+      const { parser: frames } = parser();
+      frames.push(bytes('05'));
+      expect(frames.nextAll()).to.deep.equal([]);
+      frames.push(bytes('01 61 01 62 00 01 63'));
+      expect(frames.nextAll()).to.deep.equal([bytes('01 61 01 62 00'), bytes('63')]);
+    });
+
     it('has memory of its own in a batch, too, where that is asked for', () => {
       const { parser: frames, given } = parser(options, true);
       frames.push(chunks[0]!);
