@@ -1,64 +1,14 @@
 import { Buffer } from 'node:buffer';
 import { type ChildProcess, execFileSync, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { connect, type Socket } from 'node:net';
 import { pipeline as nodePipeline } from 'node:stream';
-import { type TLSSocket, connect as tlsConnect, createServer as tlsCreateServer } from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type FrameError, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { closeAll, opened, transports } from './connections.js';
 import type { Report } from './sockets-server.js';
 import { frame, payload, prefix } from './support.js';
-import { cert, key } from './tls-fixture.js';
-
-type Peers = [client: Socket, server: Socket];
-
-const opened: { destroy(): void }[] = [];
-const servers: Server[] = [];
-let folder = '';
-
-/** A connected pair of sockets. */
-async function pairOver(server: Server, open: () => Socket, where: object, ready: string): Promise<Peers> {
-  servers.push(server);
-  server.listen(where);
-  await once(server, 'listening');
-  const client = open();
-  const [[peer]] = await Promise.all([
-    once(server, ready === 'secureConnect' ? 'secureConnection' : 'connection') as Promise<[Socket]>,
-    once(client, ready),
-  ]);
-  opened.push(client, peer);
-  server.close();
-  return [client, peer];
-}
-
-const local = { port: 0, host: '127.0.0.1' };
-let paths = 0;
-
-const transports: Record<string, () => Promise<Peers>> = {
-  TCP: async () => {
-    const server = createServer({ allowHalfOpen: true });
-    const open = () =>
-      connect({ port: (server.address() as AddressInfo).port, host: '127.0.0.1', allowHalfOpen: true });
-    return pairOver(server, open, local, 'connect');
-  },
-  TLS: async () => {
-    const server = tlsCreateServer({ key, cert, allowHalfOpen: true });
-    const open = (): TLSSocket => {
-      const { port } = server.address() as AddressInfo;
-      return tlsConnect({ port, host: '127.0.0.1', servername: 'localhost', ca: [cert] });
-    };
-    return pairOver(server, open, local, 'secureConnect');
-  },
-  'a Unix socket': async () => {
-    const path = join(folder, `s${paths++}`);
-    const server = createServer({ allowHalfOpen: true });
-    return pairOver(server, () => connect({ path, allowHalfOpen: true }), { path }, 'connect');
-  },
-};
 
 /** What a decoder made of a connection. */
 interface Outcome {
@@ -96,16 +46,7 @@ const sizes = [0, 1, 10, 1000, 65_531, 65_536, 200_000, 3 << 20, 0, 5];
 describe('torture: sockets', function () {
   this.timeout(60_000);
 
-  before(() => {
-    folder = mkdtempSync(join(tmpdir(), 'length-prefix-'));
-  });
-
-  afterEach(() => {
-    for (const socket of opened.splice(0)) socket.destroy();
-    for (const server of servers.splice(0)) server.close();
-  });
-
-  after(() => rmSync(folder, { recursive: true, force: true }));
+  afterEach(closeAll);
 
   for (const [name, pair] of Object.entries(transports)) {
     describe(name, () => {
