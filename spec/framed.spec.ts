@@ -454,6 +454,16 @@ describe('framed', () => {
     });
   });
 
+  it('pauses the stream at the chunk that fills it, and resumes it when that is read', async () => {
+    const { wire, messages } = framedWire({ readableHighWaterMark: 1 });
+    wire.receive(bytesOf('a', 'b', 'c'));
+    await turns(2);
+    expect([messages.readableLength, wire.stream.isPaused()]).to.deep.equal([1, true]);
+    for (const text of ['a', 'b', 'c']) expect(String(messages.read())).to.equal(text);
+    await turns(2);
+    expect(wire.stream.isPaused()).to.equal(false);
+  });
+
   it('takes in order what a stream sends while a listener writes to it', async () => {
     const { stream } = new Wire();
     const { _write } = stream;
