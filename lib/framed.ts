@@ -264,8 +264,9 @@ const known = new WeakMap<object, { stream: FramedStream; writable: Writable; op
  *
  * `end()` ends the stream's writable side when all is sent; its end is the end of the readable side, and one can still
  * write, to a `net.Socket` without `allowHalfOpen` until all messages are read. An error of either side destroys both, with
- * that error, as soon as what came before it is read. `destroy()` destroys the stream. The second call for a stream gives
- * the same Duplex again: `pipeline(framed(a), transform, framed(a))`.
+ * that error, as soon as what came before it is read; where nobody has begun to read, a write that fails does so at once,
+ * and so does a message that can't be sent, behind those written before it. `destroy()` destroys the stream. The second
+ * call for a stream gives the same Duplex again: `pipeline(framed(a), transform, framed(a))`.
  *
  * Events and errors are those of {@link LengthPrefixDecoder} and {@link LengthPrefixEncoder}, and the stream's own.
  *
