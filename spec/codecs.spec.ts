@@ -37,7 +37,18 @@ async function refused(codec: Codec<any>, value: unknown): Promise<Error & { cau
 }
 
 // What is cut off by a byte mark, a character of two units, what stands for a wrong byte: all are text.
-const strings = ['', 'hello', 'é', '\ufeffmarked', '🙂', '\ufffd', 'a\ufffdb', '\0', 'x'.repeat(70_000)];
+const strings = [
+  '',
+  'hello',
+  'é',
+  '\ufeffmarked',
+  '🙂',
+  '\ufffd',
+  'a\ufffdb',
+  '\ufeff\ufffd',
+  '\0',
+  'x'.repeat(70_000),
+];
 
 describe('text', () => {
   it('takes any text there and back', async () => {

@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { PassThrough, Transform } from 'node:stream';
+import { PassThrough, Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import * as readableStream from 'readable-stream';
@@ -66,6 +66,15 @@ describe('framed', () => {
     expect(writable.read()).to.deep.equal(bytesOf('out'));
   });
 
+  it('leaves the other half of a pair open, whose reading half knows of none', async () => {
+    const writable = new PassThrough();
+    const messages = framed({ readable: Readable.from([bytesOf('in')]), writable });
+    expect(await textsOf(messages)).to.deep.equal(['in']);
+    await turns(5);
+    messages.end('out');
+    expect(await outcomeOf(writable)).to.deep.equal({ items: [bytesOf('out')], error: undefined });
+  });
+
   it('takes the output and the input of a child process', async () => {
     const child = spawn(process.execPath, ['-e', 'process.stdin.pipe(process.stdout)']);
     const messages = framed({ readable: child.stdout, writable: child.stdin });
@@ -94,7 +103,9 @@ describe('framed', () => {
     const objects = new PassThrough({ objectMode: true });
     const other = framed(objects);
     objects.write({});
-    expect((await once(other, 'error'))[0]).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    const [error] = await once(other, 'error');
+    expect(error).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    expect(error.message).to.match(/"stream".* a stream of bytes\. Received an instance of Object/);
     expect(objects.destroyed).to.equal(true);
   });
 
