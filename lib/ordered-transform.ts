@@ -74,9 +74,7 @@ export abstract class OrderedTransform extends Transform {
   protected abstract nextPiece(): unknown;
 
   /** Whether a write that is used up can be called back already. */
-  protected isSettled(): boolean {
-    return true;
-  }
+  protected abstract isSettled(): boolean;
 
   /** Takes a write in hand and goes on with it. To be called by `_write`. */
   protected work(callback: Callback): void {
