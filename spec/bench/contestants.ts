@@ -65,7 +65,10 @@ const loaders: Record<string, () => Promise<Contestant>> = {
       decoder: () => new LengthPrefixDecoder(options),
       tell: tellOne,
     };
-    return new FramedContestant('length-prefix, framed', streams, (socket) => framed(socket, options));
+    return new FramedContestant('length-prefix, framed', streams, (socket) => {
+      const messages = framed(socket, options);
+      return messages.listenerCount('error') > 0 ? messages : messages.on('error', ignoreClosed);
+    });
   },
 
   // The stream peers decode to byte mode by default, where `for await` would glue messages together.
