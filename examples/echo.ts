@@ -3,12 +3,11 @@
  *
  *     npm run echo -- --port 11000
  */
-import { once } from 'node:events';
-import { type AddressInfo, createServer } from 'node:net';
+import { createServer } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { framed } from 'length-prefix';
-import { checkedOptions, describe, run, sharedOptions, sharedUsage, shownAddress } from './options.js';
+import { checkedOptions, describe, listen, run, sharedOptions, sharedUsage, shownAddress } from './options.js';
 
 const usage = `Usage: npm run echo -- [options]
 
@@ -30,11 +29,7 @@ async function main(): Promise<void> {
       console.error(`${client} ${describe(error)}`);
     });
   });
-  server.listen(port, host);
-  await once(server, 'listening');
-  server.on('error', (error) => console.error(describe(error)));
-  const address = server.address() as AddressInfo;
-  console.log(`Listening on ${shownAddress(address.address, address.port)}`);
+  console.log(`Listening on ${await listen(server, host, port)}`);
 }
 
 await run('echo', main);

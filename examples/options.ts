@@ -1,4 +1,6 @@
 /** What the programs share: the options for the wire format, and how they say what went wrong. */
+import { once } from 'node:events';
+import type { AddressInfo, Server } from 'node:net';
 import { type FormatOptions, LengthPrefixDecoder } from 'length-prefix';
 
 export const sharedOptions = {
@@ -90,6 +92,15 @@ function wholeNumber(flag: string, text: string): number {
 /** `127.0.0.1:11000`, `[::1]:11000`. */
 export function shownAddress(host = 'unknown', port = 0): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** Has a server listen. Returns where, to be shown. */
+export async function listen(server: Server, host: string, port: number): Promise<string> {
+  server.listen(port, host);
+  await once(server, 'listening');
+  server.on('error', (error) => console.error(describe(error)));
+  const bound = server.address() as AddressInfo;
+  return shownAddress(bound.address, bound.port);
 }
 
 /** An error in one line, with its code. */

@@ -3,12 +3,20 @@
  *
  *     npm run proxy -- --port 12000 --target-port 11000
  */
-import { once } from 'node:events';
-import { type AddressInfo, connect, createServer } from 'node:net';
+import { connect, createServer } from 'node:net';
 import { pipeline } from 'node:stream/promises';
 import { parseArgs } from 'node:util';
 import { framed } from 'length-prefix';
-import { checkedOptions, describe, portNumber, run, sharedOptions, sharedUsage, shownAddress } from './options.js';
+import {
+  checkedOptions,
+  describe,
+  listen,
+  portNumber,
+  run,
+  sharedOptions,
+  sharedUsage,
+  shownAddress,
+} from './options.js';
 
 const usage = `Usage: npm run proxy -- [options] --target-port PORT
 
@@ -40,11 +48,7 @@ async function main(): Promise<void> {
     const server = framed(connect({ ...target, allowHalfOpen: true }), options);
     pipeline(client, server, client).catch((error) => console.error(`${name} ${describe(error)}`));
   });
-  proxy.listen(port, host);
-  await once(proxy, 'listening');
-  proxy.on('error', (error) => console.error(describe(error)));
-  const address = proxy.address() as AddressInfo;
-  console.log(`Listening on ${shownAddress(address.address, address.port)}`);
+  console.log(`Listening on ${await listen(proxy, host, port)}`);
 }
 
 await run('proxy', main);

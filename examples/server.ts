@@ -3,15 +3,23 @@
  *
  *     npm run server -- --port 11000 --save messages
  */
-import { once } from 'node:events';
 import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { type AddressInfo, createServer, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { finished } from 'node:stream/promises';
 import { isatty } from 'node:tty';
 import { parseArgs } from 'node:util';
 import { type Framed, framed, type StreamedMessage } from 'length-prefix';
-import { checkedOptions, describe, run, sharedOptions, sharedUsage, shownAddress, type WireFormat } from './options.js';
+import {
+  checkedOptions,
+  describe,
+  listen,
+  run,
+  sharedOptions,
+  sharedUsage,
+  shownAddress,
+  type WireFormat,
+} from './options.js';
 
 const usage = `Usage: npm run server -- [options]
 
@@ -54,9 +62,7 @@ async function main(): Promise<void> {
     connections.delete(connection);
   });
 
-  server.listen(port, host);
-  await once(server, 'listening');
-  server.on('error', (error) => console.error(describe(error)));
+  const address = await listen(server, host, port);
 
   let stopping = false;
   const stop = () => {
@@ -76,8 +82,7 @@ async function main(): Promise<void> {
   };
   process.on('SIGINT', stop).on('SIGTERM', stop);
 
-  const address = server.address() as AddressInfo;
-  console.log(`Listening on ${shownAddress(address.address, address.port)}`);
+  console.log(`Listening on ${address}`);
 }
 
 /** The messages of one client. */

@@ -125,3 +125,9 @@ export function cut(bytes: Uint8Array, sizes: readonly number[]): Buffer[] {
   chunks.push(Buffer.from(bytes.subarray(at)));
   return chunks;
 }
+
+/** Conversations, their bytes, and the sizes to cut those into. */
+export const cutConversations = conversations.chain((conversation) => {
+  const wire = Buffer.concat(conversation.frames);
+  return cuts(wire.length).map((sizes) => ({ ...conversation, wire, sizes }));
+});

@@ -13,7 +13,7 @@ import {
 import { compactSize } from '../support/fields.js';
 import { runs } from '../support/runs.js';
 import { fromHex, type Outcome, outcomeOf } from '../support/streams.js';
-import { conversations, cut, cuts } from './arbitraries.js';
+import { conversations, cut, cutConversations, cuts } from './arbitraries.js';
 
 /** How a message is given to an encoder, and cut into parts. */
 interface Giving {
@@ -117,10 +117,6 @@ async function received(chunks: Buffer[], options: FormatOptions, ways: Reading[
 
 const allGivings = fc.array(givings, { minLength: 1, maxLength: 12 });
 const allReadings = fc.array(readings, { minLength: 1, maxLength: 12 });
-const cutConversations = conversations.chain((conversation) => {
-  const wire = Buffer.concat(conversation.frames);
-  return cuts(wire.length).map((sizes) => ({ ...conversation, wire, sizes }));
-});
 
 describe('messages given in any way', () => {
   it('become the same frames', async () => {

@@ -3,12 +3,7 @@ import fc from 'fast-check';
 import { LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
 import { runs } from '../support/runs.js';
 import { decode, encode, outcomeOf } from '../support/streams.js';
-import { conversations, cut, cuts } from './arbitraries.js';
-
-const cutConversations = conversations.chain((conversation) => {
-  const wire = Buffer.concat(conversation.frames);
-  return cuts(wire.length).map((sizes) => ({ ...conversation, wire, sizes }));
-});
+import { conversations, cut, cutConversations } from './arbitraries.js';
 
 describe('any messages, any format, any cut', () => {
   it('decodes to the messages, in order', async () => {
