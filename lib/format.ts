@@ -87,7 +87,8 @@ export interface FormatOptions {
    *     after    01 00 09 68 65 6c 6c 6f
    *
    * It can't cut the length field in two; where the field has no fixed width, it can't go past `lengthFieldOffset`.
-   * Where the message keeps its length field, the encoder writes the length over what stands there, in a copy.
+   * Where the message keeps its length field, the encoder writes the length over what stands there, in a copy; a field of
+   * no fixed width may be given as any, such as one zero byte for a varint, and takes as many bytes as the length needs.
    */
   initialBytesToStrip?: number | undefined;
 
@@ -125,6 +126,13 @@ export interface Head {
   readonly length: number;
   /** Bytes that follow the length field. */
   readonly payload: number;
+}
+
+/** The beginning of a frame, to be written. */
+export interface WrittenHead {
+  readonly bytes: Uint8Array;
+  /** How many of the message's first bytes it stands for: a length field of no fixed width may stand in it in another one. */
+  readonly kept: number;
 }
 
 /** The format of these options, checked. */
@@ -338,29 +346,34 @@ export class Format {
     return `; read as ${littleEndian ? 'big' : 'little'}-endian it would be ${bytes(payload)}`;
   }
 
+  /** Whether messages keep a length field of no fixed width: its width may change. */
+  get keepsOwn(): boolean {
+    return this.fixed === undefined && this.stripped !== WHOLE_HEAD;
+  }
+
   /** How many of a message's first bytes have to be there for its head to be written. */
   get keptAtMost(): number {
-    return this.keptIn(this.maxHeadLength);
+    return Math.max(0, this.maxHeadLength - this.strippedFrom(this.maxHeadLength));
   }
 
   /**
    * The beginning of the frame that carries a message: all of it but for the bytes of the message that follow unchanged.
-   * Those are all of the message, or where it keeps its length field, what comes after that: see {@link keptIn}.
    *
    * Where the length field has a fixed width, it is {@link frameLength} that says whether the format can carry the message.
    *
    * @param start the message, or at least its first `keptAtMost` bytes
    * @throws FrameError for a field of no fixed width, as {@link frameLength} does.
    */
-  writeHead(start: Uint8Array, length: number, position = 0): Uint8Array {
+  writeHead(start: Uint8Array, length: number, position = 0): WrittenHead {
     if (this.fixed === undefined) return this.#writeOwnHead(start, length, position);
     const strip = this.stripped;
     const payload = strip + length - this.maxHeadLength;
-    const head = new Uint8Array(Math.max(strip, this.maxHeadLength));
-    if (this.#header !== undefined) head.set(this.#header);
-    head.set(start.subarray(0, head.length - strip), strip);
-    this.fixed.write(payload - this.lengthAdjustment, head, this.lengthFieldOffset);
-    return head;
+    const bytes = new Uint8Array(Math.max(strip, this.maxHeadLength));
+    if (this.#header !== undefined) bytes.set(this.#header);
+    const kept = bytes.length - strip;
+    bytes.set(start.subarray(0, kept), strip);
+    this.fixed.write(payload - this.lengthAdjustment, bytes, this.lengthFieldOffset);
+    return { bytes, kept };
   }
 
   /** Writes the head for a message of this length, where `headLength` is known. */
@@ -381,24 +394,20 @@ export class Format {
   frameLength(start: Uint8Array, length: number, position: number): number {
     if (this.fixed === undefined) {
       const head = this.writeHead(start, length, position);
-      return head.length - this.keptIn(head.length) + length;
+      return head.bytes.length - head.kept + length;
     }
     const payload = this.stripped + length - this.maxHeadLength;
     this.#checkPayload(payload, length, position);
     return this.maxHeadLength + payload;
   }
 
-  /** How many bytes of the message are part of a head of this length. */
-  keptIn(headLength: number): number {
-    return Math.max(0, headLength - this.strippedFrom(headLength));
-  }
-
-  #writeOwnHead(start: Uint8Array, messageLength: number, position: number): Uint8Array {
+  #writeOwnHead(start: Uint8Array, messageLength: number, position: number): WrittenHead {
     if (this.stripped === WHOLE_HEAD) {
       this.#checkPayload(messageLength, messageLength, position);
-      return concat(this.#front, this.#writeOwn(messageLength - this.lengthAdjustment, position));
+      const field = this.#writeOwn(messageLength - this.lengthAdjustment, position);
+      return { bytes: concat(this.#front, field), kept: 0 };
     }
-    // The message has a length field of its own, and with it a place of a certain width.
+    // The message has a length field of its own.
     const fieldAt = this.lengthFieldOffset - this.stripped;
     const end = Math.min(start.length, fieldAt + (this.#field as LengthField).maxWidth);
     const stands = end > fieldAt ? this.#readOwn(start, fieldAt, end, position) : undefined;
@@ -406,17 +415,13 @@ export class Format {
       const what = `a message of ${bytes(messageLength)} has no whole length field at ${fieldAt}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
-    const payload = messageLength - fieldAt - stands.width;
+    const kept = fieldAt + stands.width;
+    const payload = messageLength - kept;
     this.#checkPayload(payload, messageLength, position);
     const length = payload - this.lengthAdjustment;
     // A length that is right stays as it is: it may be written in more bytes than it needs.
-    if (stands.length === length) return concat(this.#front, start.subarray(0, fieldAt + stands.width));
-    const written = this.#writeOwn(length, position);
-    if (written.length !== stands.width) {
-      const what = `the length ${length} takes ${bytes(written.length)}, and the message has ${stands.width} for it`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
-    }
-    return concat(this.#front, start.subarray(0, fieldAt), written);
+    if (stands.length === length) return { bytes: concat(this.#front, start.subarray(0, kept)), kept };
+    return { bytes: concat(this.#front, start.subarray(0, fieldAt), this.#writeOwn(length, position)), kept };
   }
 
   #writeOwn(length: number, position: number): Uint8Array {

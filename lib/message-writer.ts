@@ -192,8 +192,8 @@ export abstract class MessageWriter extends OrderedTransform {
       copy(message, 0, this.#run, at + format.headLength);
     } else {
       const head = format.writeHead(message, message.length);
-      this.#run.set(head, at);
-      copy(message, format.keptIn(head.length), this.#run, at + head.length);
+      this.#run.set(head.bytes, at);
+      copy(message, head.kept, this.#run, at + head.bytes.length);
     }
   }
 
@@ -283,8 +283,8 @@ export abstract class MessageWriter extends OrderedTransform {
     this.#position += frameLength;
     const { format } = this.#settings;
     const head = format.writeHead(parts[0] ?? empty, length);
-    let kept = format.keptIn(head.length);
-    this.#addToRun(head);
+    let { kept } = head;
+    this.#addToRun(head.bytes);
     const chunks: Buffer[] = [];
     let counted: Buffer | undefined;
     for (const part of parts) {
@@ -320,9 +320,8 @@ export abstract class MessageWriter extends OrderedTransform {
     }
     const position = this.#position;
     try {
-      // A message that keeps a length field of no fixed width has to be seen first, and is no longer than it is.
-      const unknown = format.fixed === undefined && format.keptAtMost > 0;
-      this.#position += unknown ? format.stripped + length : format.frameLength(empty, length, position);
+      // A message that keeps a length field of no fixed width has to be seen first.
+      this.#position += format.keepsOwn ? format.stripped + length : format.frameLength(empty, length, position);
     } catch (error) {
       destroyBody(body);
       return this.#refuse(error as FrameError, callback);
@@ -429,8 +428,10 @@ export abstract class MessageWriter extends OrderedTransform {
     const sendStart = async (first: Buffer): Promise<void> => {
       clearImmediate(soon);
       start = undefined;
-      const head = asBuffer(format.writeHead(first, length, position));
-      const rest = first.subarray(format.keptIn(head.length));
+      const written = format.writeHead(first, length, position);
+      const head = asBuffer(written.bytes);
+      if (format.keepsOwn) this.#position += head.length - written.kept - format.stripped;
+      const rest = first.subarray(written.kept);
       await this.#sent(rest.length < this.large ? [Buffer.concat([head, rest])] : [head, rest]);
     };
     const sendAll = async () => {
