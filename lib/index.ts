@@ -18,6 +18,7 @@ export { LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './decoder.
 export { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from './encoder.js';
 export { FrameError, type FrameErrorCode } from './errors.js';
 export type { FormatOptions } from './format.js';
+export { formats } from './formats.js';
 export { type ByteStream, type Framed, type FramedOptions, framed } from './framed.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName } from './length-field.js';
 export type { Body, Message, MessagePart, MessageSource } from './message.js';

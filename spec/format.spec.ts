@@ -3,28 +3,11 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { formatOf } from '../lib/format.js';
 import { type FormatOptions, LengthPrefixDecoder, LengthPrefixEncoder } from '../lib/index.js';
+import { decodeBatches, drawings, itIsAsDrawn } from './support/drawings.js';
 import { compactSize } from './support/fields.js';
 import { decode, encode, fromHex, thrownBy } from './support/streams.js';
 
-/** The batches that a decoder makes of the chunks. */
-async function decodeBatches(chunks: Buffer[], options: FormatOptions): Promise<Buffer[][]> {
-  const decoder = new LengthPrefixDecoder({ ...options, batch: true });
-  for (const chunk of chunks) decoder.write(chunk);
-  decoder.end();
-  return await decoder.toArray();
-}
-
 const root = new URL('../../', import.meta.url);
-
-/** The frames drawn in a text: options, and the bytes before and after decoding. */
-function drawings(text: string): { options: string; before: string; after: string }[] {
-  const drawing = /options +(\{.*\})\n.*before +([0-9a-f |]+)\n.*after +([0-9a-f ]*)\n/g;
-  return Array.from(text.matchAll(drawing), ([, options, before, after]) => ({
-    options: options!,
-    before: before!,
-    after: after!,
-  }));
-}
 
 describe('the frames drawn in the documentation of the options', () => {
   const source = readFileSync(new URL('lib/format.ts', root), 'utf8');
@@ -37,16 +20,8 @@ describe('the frames drawn in the documentation of the options', () => {
     }
   });
 
-  for (const { options: drawn, before, after } of drawings(options)) {
-    it(`${drawn}: ${before} becomes ${after}, and again ${before}`, async () => {
-      const format = new Function('Buffer', `return ${drawn}`)(Buffer) as FormatOptions;
-      const { items, error } = await decode([fromHex(before)], format);
-      expect(error).to.equal(undefined);
-      expect(items).to.deep.equal([fromHex(after)]);
-      expect(await decodeBatches([fromHex(before + before)], format)).to.deep.equal([[fromHex(after), fromHex(after)]]);
-      expect(await encode(items, format)).to.deep.equal(fromHex(before));
-    });
-  }
+  for (const drawing of drawings(options))
+    itIsAsDrawn(drawing, new Function('Buffer', `return ${drawing.options}`)(Buffer));
 });
 
 describe("Netty's documented examples", () => {

@@ -1,0 +1,220 @@
+import type { FormatOptions } from './format.js';
+import { compactSize, mqttLength, octetCount } from './length-field.js';
+
+const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
+
+const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
+const nativeLength = isLittleEndian ? 'uint32le' : 'uint32be';
+
+/**
+ * The formats of protocols that people meet: options for both ends, as they are or spread, `{ ...formats.kafka, batch: true }`.
+ *
+ * Where a protocol says something beside the length, such as a type, messages keep their head: they begin with that. The
+ * encoder writes the length over what stands in its place, so zeros do there. `maxPayloadLength` is 16 MiB, or what the
+ * protocol or its usual implementation allows.
+ *
+ * Each is drawn as in {@link FormatOptions}: a frame before and after decoding, in hex.
+ */
+export const formats = Object.freeze({
+  /**
+   * What .NET's `BitConverter` and `BinaryWriter` write, and the well-known sample of an asynchronous socket server reads:
+   * a 32-bit size, little-endian, then the data. It is the default.
+   *
+   *     options  formats.dotnet
+   *     before   05 00 00 00 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  dotnet: format({ lengthField: 'uint32le' }),
+
+  /**
+   * Erlang's `{packet, 1}`. https://www.erlang.org/doc/apps/kernel/inet.html#setopts/2
+   *
+   *     options  formats.erlangPacket1
+   *     before   05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  erlangPacket1: format({ lengthField: 'uint8' }),
+
+  /**
+   * Erlang's `{packet, 2}`.
+   *
+   *     options  formats.erlangPacket2
+   *     before   00 05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  erlangPacket2: format({ lengthField: 'uint16be' }),
+
+  /**
+   * Erlang's `{packet, 4}`; Twisted's `Int32StringReceiver`, and many a protocol without a name.
+   *
+   *     options  formats.erlangPacket4
+   *     before   00 00 00 05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  erlangPacket4: format({ lengthField: 'uint32be' }),
+
+  /**
+   * DNS over TCP or TLS. RFC 1035, section 4.2.2; RFC 7858.
+   *
+   *     options  formats.dns
+   *     before   00 0c | 12 34 01 00 00 00 00 00 00 00 00 00
+   *     after    12 34 01 00 00 00 00 00 00 00 00 00
+   */
+  dns: format({ lengthField: 'uint16be' }),
+
+  /**
+   * PostgreSQL after the start-up: a type byte, then a length that counts itself. Messages begin with both. Values may be
+   * up to 1 GiB: a client that reads such ones raises `maxPayloadLength`.
+   *
+   * https://www.postgresql.org/docs/current/protocol-message-formats.html
+   *
+   *     options  formats.postgres
+   *     before   51 | 00 00 00 0d | 53 45 4c 45 43 54 20 31 00
+   *     after    51 00 00 00 0d 53 45 4c 45 43 54 20 31 00
+   */
+  postgres: format({
+    lengthField: 'uint32be',
+    lengthFieldOffset: 1,
+    lengthAdjustment: -4,
+    initialBytesToStrip: 0,
+  }),
+
+  /**
+   * What a PostgreSQL client sends first, with no type byte: StartupMessage, SSLRequest, GSSENCRequest or CancelRequest.
+   * Messages begin with the protocol version. At most 10,000 bytes, as the server allows.
+   *
+   *     options  formats.postgresStartup
+   *     before   00 00 00 12 | 00 03 00 00 75 73 65 72 00 62 6f 62 00 00
+   *     after    00 03 00 00 75 73 65 72 00 62 6f 62 00 00
+   */
+  postgresStartup: format({ lengthField: 'uint32be', lengthAdjustment: -4, maxPayloadLength: 10_000 }),
+
+  /**
+   * MySQL and MariaDB packets: a length that leaves out the sequence number behind it. Messages begin with that number. A
+   * payload of 16,777,215 bytes goes on in the next packet.
+   *
+   * https://mariadb.com/kb/en/0-packet/
+   *
+   *     options  formats.mysql
+   *     before   09 00 00 | 00 03 53 45 4c 45 43 54 20 31
+   *     after    00 03 53 45 4c 45 43 54 20 31
+   */
+  mysql: format({ lengthField: 'uint24le', lengthAdjustment: 1, maxPayloadLength: 16_777_216 }),
+
+  /**
+   * Kafka requests and responses. At most 104,857,600 bytes: the brokers' default for `socket.request.max.bytes`.
+   *
+   * https://kafka.apache.org/protocol#protocol_common
+   *
+   *     options  formats.kafka
+   *     before   00 00 00 0a | 00 12 00 00 00 00 00 01 ff ff
+   *     after    00 12 00 00 00 00 00 01 ff ff
+   */
+  kafka: format({ lengthField: 'uint32be', maxPayloadLength: 104_857_600 }),
+
+  /**
+   * MQTT control packets: a byte of type and flags, then the "remaining length", a varint of one to four bytes. Messages
+   * begin with both; one that is written with a zero byte for the length, `[type, 0]` and then the rest, gets the right one.
+   *
+   * https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html#_Toc3901021
+   *
+   *     options  formats.mqtt
+   *     before   30 | 07 | 00 03 61 2f 62 68 69
+   *     after    30 07 00 03 61 2f 62 68 69
+   */
+  mqtt: format({
+    lengthField: mqttLength,
+    lengthFieldOffset: 1,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 268_435_455,
+  }),
+
+  /**
+   * gRPC messages in the body of an HTTP/2 request or response: a byte that says whether the message is compressed, then
+   * its length. Messages begin with both. At most 4,194,304 bytes: what implementations receive by default.
+   *
+   * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
+   *
+   *     options  formats.grpc
+   *     before   00 | 00 00 00 05 | 0a 03 62 6f 62
+   *     after    00 00 00 00 05 0a 03 62 6f 62
+   *
+   * Where nothing is ever compressed, `{ ...formats.grpc, initialBytesToStrip: 5 }` has messages without a head.
+   */
+  grpc: format({
+    lengthField: 'uint32be',
+    lengthFieldOffset: 1,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 4_194_304,
+  }),
+
+  /**
+   * Protobuf messages in their delimited form: Java's `writeDelimitedTo`, protobufjs's `encodeDelimited`, C++'s
+   * `SerializeDelimitedToZeroCopyStream`.
+   *
+   * https://protobuf.dev/programming-guides/techniques/#streaming
+   *
+   *     options  formats.protobuf
+   *     before   05 | 0a 03 62 6f 62
+   *     after    0a 03 62 6f 62
+   */
+  protobuf: format({ lengthField: 'varint' }),
+
+  /**
+   * Native messaging, what a browser sends to a host: JSON behind a 32-bit length in the machine's byte order. At most
+   * 64 MiB.
+   *
+   * https://developer.chrome.com/docs/extensions/develop/concepts/native-messaging#native-messaging-host-protocol
+   *
+   *     options  formats.nativeMessagingToHost
+   *     before   07 00 00 00 | 7b 22 61 22 3a 31 7d
+   *     after    7b 22 61 22 3a 31 7d
+   */
+  nativeMessagingToHost: format({ lengthField: nativeLength, maxPayloadLength: 67_108_864 }),
+
+  /**
+   * Native messaging, what a host sends to the browser: at most 1 MiB.
+   *
+   *     options  formats.nativeMessagingToBrowser
+   *     before   07 00 00 00 | 7b 22 61 22 3a 31 7d
+   *     after    7b 22 61 22 3a 31 7d
+   */
+  nativeMessagingToBrowser: format({ lengthField: nativeLength, maxPayloadLength: 1_048_576 }),
+
+  /**
+   * TLS records: type, version, length. Messages begin with all three. At most 18,432 bytes.
+   *
+   * RFC 8446, section 5.1; RFC 5246, section 6.2.
+   *
+   *     options  formats.tls
+   *     before   15 | 03 03 | 00 02 | 01 00
+   *     after    15 03 03 00 02 01 00
+   */
+  tls: format({
+    lengthField: 'uint16be',
+    lengthFieldOffset: 3,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 18_432,
+  }),
+
+  /**
+   * syslog over TCP or TLS with octet counting: the length in decimal digits, and a space. RFC 6587, section 3.4.1; RFC 5425.
+   *
+   *     options  formats.syslog
+   *     before   31 31 20 | 3c 33 34 3e 31 20 68 65 6c 6c 6f
+   *     after    3c 33 34 3e 31 20 68 65 6c 6c 6f
+   */
+  syslog: format({ lengthField: octetCount }),
+
+  /**
+   * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core
+   * allows (`MAX_SIZE`).
+   *
+   * https://developer.bitcoin.org/reference/transactions.html#compactsize-unsigned-integers
+   *
+   *     options  formats.compactSize
+   *     before   05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  compactSize: format({ lengthField: compactSize, maxPayloadLength: 33_554_432 }),
+});
