@@ -1,0 +1,3 @@
+describe('formats.tls and openssl', () => {
+  it('is to be written');
+});
