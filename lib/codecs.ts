@@ -34,11 +34,14 @@ export const text: Codec<string> = Object.freeze({
  */
 export const json: Codec<any> = Object.freeze({
   decode: (bytes: Buffer, start: number, end: number) => JSON.parse(text.decode(bytes, start, end)),
-  encode(value: any) {
-    const string = JSON.stringify(value);
-    if (string === undefined) throw new TypeError(`JSON has no way to write a value of type ${typeof value}`);
-    // As it writes NaN, Infinity and dates that are none: the other end could not hand it out.
-    if (string === 'null') throw new TypeError(`JSON writes ${String(value)} as null`);
-    return string;
-  },
+  encode: writeJson,
 });
+
+/** @throws {TypeError} for a value that JSON has no way to write, or writes as null. */
+export function writeJson(value: any): string {
+  const string = JSON.stringify(value);
+  if (string === undefined) throw new TypeError(`JSON has no way to write a value of type ${typeof value}`);
+  // As it writes NaN, Infinity and dates that are none: the other end could not hand it out.
+  if (string === 'null') throw new TypeError(`JSON writes ${String(value)} as null`);
+  return string;
+}

@@ -67,7 +67,7 @@ function received(value: unknown): string {
 
 /** What an option is called in Node's words; or an argument, or a property of a message. */
 function nameOf(option: string): string {
-  return /^(options|stream$|message\.)/.test(option) ? option : `options.${option}`;
+  return /^(options|stream$|chunk$|source$|message(\.|$))/.test(option) ? option : `options.${option}`;
 }
 
 function kindOf(name: string): string {

@@ -6,6 +6,7 @@ import {
   lengthFieldNamed,
   lengthFieldNames,
 } from './length-field.js';
+import { concat } from './memory.js';
 
 /**
  * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
@@ -485,14 +486,4 @@ function checkedField(value: unknown): FixedLengthField | LengthField {
   }
   if (field.maxLength !== undefined) wholeNumber('lengthField.maxLength', field.maxLength);
   return field;
-}
-
-function concat(...parts: Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
 }

@@ -11,3 +11,14 @@ export interface Memory<M extends Uint8Array> {
   /** The most bytes that `allocate` can give. */
   readonly maxLength: number;
 }
+
+/** `Buffer` and `Uint8Array` alike joined as a `Uint8Array`. */
+export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}

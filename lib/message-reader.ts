@@ -1,44 +1,13 @@
 import { Buffer, constants } from 'node:buffer';
 import { Readable } from 'readable-stream';
-import { invalidType, invalidValue } from './errors.js';
-import { type FormatOptions, formatOf } from './format.js';
+import { type CheckedDecoding, checkedDecoding, type DecodingOptionsOver } from './decoding.js';
 import type { Memory } from './memory.js';
 import type { OrderedTransform } from './ordered-transform.js';
 import { FrameParser, type ParserSettings } from './parser.js';
 
 /** What a program gets of the messages in a stream of bytes. */
 export interface DecodingOptions<Batch extends boolean = boolean, T = unknown, Stream extends boolean = boolean>
-  extends FormatOptions {
-  /**
-   * Gives each message memory of its own, so that a small message kept for long does not keep alive the chunk it came
-   * in, and a chunk's memory may be used again once its write has called back. Default: false, a message that came
-   * whole in one chunk is a view of that chunk.
-   */
-  copy?: boolean | undefined;
-  /**
-   * Hands out arrays: all the messages that one chunk completes, in one. The fast way to take very many small messages.
-   * Default: false.
-   */
-  batch?: Batch | undefined;
-  /**
-   * What becomes of a payload longer than `maxPayloadLength`: `'error'` fails the stream with `ERR_FRAME_TOO_LONG`;
-   * `'skip'` passes over it without holding it, and emits `'oversize'`. Default: `'error'`.
-   */
-  oversize?: 'error' | 'skip' | undefined;
-  /**
-   * Makes a value of each message: what it returns is handed out. The message lies in `bytes` from `start` to before
-   * `end`; unless `copy` is true, what is around it belongs to others. What it throws is the `cause` of an
-   * `ERR_FRAME_CORRUPT`; so is a result of null or undefined, which streams have no way to hand out.
-   * Default: the bytes themselves, a `Buffer`.
-   */
-  decode?: ((bytes: Buffer, start: number, end: number) => T) | undefined;
-  /**
-   * Hands out a {@link StreamedMessage} for each message as soon as its length is there, for messages that need not fit in
-   * memory. The next one comes when the body of this one was read to its end, or destroyed: what is left of it is then
-   * passed over. Not together with `batch` or `decode`. Default: false.
-   */
-  stream?: Stream | undefined;
-}
+  extends DecodingOptionsOver<Buffer, Batch, T, Stream> {}
 
 /** A message whose bytes come as they arrive. */
 export interface StreamedMessage {
@@ -61,9 +30,7 @@ const View = (Buffer as unknown as { [Symbol.species]: Memory<Buffer>['View'] })
 const memory: Memory<Buffer> = { View, allocate: Buffer.allocUnsafeSlow, maxLength: constants.MAX_LENGTH };
 
 /** Decoding options, checked. Readers can share them. */
-export interface ReaderSettings extends ParserSettings<Buffer, unknown> {
-  readonly batch: boolean;
-  readonly skipOversize: boolean;
+export interface ReaderSettings extends ParserSettings<Buffer, unknown>, CheckedDecoding<Buffer> {
   onOversize: ParserSettings<Buffer>['onOversize'];
 }
 
@@ -76,19 +43,11 @@ usualSettings = readerSettings({});
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
  */
 export function readerSettings(options: DecodingOptions): ReaderSettings {
-  const format = formatOf(options);
-  const { copy = false, batch = false, stream = false, oversize = 'error', decode } = options as DecodingOptions;
-  for (const [name, value] of Object.entries({ copy, batch, stream })) {
-    if (typeof value !== 'boolean') throw invalidType(`options.${name}`, 'of type boolean', value);
-  }
-  if (oversize !== 'error' && oversize !== 'skip') throw invalidValue('oversize', "'error' or 'skip'", oversize);
-  if (decode !== undefined && typeof decode !== 'function') throw invalidType('decode', 'of type function', decode);
-  if (stream && batch) throw invalidValue('batch', 'false where stream is true', batch);
-  if (stream && decode) throw invalidValue('decode', 'left out where stream is true', decode);
-  const skipOversize = oversize === 'skip';
-  const isUsual = !copy && !batch && !stream && !skipOversize && !decode;
+  const checked = checkedDecoding<Buffer>(options);
+  const { format, copy, batch, inParts, skipOversize, decode } = checked;
+  const isUsual = !copy && !batch && !inParts && !skipOversize && !decode;
   if (isUsual && format === usualSettings?.format) return usualSettings;
-  return { format, memory, copy, decode, inParts: stream, batch, skipOversize, onOversize: undefined };
+  return { format, memory, copy, decode, inParts, batch, skipOversize, onOversize: undefined };
 }
 
 /** Chunks in, what the options ask for out: a message, a batch, or a message with its body. */

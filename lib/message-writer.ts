@@ -1,16 +1,18 @@
 import { Buffer } from 'node:buffer';
 import { Duplex } from 'readable-stream';
-import { bytes, FrameError, invalidType, reason, streamDestroyed } from './errors.js';
+import { type FrameError, invalidType, streamDestroyed } from './errors.js';
 import { type Format, type FormatOptions, formatOf } from './format.js';
 import {
   adoptBody,
   type Body,
-  bytesOf,
+  bodyTooLong,
+  bodyTruncated,
   checkedSource,
   destroyBody,
   isSource,
   type Message,
   type MessageSource,
+  notEncoded,
 } from './message.js';
 import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
 
@@ -32,6 +34,10 @@ export const LARGE = 65_536;
 const BY_HAND = 8;
 
 const empty = Buffer.alloc(0);
+
+function bytesOf(part: any, encoding: BufferEncoding): any {
+  return typeof part === 'string' ? Buffer.from(part, encoding) : part;
+}
 
 /** A body on its way, and the encoding of its strings. */
 interface Sending extends MessageSource {
@@ -144,8 +150,7 @@ export abstract class MessageWriter extends OrderedTransform {
       try {
         data = encode(message);
       } catch (cause) {
-        const what = `the message can't be encoded: ${reason(cause)}`;
-        return this.#refuse(new FrameError('ERR_FRAME_CORRUPT', this.#position, what, { cause }), callback);
+        return this.#refuse(notEncoded(cause, this.#position), callback);
       }
     }
     if (typeof data === 'string') data = Buffer.from(data, encoding);
@@ -441,10 +446,7 @@ export abstract class MessageWriter extends OrderedTransform {
         if (!(data instanceof Uint8Array))
           throw invalidType('message.body', 'of strings, Buffers or Uint8Arrays', part);
         if (data.length === 0) continue;
-        if (data.length > left) {
-          const what = `the body goes on after the ${bytes(length)} that it was said to have`;
-          throw new FrameError('ERR_FRAME_TOO_LONG', position, what);
-        }
+        if (data.length > left) throw bodyTooLong(length, position);
         left -= data.length;
         await alone;
         if (start === undefined) {
@@ -456,10 +458,7 @@ export abstract class MessageWriter extends OrderedTransform {
           else start = first;
         }
       }
-      if (left > 0) {
-        const what = `the body ended after ${length - left} of ${bytes(length)}`;
-        throw new FrameError('ERR_FRAME_TRUNCATED', position, what);
-      }
+      if (left > 0) throw bodyTruncated(length, left, position);
       await (start === undefined ? alone : sendStart(start));
     };
 

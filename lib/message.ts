@@ -1,5 +1,4 @@
-import { Buffer } from 'node:buffer';
-import { invalidType, outOfRange } from './errors.js';
+import { bytes, FrameError, invalidType, outOfRange, reason } from './errors.js';
 
 /** Bytes, or a string, which is sent in the encoding that the write says, UTF-8 by default. */
 export type MessagePart = Uint8Array | string;
@@ -17,10 +16,6 @@ export interface MessageSource {
 
 /** What one `write` takes: a message in one part or several, or a {@link MessageSource}. */
 export type Message = MessagePart | readonly MessagePart[] | MessageSource;
-
-export function bytesOf(part: any, encoding: BufferEncoding): any {
-  return typeof part === 'string' ? Buffer.from(part, encoding) : part;
-}
 
 export function isSource(message: unknown): message is MessageSource {
   return typeof message === 'object' && message !== null && 'body' in message;
@@ -42,6 +37,22 @@ export function checkedSource(source: MessageSource): MessageSource {
     throw invalidType('message.body', 'a stream, an iterable, a string, a Buffer or a Uint8Array', body);
   }
   return source;
+}
+
+/** For a body of more bytes than `length`, of a frame that begins at `position`. */
+export function bodyTooLong(length: number, position: number): FrameError {
+  const what = `the body goes on after the ${bytes(length)} that it was said to have`;
+  return new FrameError('ERR_FRAME_TOO_LONG', position, what);
+}
+
+/** For a body that ended when `left` bytes of `length` were due. */
+export function bodyTruncated(length: number, left: number, position: number): FrameError {
+  return new FrameError('ERR_FRAME_TRUNCATED', position, `the body ended after ${length - left} of ${bytes(length)}`);
+}
+
+/** For a value of which `encode` threw `cause`. */
+export function notEncoded(cause: unknown, position: number): FrameError {
+  return new FrameError('ERR_FRAME_CORRUPT', position, `the message can't be encoded: ${reason(cause)}`, { cause });
 }
 
 /** What is read in the place of a body until its turn comes, and then. */

@@ -21,9 +21,9 @@ describe('README', () => {
   });
 
   it('names every option, and none that is not there', () => {
-    const sources = ['format', 'message-reader', 'message-writer', 'ordered-transform', 'framed'].map((name) =>
-      read(`lib/${name}.ts`),
-    );
+    const rooms = ['format', 'decoding', 'message-writer', 'ordered-transform', 'framed'];
+    const web = ['reader', 'encoder-stream', 'high-water-marks'].map((name) => `web/${name}`);
+    const sources = [...rooms, ...web].map((name) => read(`lib/${name}.ts`));
     const options = sources.flatMap((text) => Array.from(text.matchAll(/^ {2}(\w+)\?: .*;$/gm), ([, name]) => name));
     const section = readme.slice(readme.indexOf('## Options'), readme.indexOf('## Errors'));
     for (const name of options) expect(section).to.include(`\`${name}\``);
@@ -47,6 +47,6 @@ describe('README', () => {
 
   it('names commands that there are', () => {
     const { scripts } = JSON.parse(read('package.json'));
-    for (const [, name] of readme.matchAll(/npm run (\w+)/g)) expect(scripts).to.have.property(name!);
+    for (const [, name] of readme.matchAll(/npm run ([\w:-]+)/g)) expect(scripts).to.have.property(name!);
   });
 });

@@ -1,0 +1,170 @@
+import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
+import { OrderedPair, type Work } from './ordered-pair.js';
+import { type ByteChunk, type DecodingOptions, Reader } from './reader.js';
+
+export interface LengthPrefixDecoderStreamOptions<
+  Batch extends boolean = boolean,
+  T = unknown,
+  Stream extends boolean = boolean,
+> extends DecodingOptions<Batch, T, Stream>,
+    StreamOptions {}
+
+/** A message whose bytes come as they arrive. */
+export interface StreamedMessage {
+  /** In bytes. */
+  readonly length: number;
+  /** So many bytes, in chunks. Fails with `ERR_FRAME_TRUNCATED` when the input ends inside them. */
+  readonly body: ReadableStream<Uint8Array>;
+}
+
+/** What a stream hands out: a `Uint8Array`, or what `decode` returns; with `batch`, arrays of it; with `stream`, bodies. */
+export type Decoded<Batch extends boolean = false, T = Uint8Array, Stream extends boolean = false> = Stream extends true
+  ? StreamedMessage
+  : Batch extends true
+    ? T[]
+    : T;
+
+/**
+ * Bytes in, messages out, as a web stream; one `Uint8Array` a message, empty ones included.
+ *
+ * ```ts
+ * const { body } = await fetch(url);
+ * for await (const message of body.pipeThrough(new LengthPrefixDecoderStream())) console.log(message.length);
+ * ```
+ *
+ * Like `TextDecoderStream`, it has a {@link readable} and a {@link writable} side. All complete messages in front of a
+ * fault, or of the end of the input, are handed out before the error or the end shows. A reader that has stopped makes it
+ * stop: it never holds more messages than `readableHighWaterMark`.
+ *
+ * Fails with a `FrameError`: `ERR_FRAME_TOO_LONG`, `ERR_FRAME_TRUNCATED` or `ERR_FRAME_CORRUPT`.
+ */
+export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Uint8Array, Stream extends boolean = false> {
+  /** Where messages are read. */
+  readonly readable: ReadableStream<Decoded<Batch, T, Stream>>;
+  /** Where bytes are written: each chunk an `ArrayBuffer`, or a view of one. A write is done when all in it was wanted. */
+  readonly writable: WritableStream<ByteChunk>;
+
+  /**
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws {RangeError} `ERR_OUT_OF_RANGE`
+   */
+  constructor(options: LengthPrefixDecoderStreamOptions<Batch, T, Stream> = {}) {
+    const reader = new Reader(options);
+    const marks = highWaterMarks(options, 16, 131_072);
+    const decoding = reader.inParts ? new StreamedDecoding(reader, () => pair.goOn()) : new Decoding(reader);
+    const strategy = { highWaterMark: marks.writable, size: (chunk: ByteChunk) => chunk?.byteLength ?? 0 };
+    const pair = new OrderedPair<ByteChunk, unknown>(decoding, marks.readable, strategy);
+    this.readable = pair.readable as typeof this.readable;
+    this.writable = pair.writable;
+  }
+}
+
+class Decoding implements Work<ByteChunk, unknown> {
+  /** The chunk is used up. */
+  isSettled = true;
+  protected readonly reader: Reader;
+
+  constructor(reader: Reader) {
+    this.reader = reader;
+  }
+
+  take(chunk: ByteChunk): void {
+    this.reader.pushChunk(chunk);
+    this.isSettled = false;
+  }
+
+  next(): unknown {
+    const piece = this.reader.nextPiece();
+    if (piece === undefined) this.isSettled = true;
+    return piece;
+  }
+
+  finish(isBroken: boolean): void {
+    if (!isBroken) this.reader.finish();
+  }
+
+  destroy(_reason: unknown): void {
+    this.reader.reset();
+  }
+}
+
+/** Hands out messages with their bodies, one at a time. */
+class StreamedDecoding extends Decoding {
+  readonly #goOn: () => void;
+  #body: ReadableStreamDefaultController<Uint8Array> | undefined;
+  /** The bytes that the body has not got. */
+  #due = 0;
+  #wanted = false;
+
+  constructor(reader: Reader, goOn: () => void) {
+    super(reader);
+    this.#goOn = goOn;
+  }
+
+  override take(chunk: ByteChunk): void {
+    super.take(chunk);
+    if (this.#wanted) this.#give();
+  }
+
+  override next(): StreamedMessage | undefined {
+    if (this.#body !== undefined) return undefined;
+    const length = this.reader.nextLength();
+    if (length === undefined) {
+      this.isSettled = true;
+      return undefined;
+    }
+    this.#due = length;
+    return { length, body: this.#open() };
+  }
+
+  #open(): ReadableStream<Uint8Array> {
+    return new ReadableStream<Uint8Array>(
+      {
+        start: (controller) => {
+          // There is nothing of an empty one to be read: it is not waited for.
+          if (this.#due === 0) controller.close();
+          else this.#body = controller as ReadableStreamDefaultController<Uint8Array>;
+        },
+        pull: () => {
+          this.#wanted = true;
+          this.#give();
+        },
+        cancel: () => {
+          this.#close();
+          this.reader.skipRest();
+          this.#goOn();
+        },
+      },
+      // A part is asked for when it is read: so none is thrown away when the stream fails.
+      { highWaterMark: 0 },
+    );
+  }
+
+  /** Gives the body what is there of it. */
+  #give(): void {
+    const part = this.reader.nextPart();
+    if (part === undefined) {
+      this.isSettled = true;
+    } else {
+      const body = this.#body!;
+      this.#wanted = false;
+      this.#due -= part.length;
+      body.enqueue(part);
+      if (this.#due > 0) return;
+      this.#close();
+      body.close();
+    }
+    this.#goOn();
+  }
+
+  #close(): void {
+    this.#body = undefined;
+    this.#wanted = false;
+  }
+
+  override destroy(reason: unknown): void {
+    this.#body?.error(reason);
+    this.#close();
+    super.destroy(reason);
+  }
+}

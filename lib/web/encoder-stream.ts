@@ -1,0 +1,248 @@
+import { invalidType } from '../errors.js';
+import { type Format, type FormatOptions, formatOf } from '../format.js';
+import { concat } from '../memory.js';
+import {
+  adoptBody,
+  bodyTooLong,
+  bodyTruncated,
+  checkedSource,
+  destroyBody,
+  isSource,
+  type Body as MessageBody,
+  type MessagePart,
+  notEncoded,
+} from '../message.js';
+import { bytesOf, frameOf } from './frame.js';
+import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
+import { OrderedPair, type Work } from './ordered-pair.js';
+
+/** Where the bytes of a message come from: a stream, an iterable or an async iterable of parts, or a part. */
+export type Body = MessageBody | ReadableStream<MessagePart>;
+
+/** A message of a known length whose bytes need not be there yet, nor fit in memory. */
+export interface MessageSource {
+  /** In bytes. */
+  readonly length: number;
+  /** So many bytes: fewer or more fail the stream. It is taken over: a stream is cancelled when it can't be sent. */
+  readonly body: Body;
+}
+
+/** What one write takes: a message in one part or several, or a {@link MessageSource}. */
+export type Message = MessagePart | readonly MessagePart[] | MessageSource;
+
+/** What a program gives to be sent as messages. */
+export interface EncodingOptions<T = any> extends FormatOptions {
+  /**
+   * Makes the message, as a write takes it, of each value that is written. What it throws is the `cause` of an
+   * `ERR_FRAME_CORRUPT`, which fails the stream. Default: values are messages.
+   */
+  encode?: ((value: T) => Message) | undefined;
+}
+
+export interface LengthPrefixEncoderStreamOptions<T = any> extends EncodingOptions<T>, StreamOptions {}
+
+/** From this many bytes on, a part of a message is not copied; and so many are joined at the most. */
+const LARGE = 65_536;
+/** What a value of unknown size counts for the writable side: 16 of them fill it, as they do any stream of objects. */
+const UNKNOWN_SIZE = LARGE / 16;
+
+const nothing = new Uint8Array(0);
+
+/**
+ * Messages in, bytes out, as a web stream: each write is one message.
+ *
+ * ```ts
+ * const writer = encoder.writable.getWriter();
+ * writer.write('hello');
+ * writer.write(Uint8Array.of(1, 2, 3));
+ * ```
+ *
+ * Like `TextEncoderStream`, it has a {@link readable} and a {@link writable} side. Messages written together leave as one
+ * chunk; large ones are not copied: they are not to be changed after they were written.
+ *
+ * Fails with a `FrameError` for a message that the format can't carry, once all before it is read.
+ */
+export class LengthPrefixEncoderStream<T = Message> {
+  /** Where bytes are read. */
+  readonly readable: ReadableStream<Uint8Array>;
+  /** Where messages are written. */
+  readonly writable: WritableStream<T>;
+
+  /**
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws {RangeError} `ERR_OUT_OF_RANGE`
+   */
+  constructor(options: LengthPrefixEncoderStreamOptions<T> = {}) {
+    const { encode } = checkedEncoding(options);
+    const encoding = new Encoding<T>(formatOf(options), encode, () => pair.goOn());
+    const marks = highWaterMarks(options, 0, LARGE);
+    const size = (message: T) => encoding.sizeOf(message);
+    const pair = new OrderedPair<T, Uint8Array>(encoding, marks.readable, { highWaterMark: marks.writable, size });
+    this.readable = pair.readable;
+    this.writable = pair.writable;
+  }
+}
+
+/** @throws {TypeError} `ERR_INVALID_ARG_TYPE` */
+export function checkedEncoding<T>(options: EncodingOptions<T>): EncodingOptions<T> {
+  const { encode } = options;
+  if (encode !== undefined && typeof encode !== 'function') throw invalidType('encode', 'of type function', encode);
+  return options;
+}
+
+class Encoding<T> implements Work<T, Uint8Array> {
+  readonly #format: Format;
+  readonly #encode: ((value: T) => Message) | undefined;
+  readonly #goOn: () => void;
+  /** The place in the stream of the next message's frame. */
+  #position = 0;
+  /** Writes that have not come yet, though they are made: what they bring can be joined with what is here. */
+  #coming = 0;
+  #ended = false;
+
+  /** What is complete. */
+  #pieces: Uint8Array[] = [];
+  /** Small ones, joined. */
+  #run = nothing;
+  #runLength = 0;
+  #body: MessageBody | undefined;
+  /** Is called when nothing is left, for the body to go on. */
+  #onEmpty: (() => void) | undefined;
+
+  constructor(format: Format, encode: ((value: T) => Message) | undefined, goOn: () => void) {
+    this.#format = format;
+    this.#encode = encode;
+    this.#goOn = goOn;
+  }
+
+  /** Called by the stream as each write is made. */
+  sizeOf(message: unknown): number {
+    this.#coming++;
+    const { length } = (message ?? nothing) as { length?: unknown };
+    const known = typeof message === 'string' || message instanceof Uint8Array;
+    return known ? this.#format.maxHeadLength + (length as number) : UNKNOWN_SIZE;
+  }
+
+  take(value: T): void | Promise<void> {
+    this.#coming--;
+    const message = this.#encode === undefined ? (value as Message) : this.#encoded(value);
+    if (isSource(message)) return this.#sendBody(message as MessageSource);
+    const frame = frameOf(this.#format, message as MessagePart, this.#position);
+    for (const part of frame) {
+      this.#position += part.length;
+      this.#add(part);
+    }
+  }
+
+  #encoded(value: T): Message {
+    try {
+      return this.#encode!(value);
+    } catch (cause) {
+      throw notEncoded(cause, this.#position);
+    }
+  }
+
+  #add(bytes: Uint8Array): void {
+    if (bytes.length >= LARGE) {
+      this.#closeRun();
+      this.#pieces.push(bytes);
+      return;
+    }
+    const length = this.#runLength + bytes.length;
+    if (length > this.#run.length) {
+      const grown = new Uint8Array(Math.max(length, 2 * this.#run.length));
+      grown.set(this.#run.subarray(0, this.#runLength));
+      this.#run = grown;
+    }
+    this.#run.set(bytes, this.#runLength);
+    this.#runLength = length;
+  }
+
+  #closeRun(): void {
+    if (this.#runLength > 0) this.#pieces.push(this.#run.subarray(0, this.#runLength));
+    this.#run = nothing;
+    this.#runLength = 0;
+  }
+
+  next(): Uint8Array | undefined {
+    const isWaiting = this.#coming > 0 && !this.#ended && this.#onEmpty === undefined;
+    if (this.#pieces.length === 0 && !(isWaiting && this.#runLength < LARGE)) this.#closeRun();
+    const piece = this.#pieces.shift();
+    if (this.#isEmpty) this.#onEmpty?.();
+    return piece;
+  }
+
+  get #isEmpty(): boolean {
+    return this.#pieces.length === 0 && this.#runLength === 0;
+  }
+
+  get isSettled(): boolean {
+    return this.#ended ? this.#isEmpty : this.#pieces.length === 0 && this.#runLength < LARGE;
+  }
+
+  finish(): void {
+    this.#ended = true;
+  }
+
+  async #sendBody(source: MessageSource): Promise<void> {
+    const { length, body: given } = checkedSource(source as { length: number; body: MessageBody });
+    const body = adoptBody(given);
+    this.#body = body;
+    const position = this.#position;
+    try {
+      if (!this.#format.keepsOwn) this.#format.frameLength(nothing, length, position);
+      for await (const part of this.#framed(body, length, position)) {
+        if (this.#body !== body) return;
+        this.#position += part.length;
+        this.#add(part);
+        // Who made it may use it again when it asks for the next one.
+        await new Promise<void>((resolve) => {
+          this.#onEmpty = resolve;
+          this.#goOn();
+        });
+        this.#onEmpty = undefined;
+      }
+      this.#body = undefined;
+    } catch (error) {
+      destroyBody(body);
+      throw error;
+    }
+  }
+
+  /** The parts of a body, the head in front of the first. */
+  async *#framed(body: MessageBody, length: number, position: number): AsyncGenerator<Uint8Array, void, undefined> {
+    const keptAtMost = Math.min(this.#format.keptAtMost, length);
+    /** What came before the head can be written. */
+    let start: Uint8Array | undefined = nothing;
+    let left = length;
+    const withHead = (first: Uint8Array) => {
+      start = undefined;
+      const head = this.#format.writeHead(first, length, position);
+      return concat(head.bytes, first.subarray(head.kept));
+    };
+    for await (const part of typeof body === 'string' || body instanceof Uint8Array ? [body] : body) {
+      const data = bytesOf(part, 'message.body');
+      if (data.length > left) throw bodyTooLong(length, position);
+      left -= data.length;
+      if (data.length === 0) continue;
+      if (start === undefined) {
+        yield data;
+      } else {
+        start = concat(start, data);
+        if (start.length >= keptAtMost) yield withHead(start);
+      }
+    }
+    if (left > 0) throw bodyTruncated(length, left, position);
+    if (start !== undefined) yield withHead(start);
+  }
+
+  destroy(_reason: unknown): void {
+    const body = this.#body;
+    this.#body = undefined;
+    if (body !== undefined) destroyBody(body);
+    this.#pieces = [];
+    this.#run = nothing;
+    this.#runLength = 0;
+    this.#onEmpty?.();
+  }
+}

@@ -1,0 +1,36 @@
+/**
+ * Web streams that turn bytes into length-prefixed messages and back, with nothing of Node in them: for browsers, Deno, Bun
+ * and workers.
+ *
+ * ```ts
+ * import { LengthPrefixDecoderStream } from 'length-prefix/web';
+ *
+ * const { body } = await fetch('/events');
+ * for await (const message of body.pipeThrough(new LengthPrefixDecoderStream())) console.log(message.length);
+ * ```
+ *
+ * @module
+ */
+export { FrameError, type FrameErrorCode } from '../errors.js';
+export type { FormatOptions } from '../format.js';
+export { formats } from '../formats.js';
+export type { FixedLengthFieldName, LengthField, LengthFieldName } from '../length-field.js';
+export type { MessagePart } from '../message.js';
+export { type Codec, json, text } from './codecs.js';
+export {
+  type Decoded,
+  LengthPrefixDecoderStream,
+  type LengthPrefixDecoderStreamOptions,
+  type StreamedMessage,
+} from './decoder-stream.js';
+export {
+  type Body,
+  type EncodingOptions,
+  LengthPrefixEncoderStream,
+  type LengthPrefixEncoderStreamOptions,
+  type Message,
+  type MessageSource,
+} from './encoder-stream.js';
+export type { StreamOptions } from './high-water-marks.js';
+export { decode, encode } from './in-hand.js';
+export type { ByteChunk, DecodingOptions } from './reader.js';

@@ -1,0 +1,326 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  type ByteChunk,
+  LengthPrefixDecoderStream,
+  type LengthPrefixDecoderStreamOptions,
+} from '../../lib/web/index.js';
+import { cut, cutConversations } from '../properties/arbitraries.js';
+import { runs } from '../support/runs.js';
+import { encode, fromHex, thrownBy } from '../support/streams.js';
+import { outcomeOf, settled, streamOf, utf8, writeAll } from './support.js';
+
+const hello = fromHex('05000000 68656c6c6f');
+
+async function decode<Batch extends boolean = false, T = Uint8Array>(
+  chunks: Iterable<ByteChunk>,
+  options?: LengthPrefixDecoderStreamOptions<Batch, T, false>,
+) {
+  const decoder = new LengthPrefixDecoderStream(options);
+  const writes = writeAll(decoder.writable, chunks);
+  const outcome = await outcomeOf(decoder.readable);
+  return { ...outcome, writes: await writes };
+}
+
+describe('LengthPrefixDecoderStream', () => {
+  it('makes messages of any format of bytes however they are cut', async () => {
+    await fc.assert(
+      fc.asyncProperty(cutConversations, fc.nat(3), async ({ options, messages, wire, sizes }, highWaterMark) => {
+        const { items, error } = await decode(cut(wire, sizes), { ...options, highWaterMark });
+        expect(error).to.equal(undefined);
+        expect(items.map((item) => Buffer.from(item))).to.deep.equal(messages);
+        expect(items.every((item) => item.constructor === Uint8Array)).to.equal(true);
+      }),
+      { numRuns: runs(200) },
+    );
+  });
+
+  it('hands out all messages in front of a truncation, at any pace, and then fails with its writer', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        cutConversations,
+        fc.nat(),
+        fc.nat(20),
+        async ({ options, messages, frames, wire, sizes }, at, readableHighWaterMark) => {
+          const length = at % (wire.length + 1);
+          const decoder = new LengthPrefixDecoderStream({ ...options, readableHighWaterMark });
+          const writes = writeAll(decoder.writable, cut(wire.subarray(0, length), sizes));
+          await settled();
+          const { items, error } = await outcomeOf(decoder.readable);
+          let whole = 0;
+          let end = 0;
+          while (whole < frames.length && end + frames[whole]!.length <= length) end += frames[whole++]!.length;
+          expect(items.map((item) => Buffer.from(item))).to.deep.equal(messages.slice(0, whole));
+          const closing = (await writes).at(-1)!;
+          if (end === length) {
+            expect(error).to.equal(undefined);
+            expect(closing.status).to.equal('fulfilled');
+          } else {
+            expect(error).to.include({ name: 'FrameError', code: 'ERR_FRAME_TRUNCATED', position: end });
+            expect(closing).to.include({ status: 'rejected', reason: error });
+          }
+        },
+      ),
+      { numRuns: runs(200) },
+    );
+  });
+
+  it('takes all kinds of bytes, and nothing else', async () => {
+    const bytes = Uint8Array.from(hello);
+    const shared = new SharedArrayBuffer(bytes.length);
+    new Uint8Array(shared).set(bytes);
+    const padded = Uint8Array.from([0, ...bytes, 0]);
+    const kinds: ByteChunk[] = [bytes, bytes.buffer, shared, new DataView(padded.buffer, 1, bytes.length), hello];
+    for (const chunk of kinds) expect((await decode([chunk])).items.map(utf8)).to.deep.equal(['hello']);
+    for (const chunk of ['hello', null, undefined, 5, {}, [1]]) {
+      const { items, error, writes } = await decode([hello, chunk as ByteChunk]);
+      expect(items.map(utf8)).to.deep.equal(['hello']);
+      expect(error).to.be.instanceOf(TypeError).and.include({ code: 'ERR_INVALID_ARG_TYPE' });
+      expect(error!.message).to.match(/^The "chunk" argument must be an ArrayBuffer/);
+      expect(writes[1]).to.include({ status: 'rejected', reason: error });
+    }
+  });
+
+  it('gives a view of the chunk, or with `copy` memory of its own', async () => {
+    for (const copy of [false, true]) {
+      const chunk = Uint8Array.from(hello);
+      const { items } = await decode([chunk], { copy });
+      expect(items[0]!.buffer === chunk.buffer).to.equal(!copy);
+    }
+  });
+
+  it('hands out batches', async () => {
+    const { items } = await decode([Buffer.concat([hello, hello, hello.subarray(0, 3)]), hello.subarray(3)], {
+      batch: true,
+    });
+    expect(items.map((batch) => batch.map(utf8))).to.deep.equal([['hello', 'hello'], ['hello']]);
+  });
+
+  it('passes over what is too long, and tells of it', async () => {
+    const told: [number, number][] = [];
+    const onOversize = (...args: [number, number]) => void told.push(args);
+    const wire = await encode(['a', 'too long', 'b']);
+    const options = { maxPayloadLength: 7, oversize: 'skip' } as const;
+    expect((await decode([wire], { ...options, onOversize })).items.map(utf8)).to.deep.equal(['a', 'b']);
+    expect(told).to.deep.equal([[8, 5]]);
+    expect((await decode([wire], options)).items.map(utf8)).to.deep.equal(['a', 'b']);
+    const { items, error } = await decode([wire], { maxPayloadLength: 7 });
+    expect(items.map(utf8)).to.deep.equal(['a']);
+    expect(error).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 5 });
+  });
+
+  it('hands out what `decode` makes, once for each message, and what it throws after the ones before', async () => {
+    const seen: string[] = [];
+    const parse = (bytes: Uint8Array, start: number, end: number) => {
+      seen.push(utf8(bytes.subarray(start, end)));
+      return JSON.parse(seen.at(-1)!) as number;
+    };
+    const wire = await encode(['1', '2', 'x', '4']);
+    const { items, error } = await decode([wire], { decode: parse });
+    expect(items).to.deep.equal([1, 2]);
+    expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 10 });
+    expect(error!.cause).to.be.instanceOf(SyntaxError);
+    expect(seen).to.deep.equal(['1', '2', 'x']);
+  });
+
+  it('refuses options as the Node streams do', () => {
+    const wrong: [object, string, string][] = [
+      [{ lengthField: 'uint12' }, 'ERR_INVALID_ARG_VALUE', 'options.lengthField'],
+      [{ batch: 1 }, 'ERR_INVALID_ARG_TYPE', 'options.batch'],
+      [{ onOversize: 1, oversize: 'skip' }, 'ERR_INVALID_ARG_TYPE', 'options.onOversize'],
+      [{ onOversize: () => {} }, 'ERR_INVALID_ARG_VALUE', 'options.oversize'],
+      [{ highWaterMark: -1 }, 'ERR_OUT_OF_RANGE', 'options.highWaterMark'],
+      [{ readableHighWaterMark: 1.5 }, 'ERR_OUT_OF_RANGE', 'options.readableHighWaterMark'],
+      [{ writableHighWaterMark: '1' }, 'ERR_INVALID_ARG_TYPE', 'options.writableHighWaterMark'],
+      [{ stream: true, batch: true }, 'ERR_INVALID_ARG_VALUE', 'options.batch'],
+    ];
+    for (const [options, code, name] of wrong) {
+      const error = thrownBy(() => new LengthPrefixDecoderStream(options));
+      expect(error).to.include({ code });
+      expect(error.message).to.include(name);
+    }
+  });
+
+  it('is a pair for pipeThrough, whose source may fail', async () => {
+    const failure = new Error('the line broke');
+    const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark: 1 });
+    const messages = streamOf([hello, Buffer.concat([hello, hello]), hello.subarray(0, 2)], failure).pipeThrough(
+      decoder,
+    );
+    await settled();
+    const { items, error } = await outcomeOf(messages);
+    expect(items.map(utf8)).to.deep.equal(['hello', 'hello', 'hello']);
+    expect(error).to.equal(failure);
+  });
+
+  describe('and its reader', () => {
+    const wire = Buffer.concat(Array.from({ length: 100 }, () => hello));
+
+    for (const readableHighWaterMark of [0, 1, 16]) {
+      it(`holds ${readableHighWaterMark} messages at most for one that has stopped`, async () => {
+        let made = 0;
+        const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark, decode: () => ++made });
+        const writer = decoder.writable.getWriter();
+        let written = false;
+        const write = writer.write(wire).then(() => {
+          written = true;
+        });
+        await settled();
+        expect(made).to.equal(readableHighWaterMark);
+        const reader = decoder.readable.getReader();
+        for (let read = 1; read <= 10; read++) {
+          expect((await reader.read()).value).to.equal(read);
+          await settled();
+          expect(made).to.equal(read + readableHighWaterMark);
+        }
+        expect(written).to.equal(false);
+        for (let read = 11; read <= 100; read++) await reader.read();
+        const more = reader.read();
+        await write;
+        await writer.close();
+        expect((await more).done).to.equal(true);
+      });
+    }
+
+    it('may ask for many at once', async () => {
+      for (const readableHighWaterMark of [0, 3]) {
+        const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark });
+        const reader = decoder.readable.getReader();
+        const reads = Array.from({ length: 100 }, () => reader.read());
+        void decoder.writable.getWriter().write(wire);
+        for (const { value } of await Promise.all(reads)) expect(utf8(value!)).to.equal('hello');
+      }
+    });
+
+    it('that leaves fails the writer', async () => {
+      const reason = new Error('seen enough');
+      const decoder = new LengthPrefixDecoderStream();
+      const writer = decoder.writable.getWriter();
+      const write = writer.write(wire).catch((error) => error);
+      await decoder.readable.cancel(reason);
+      expect(await write).to.equal(reason);
+      expect(await writer.closed.catch((error) => error)).to.equal(reason);
+      expect(await writer.write(wire).catch((error) => error)).to.equal(reason);
+    });
+
+    it('gets what had come before an abort, and then its reason', async () => {
+      const reason = new Error('enough');
+      const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark: 2 });
+      const writer = decoder.writable.getWriter();
+      writer.closed.catch(() => {});
+      const write = writer.write(wire).catch((error) => error);
+      await settled();
+      await writer.abort(reason);
+      expect(await write).to.equal(reason);
+      const { items, error } = await outcomeOf(decoder.readable);
+      expect(items).to.have.lengthOf(100);
+      expect(error).to.equal(reason);
+    });
+  });
+
+  describe('with `stream`', () => {
+    const open = (options = {}) => {
+      const decoder = new LengthPrefixDecoderStream({ ...options, stream: true });
+      return { decoder, writer: decoder.writable.getWriter(), reader: decoder.readable.getReader() };
+    };
+
+    it('hands out bodies whose bytes are those of the messages, however they are cut', async () => {
+      await fc.assert(
+        fc.asyncProperty(cutConversations, async ({ options, messages, wire, sizes }) => {
+          const { readable, writable } = new LengthPrefixDecoderStream({ ...options, stream: true });
+          void writeAll(writable, cut(wire, sizes));
+          const read: Buffer[] = [];
+          for await (const { length, body } of readable) {
+            const { items, error } = await outcomeOf(body);
+            expect(error).to.equal(undefined);
+            read.push(Buffer.concat(items));
+            expect(read.at(-1)).to.have.lengthOf(length);
+          }
+          expect(read).to.deep.equal(messages);
+        }),
+        { numRuns: runs(100) },
+      );
+    });
+
+    it('hands out a length before its bytes, and the next message when they are read', async () => {
+      const { writer, reader } = open();
+      void writer.write(hello.subarray(0, 4));
+      const { length, body } = (await reader.read()).value!;
+      expect(length).to.equal(5);
+      let next: unknown;
+      const reading = reader.read().then((result) => {
+        next = result;
+      });
+      void writer.write(Buffer.concat([hello.subarray(4), hello]));
+      await settled();
+      expect(next).to.equal(undefined);
+      expect((await outcomeOf(body)).items.map(utf8)).to.deep.equal(['hello']);
+      await reading;
+      expect(next).to.deep.include({ done: false });
+    });
+
+    it('passes over what is left of a body that is cancelled', async () => {
+      const { writer, reader } = open();
+      void writer.write(Buffer.concat([hello, hello.subarray(0, 6)]));
+      await (await reader.read()).value!.body.cancel();
+      const second = (await reader.read()).value!;
+      const part = second.body.getReader();
+      expect(utf8((await part.read()).value!)).to.equal('he');
+      await part.cancel();
+      void writer.write(hello.subarray(6));
+      void writer.write(hello);
+      expect((await outcomeOf((await reader.read()).value!.body)).items.map(utf8)).to.deep.equal(['hello']);
+      void writer.close();
+      expect((await reader.read()).done).to.equal(true);
+    });
+
+    it('does not wait for an empty one', async () => {
+      const { writer, reader } = open();
+      void writer.write(Buffer.concat([Buffer.alloc(8), hello]));
+      expect((await reader.read()).value!.length).to.equal(0);
+      const { length, body } = (await reader.read()).value!;
+      expect(length).to.equal(0);
+      expect((await outcomeOf(body)).items).to.deep.equal([]);
+      expect((await reader.read()).value!.length).to.equal(5);
+    });
+
+    it('holds no more than the chunk, whose write is done when the body has it', async () => {
+      const { writer, reader } = open();
+      let written = false;
+      void writer.write(hello.subarray(0, 7)).then(() => {
+        written = true;
+      });
+      const { body } = (await reader.read()).value!;
+      await settled();
+      expect(written).to.equal(false);
+      const part = body.getReader();
+      expect(utf8((await part.read()).value!)).to.equal('hel');
+      void part.read().catch(() => {});
+      await settled();
+      expect(written).to.equal(true);
+    });
+
+    it('fails a body and the stream when the input ends inside it', async () => {
+      const { writer, reader } = open();
+      void writer.write(hello.subarray(0, 7));
+      const closing = writer.close().catch((error) => error);
+      const { body } = (await reader.read()).value!;
+      const { items, error } = await outcomeOf(body);
+      expect(items.map(utf8)).to.deep.equal(['hel']);
+      expect(error).to.include({ code: 'ERR_FRAME_TRUNCATED', position: 0 });
+      expect(await reader.read().catch((reason) => reason)).to.equal(error);
+      expect(await closing).to.equal(error);
+    });
+
+    it('fails the body when its reader leaves', async () => {
+      const { writer, reader } = open();
+      const reason = new Error('enough');
+      const write = writer.write(hello.subarray(0, 7)).catch((error) => error);
+      writer.closed.catch(() => {});
+      const { body } = (await reader.read()).value!;
+      await reader.cancel(reason);
+      expect((await outcomeOf(body)).error).to.equal(reason);
+      expect(await write).to.equal(reason);
+    });
+  });
+});

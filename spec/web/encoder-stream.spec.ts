@@ -1,0 +1,274 @@
+import { expect } from 'chai';
+import fc from 'fast-check';
+import {
+  formats,
+  LengthPrefixDecoderStream,
+  LengthPrefixEncoderStream,
+  type LengthPrefixEncoderStreamOptions,
+  type Message,
+} from '../../lib/web/index.js';
+import { conversations } from '../properties/arbitraries.js';
+import { runs } from '../support/runs.js';
+import { fromHex, thrownBy } from '../support/streams.js';
+import { outcomeOf, settled, streamOf, utf8, writeAll } from './support.js';
+
+const hello = fromHex('05000000 68656c6c6f');
+
+async function encode<T = Message>(messages: Iterable<T>, options?: LengthPrefixEncoderStreamOptions<T>) {
+  const encoder = new LengthPrefixEncoderStream(options);
+  const writes = writeAll(encoder.writable, messages);
+  const { items, error } = await outcomeOf(encoder.readable);
+  return { chunks: items, bytes: Buffer.concat(items), error, writes: await writes };
+}
+
+describe('LengthPrefixEncoderStream', () => {
+  it('makes the frames of any messages in any format', async () => {
+    await fc.assert(
+      fc.asyncProperty(conversations, async ({ options, messages, frames }) => {
+        const before = messages.map((message) => Buffer.from(message));
+        const { bytes, error } = await encode(messages, options);
+        expect(error).to.equal(undefined);
+        expect(bytes).to.deep.equal(Buffer.concat(frames));
+        expect(messages).to.deep.equal(before);
+      }),
+      { numRuns: runs(200) },
+    );
+  });
+
+  it('fits a decoder with the same options', async () => {
+    await fc.assert(
+      fc.asyncProperty(conversations, async ({ options, messages }) => {
+        const encoder = new LengthPrefixEncoderStream(options);
+        void writeAll(encoder.writable, messages);
+        const { items } = await outcomeOf(encoder.readable.pipeThrough(new LengthPrefixDecoderStream(options)));
+        expect(items.map((item) => Buffer.from(item))).to.deep.equal(messages);
+      }),
+      { numRuns: runs(100) },
+    );
+  });
+
+  it('takes strings, bytes, and both in parts', async () => {
+    const { bytes } = await encode(['é', Uint8Array.of(1), ['a', Uint8Array.of(2), ''], '', []]);
+    expect(bytes).to.deep.equal(fromHex('02000000 c3a9  01000000 01  02000000 61 02  00000000  00000000'));
+  });
+
+  it('joins what is written together, and leaves nothing waiting', async () => {
+    const encoder = new LengthPrefixEncoderStream();
+    const reader = encoder.readable.getReader();
+    const first = reader.read();
+    const writer = encoder.writable.getWriter();
+    for (let i = 0; i < 1000; i++) void writer.write('hello');
+    expect((await first).value).to.have.lengthOf(9000);
+    void writer.write('hello');
+    expect((await reader.read()).value).to.have.lengthOf(9);
+  });
+
+  it('does not copy what is large', async () => {
+    const large = new Uint8Array(65_536);
+    const { chunks } = await encode(['hello', large, 'hello', ['small', large, 'small']]);
+    expect(chunks.map(({ length }) => length)).to.deep.equal([13, 65_536, 18, 65_536, 5]);
+    expect(chunks.filter(({ buffer }) => buffer === large.buffer)).to.have.lengthOf(2);
+  });
+
+  it('copies what is small: it may be changed when its write is done', async () => {
+    const encoder = new LengthPrefixEncoderStream();
+    const writer = encoder.writable.getWriter();
+    const bytes = Uint8Array.from(Buffer.from('hello'));
+    await writer.write(bytes);
+    bytes.fill(0);
+    expect(Buffer.from((await encoder.readable.getReader().read()).value!)).to.deep.equal(hello);
+  });
+
+  it('holds a writer back that is faster than the reader', async () => {
+    const encoder = new LengthPrefixEncoderStream({ writableHighWaterMark: 50_000 });
+    const writer = encoder.writable.getWriter();
+    expect(writer.desiredSize).to.equal(50_000);
+    let done = 0;
+    const write = () => void writer.write(new Uint8Array(10_000)).then(() => done++);
+    for (let i = 0; i < 20; i++) write();
+    expect(writer.desiredSize).to.equal(50_000 - 20 * 10_004);
+    await settled();
+    // Up to 64 KiB wait to be joined.
+    expect(done).to.equal(6);
+    const reader = encoder.readable.getReader();
+    let read = 0;
+    while (read < 20 * 10_004) read += (await reader.read()).value!.length;
+    await settled();
+    expect(done).to.equal(20);
+    expect(writer.desiredSize).to.equal(50_000);
+  });
+
+  it('sends all that was written before a message that can not be sent, and then fails with its writer', async () => {
+    const cases: [unknown, string, RegExp][] = [
+      [Buffer.alloc(10), 'ERR_FRAME_TOO_LONG', /a payload of 10 bytes was given, at most 5/],
+      [5, 'ERR_INVALID_ARG_TYPE', /^The "message" argument must be a string, a Uint8Array/],
+      [null, 'ERR_INVALID_ARG_TYPE', /Received null$/],
+      [['a', 5], 'ERR_INVALID_ARG_TYPE', /Received type number/],
+      [{ length: 'x', body: '' }, 'ERR_INVALID_ARG_TYPE', /message\.length/],
+      [{ length: 10, body: 'x' }, 'ERR_FRAME_TOO_LONG', /10 bytes/],
+    ];
+    for (const [message, code, text] of cases) {
+      const encoder = new LengthPrefixEncoderStream({ maxPayloadLength: 5 });
+      const writes = writeAll(encoder.writable, ['hello', message as string, 'lost']);
+      await settled();
+      const { items, error } = await outcomeOf(encoder.readable);
+      expect(Buffer.concat(items)).to.deep.equal(hello);
+      expect(error).to.include({ code });
+      expect(error!.message).to.match(text);
+      const [first, second, third] = await writes;
+      expect(first!.status).to.equal('fulfilled');
+      for (const write of [second, third]) expect(write).to.include({ status: 'rejected', reason: error });
+    }
+  });
+
+  it('writes what `encode` makes, and fails with what it throws as the cause', async () => {
+    const cause = new Error('not this one');
+    const encodeValue = (value: number) => {
+      if (value === 3) throw cause;
+      return 'x'.repeat(value);
+    };
+    const { bytes, error } = await encode([1, 2, 3], { encode: encodeValue });
+    expect(bytes).to.deep.equal(fromHex('01000000 78 02000000 7878'));
+    expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 11 });
+    expect(error!.message).to.include("the message can't be encoded: not this one");
+    expect(error!.cause).to.equal(cause);
+  });
+
+  it('refuses options as the Node streams do', () => {
+    const wrong: [object, string, string][] = [
+      [{ lengthField: 'uint12' }, 'ERR_INVALID_ARG_VALUE', 'options.lengthField'],
+      [{ encode: 1 }, 'ERR_INVALID_ARG_TYPE', 'options.encode'],
+      [{ highWaterMark: -1 }, 'ERR_OUT_OF_RANGE', 'options.highWaterMark'],
+    ];
+    for (const [options, code, name] of wrong) {
+      const error = thrownBy(() => new LengthPrefixEncoderStream(options));
+      expect(error).to.include({ code });
+      expect(error.message).to.include(name);
+    }
+  });
+
+  it('whose reader leaves fails the writer', async () => {
+    const reason = new Error('enough');
+    const encoder = new LengthPrefixEncoderStream();
+    const writer = encoder.writable.getWriter();
+    await encoder.readable.cancel(reason);
+    expect(await writer.closed.catch((error) => error)).to.equal(reason);
+  });
+
+  describe('and bodies', () => {
+    async function* slowly(parts: string[]) {
+      for (const part of parts) {
+        await settled();
+        yield part;
+      }
+    }
+
+    it('sends them from whatever has their bytes', async () => {
+      const bodies = [
+        'hello',
+        Buffer.from('hello'),
+        ['he', '', Buffer.from('llo')],
+        slowly(['', 'hel', 'lo']),
+        streamOf<Uint8Array>([Buffer.from('hello')]),
+      ];
+      for (const body of bodies) {
+        const { bytes, error } = await encode<Message>([{ length: 5, body }, { length: 0, body: [] }, 'hello']);
+        expect(error).to.equal(undefined);
+        expect(bytes).to.deep.equal(Buffer.concat([hello, Buffer.alloc(4), hello]));
+      }
+    });
+
+    it('writes the length that they keep, when it is there', async () => {
+      const format = { ...formats.mqtt, maxPayloadLength: 200 };
+      const source = { length: 130, body: slowly(['\x30', '\0', 'x'.repeat(128)]) };
+      const { bytes, error } = await encode<Message>([source, Buffer.alloc(300)], format);
+      expect(bytes).to.deep.equal(Buffer.concat([fromHex('30 8001'), Buffer.alloc(128, 'x')]));
+      expect(error).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 131 });
+    });
+
+    it('asks for a part when the one before was taken', async () => {
+      let asked = 0;
+      const body = (function* () {
+        for (asked = 1; asked <= 3; asked++) yield new Uint8Array(100_000);
+      })();
+      const encoder = new LengthPrefixEncoderStream();
+      void writeAll(encoder.writable, [{ length: 300_000, body }]);
+      await settled();
+      expect(asked).to.equal(1);
+      const reader = encoder.readable.getReader();
+      expect((await reader.read()).value).to.have.lengthOf(100_004);
+      await settled();
+      expect(asked).to.equal(2);
+      await reader.read();
+      await reader.read();
+      expect((await reader.read()).done).to.equal(true);
+    });
+
+    it('fails when they have fewer or more bytes than was said, and lets go of them', async () => {
+      const cases: [number, string, RegExp, number][] = [
+        [6, 'ERR_FRAME_TRUNCATED', /the body ended after 5 of 6 bytes/, 9],
+        [4, 'ERR_FRAME_TOO_LONG', /the body goes on after the 4 bytes/, 0],
+      ];
+      for (const [length, code, message, sent] of cases) {
+        const { bytes, error } = await encode<Message>(['hello', { length, body: slowly(['hello']) }]);
+        expect(error).to.include({ code, position: 9 });
+        expect(error!.message).to.match(message);
+        expect(bytes).to.have.lengthOf(9 + sent);
+      }
+      let cancelled = false;
+      const body = new ReadableStream<string>({
+        pull: (controller) => controller.enqueue('hello'),
+        cancel: () => {
+          cancelled = true;
+        },
+      });
+      await encode<Message>([{ length: 8, body }]);
+      await settled();
+      expect(cancelled).to.equal(true);
+    });
+
+    it('fails with the error of their source', async () => {
+      const failure = new Error('the disk is gone');
+      const { bytes, error } = await encode<Message>([{ length: 5, body: streamOf(['he'], failure) }]);
+      expect(error).to.equal(failure);
+      expect(bytes).to.deep.equal(hello.subarray(0, 6));
+      const wrong = await encode<Message>([{ length: 5, body: [5] as unknown as string[] }]);
+      expect(wrong.error).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
+    });
+
+    it('lets go of them when the reader leaves, or the writer aborts', async () => {
+      for (const leave of [
+        (encoder: LengthPrefixEncoderStream) => encoder.readable.cancel(),
+        (_: LengthPrefixEncoderStream, writer: WritableStreamDefaultWriter) => writer.abort(),
+      ]) {
+        let cancelled = false;
+        const body = new ReadableStream<string>({
+          cancel: () => {
+            cancelled = true;
+          },
+        });
+        const encoder = new LengthPrefixEncoderStream();
+        const writer = encoder.writable.getWriter();
+        writer.closed.catch(() => {});
+        const write = writer.write({ length: 5, body }).catch(() => 'failed');
+        await settled();
+        await leave(encoder, writer);
+        await settled();
+        expect(await write).to.equal('failed');
+        expect(cancelled).to.equal(true);
+      }
+    });
+  });
+
+  it('sends what was written before an abort', async () => {
+    const reason = new Error('enough');
+    const encoder = new LengthPrefixEncoderStream();
+    const writer = encoder.writable.getWriter();
+    writer.closed.catch(() => {});
+    await writer.write('hello');
+    await writer.abort(reason);
+    const { items, error } = await outcomeOf(encoder.readable);
+    expect(items.map(utf8).join('')).to.equal(utf8(hello));
+    expect(error).to.equal(reason);
+  });
+});
