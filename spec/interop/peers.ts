@@ -11,4 +11,5 @@ export interface Peer {
 
 export const peers: readonly Peer[] = [
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
+  { name: 'Chromium, with length-prefix/web in a page', packages: ['chromium'], spec: 'web', formats: [] },
 ];

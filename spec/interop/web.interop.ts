@@ -1,0 +1,94 @@
+import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { expect } from 'chai';
+import { type FormatOptions, formats } from '../../lib/index.js';
+import { cut } from '../properties/arbitraries.js';
+import { decode, encode } from '../support/streams.js';
+import { Browser } from './browser.js';
+
+const dist = new URL('../../', import.meta.url);
+const all = formats as Record<string, FormatOptions>;
+
+/** Messages of this format, from as short as it has them to several MB, or as long as it has them. */
+function messagesOf(format: FormatOptions): Buffer[] {
+  const { lengthFieldOffset = 0, initialBytesToStrip } = format;
+  // A head that is kept: what is in front of the length, and room for that.
+  const width = typeof format.lengthField === 'object' ? 1 : Number.parseInt(format.lengthField!.slice(4), 10) / 8;
+  const head = initialBytesToStrip === 0 ? Buffer.alloc(lengthFieldOffset + width) : Buffer.alloc(0);
+  const least = Math.max(0, format.lengthAdjustment ?? 0);
+  const fieldMost = format.lengthField === 'uint8' ? 255 : format.lengthField === 'uint16be' ? 65_535 : 5_000_000;
+  const most = Math.min(fieldMost, format.maxPayloadLength ?? 5_000_000);
+  return [0, 1, 100, 250, most, 3]
+    .map((length) => Math.min(most, Math.max(least, length)))
+    .map((length, i) => Buffer.concat([head, Buffer.alloc(length, `${i}: `)]));
+}
+
+describe('length-prefix/web in headless Chromium', () => {
+  it('takes messages out of fetch bodies in awkward chunks, and sends them back, in all formats', async () => {
+    const back: Record<string, Buffer> = {};
+    const wires: Record<string, Buffer> = {};
+    for (const [name, format] of Object.entries(all)) wires[name] = await encode(messagesOf(format), format);
+
+    const send = async (wire: Buffer, response: ServerResponse) => {
+      const odd = [1, 0, 2, 1, 3, 4, 7, 95, 1, 160, 90, 1, 1, 65_535, 65_537, 1];
+      for (const chunk of cut(wire, odd)) {
+        if (chunk.length > 0 && !response.write(chunk)) await once(response, 'drain');
+        // In a packet of its own.
+        await new Promise(setImmediate);
+      }
+      response.end();
+    };
+    const collect = async (request: IncomingMessage) => Buffer.concat(await request.toArray());
+    let finish: (result: any) => void;
+    const finished = new Promise<any>((resolve) => {
+      finish = resolve;
+    });
+    const answer = async (request: IncomingMessage, response: ServerResponse) => {
+      const [, folder, name = ''] = request.url!.split('/');
+      if (request.method === 'POST') {
+        const body = await collect(request);
+        if (folder === 'frames') back[name] = body;
+        else finish(JSON.parse(String(body)));
+        response.end();
+      } else if (folder === 'frames') {
+        await send(wires[name]!, response);
+      } else if (folder === 'truncated') {
+        await send(wires.dotnet!.subarray(0, 10), response);
+      } else if (request.url!.endsWith('.js')) {
+        response.setHeader('Content-Type', 'text/javascript').end(readFileSync(new URL(`.${request.url}`, dist)));
+      } else {
+        const page = '<script type="module" src="/spec/interop/web-page.js"></script>';
+        response.setHeader('Content-Type', 'text/html').end(page);
+      }
+    };
+    const server = createServer((request, response) => {
+      answer(request, response).catch((error) => response.writeHead(500).end(String(error)));
+    }).listen(0, '127.0.0.1');
+    await once(server, 'listening');
+
+    const browser = new Browser();
+    try {
+      const { port } = server.address() as AddressInfo;
+      const result = await Promise.race([finished, browser.open(`http://127.0.0.1:${port}/`)]);
+      expect(result.error).to.equal(undefined);
+      for (const [name, format] of Object.entries(all)) {
+        expect(result.counts[name], name).to.equal(6);
+        expect(back[name]!.equals(wires[name]!), name).to.equal(true);
+        expect((await decode([back[name]!], format)).items, name).to.have.lengthOf(6);
+      }
+      expect(result.bodies).to.deep.equal([0, 1, 100, 250, 5_000_000, 3]);
+      expect(result.truncated).to.deep.equal({
+        lengths: [0, 1],
+        name: 'FrameError',
+        code: 'ERR_FRAME_TRUNCATED',
+        position: 9,
+      });
+    } finally {
+      await browser.close();
+      server.closeAllConnections();
+      server.close();
+    }
+  });
+});
