@@ -1,9 +1,9 @@
 import { invalidType, invalidValue } from '../errors.js';
-import { formatOf } from '../format.js';
+import { type FormatOptions, formatOf } from '../format.js';
 import { concat } from '../memory.js';
 import { isSource, type MessagePart, notEncoded } from '../message.js';
 import type { Decoded } from './decoder-stream.js';
-import { checkedEncoding, type EncodingOptions } from './encoder-stream.js';
+import { checkedEncoding, type EncodingOptions, type Message } from './encoder-stream.js';
 import { frameOf } from './frame.js';
 import { type ByteChunk, type DecodingOptions, Reader } from './reader.js';
 
@@ -84,10 +84,13 @@ async function* chunksOf(stream: ReadableStream<ByteChunk>): AsyncGenerator<Byte
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
  * @throws FrameError when the format can't carry the message.
  */
-export function encode<T = MessagePart | readonly MessagePart[]>(
-  message: T,
-  options: EncodingOptions<T> = {},
-): Uint8Array {
+export function encode(
+  message: MessagePart | readonly MessagePart[],
+  options?: FormatOptions & { encode?: undefined },
+): Uint8Array;
+/** The frame of one value, of which `options.encode` makes a message. */
+export function encode<T>(message: T, options: FormatOptions & { encode: (value: T) => Message }): Uint8Array;
+export function encode(message: unknown, options: EncodingOptions = {}): Uint8Array {
   const { encode: encoder } = checkedEncoding(options);
   const format = formatOf(options);
   let bytes: unknown = message;
