@@ -1,6 +1,7 @@
 import { type Decoded, type DecodingOptions, MessageReader, readerSettings } from './message-reader.js';
 import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
 
+/** How the messages are framed, what becomes of them, and Node's options of streams. */
 export interface LengthPrefixDecoderOptions<
   Batch extends boolean = boolean,
   T = unknown,
@@ -33,6 +34,8 @@ export class LengthPrefixDecoder<
   readonly #reader: MessageReader;
 
   /**
+   * A decoder of bytes that are written or piped to it.
+   *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
@@ -71,17 +74,29 @@ export class LengthPrefixDecoder<
 
 /** The element type of `read()`, `'data'` and `for await`. */
 export interface LengthPrefixDecoder<Batch extends boolean, T, Stream extends boolean> {
+  /** The next message, or null when there is none yet. */
   read(size?: number): Decoded<Batch, T, Stream> | null;
+  /** The messages, to the end of the input. To leave the loop destroys the decoder. */
   [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
   // The interfaces of @types/node know strings and Buffers only: these make a decoder one of their streams.
+  /** @hidden */
   read(size?: number): any;
+  /** @hidden */
   [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
+  /** The messages, in a loop that with `destroyOnReturn: false` can be left to go on in another way. */
   iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
+  /** All messages to the end of the input, in one array. */
   toArray(options?: { signal?: AbortSignal }): Promise<Decoded<Batch, T, Stream>[]>;
+  /** Tells of each message as it comes. */
   on(event: 'data', listener: (message: Decoded<Batch, T, Stream>) => void): this;
+  /** Tells of each payload that is passed over: its length in bytes, and the place of its frame in the stream. */
   on(event: 'oversize', listener: (length: number, position: number) => void): this;
+  /** The events of Node's Transform. */
   on(event: string | symbol, listener: (...args: any[]) => void): this;
+  /** Tells of the next message. */
   once(event: 'data', listener: (message: Decoded<Batch, T, Stream>) => void): this;
+  /** Tells of the next payload that is passed over. */
   once(event: 'oversize', listener: (length: number, position: number) => void): this;
+  /** The events of Node's Transform. */
   once(event: string | symbol, listener: (...args: any[]) => void): this;
 }

@@ -2,6 +2,7 @@ import type { Message } from './message.js';
 import { type EncodingOptions, LARGE, MessageWriter, writerSettings } from './message-writer.js';
 import type { Callback, StreamOptions } from './ordered-transform.js';
 
+/** How messages are framed and what they are made of, and Node's options of streams. */
 export interface LengthPrefixEncoderOptions<T = any> extends EncodingOptions<T>, StreamOptions {}
 
 interface Corkable {
@@ -38,6 +39,8 @@ export class LengthPrefixEncoder<T = Message> extends MessageWriter {
   #destinations: readonly Corkable[] = NOWHERE;
 
   /**
+   * An encoder of messages that are written or piped to it.
+   *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
@@ -73,6 +76,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageWriter {
     return !this.#lent || (this.readableLength === 0 && !this.#paused);
   }
 
+  /** Also false to a reader that has paused: what comes next is for it to ask for. */
   override push(piece: unknown): boolean {
     return super.push(piece) && !this.#paused;
   }
@@ -82,6 +86,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageWriter {
     if (!this.#paused) this.wantMore();
   }
 
+  /** Frames that are ready, as a Buffer, or null when there are none. */
   override read(size?: number): any {
     // `read(0)` only looks ahead. Who asks for more has done with what it was lent.
     if (size !== 0) this.#goOn();
@@ -96,16 +101,19 @@ export class LengthPrefixEncoder<T = Message> extends MessageWriter {
     this.wantMore();
   }
 
+  /** The events of Node's Transform. */
   override on(event: string | symbol, listener: (...args: any[]) => void): this {
     super.on(event, listener);
     if (event === 'readable') process.nextTick(() => this.#goOn());
     return this;
   }
 
+  /** The same as `on`. */
   override addListener(event: string | symbol, listener: (...args: any[]) => void): this {
     return this.on(event, listener);
   }
 
+  /** Passes the frames on to a destination, those of one tick in as few system calls as it allows. */
   override pipe<S extends NodeJS.WritableStream>(destination: S, options?: { end?: boolean | undefined }): S {
     const { writableHighWaterMark = 0, cork } = destination as { writableHighWaterMark?: number; cork?: unknown };
     this.large = Math.max(this.large, writableHighWaterMark);
@@ -113,6 +121,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageWriter {
     return super.pipe(destination, options);
   }
 
+  /** Ends what `pipe` began, for one destination or for all. */
   override unpipe(destination?: any): this {
     this.#destinations = this.#destinations.filter((one) => destination !== undefined && one !== destination);
     return super.unpipe(destination);
@@ -154,9 +163,18 @@ export class LengthPrefixEncoder<T = Message> extends MessageWriter {
 
 /** What `write` takes. */
 export interface LengthPrefixEncoder<T> {
-  write(message: T, callback?: Callback): boolean;
-  write(message: T, encoding?: string | undefined, callback?: Callback): boolean;
+  /**
+   * Writes a message. Returns false when `'drain'` should be waited for before the next one.
+   *
+   * @param callback is called when the message's bytes are done with, or with the error that it met.
+   */
+  write(message: T, callback?: (error?: Error | null) => void): boolean;
+  /** Writes a message whose strings are in this encoding. */
+  write(message: T, encoding?: string | undefined, callback?: (error?: Error | null) => void): boolean;
+  /** Says that no more messages come. */
   end(callback?: () => void): this;
+  /** Writes a last message. */
   end(message: T, callback?: () => void): this;
+  /** Writes a last message whose strings are in this encoding. */
   end(message: T, encoding?: string | undefined, callback?: () => void): this;
 }

@@ -12,11 +12,18 @@ export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR
  *   `decode`, `encode`, or one of a length field; what it threw is the `cause`.
  */
 export class FrameError extends Error {
+  /** `'FrameError'`. */
   override readonly name = 'FrameError';
+  /** What is wrong with the frame. */
   readonly code: FrameErrorCode;
   /** Where the frame begins: the number of bytes in front of it in the stream. */
   readonly position: number;
 
+  /**
+   * An error of the frame that begins at `position`.
+   *
+   * @param what what was found and what was allowed, as the message says it behind the place of the frame
+   */
   constructor(code: FrameErrorCode, position: number, what: string, options?: { cause?: unknown }) {
     super(`Frame at byte ${position}: ${what}`, options);
     this.code = code;

@@ -6,6 +6,7 @@ import { type Decoded, type DecodingOptions, MessageReader, readerSettings } fro
 import { type EncodingOptions, MessageWriter, writerSettings } from './message-writer.js';
 import type { Callback, StreamOptions } from './ordered-transform.js';
 
+/** How messages are framed in both directions, what becomes of them, and Node's options of streams. */
 export interface FramedOptions<
   Batch extends boolean = boolean,
   T = unknown,
@@ -24,26 +25,53 @@ export interface FramedOptions<
 /** A stream of bytes, in both directions: a socket, or the output and the input of a child process. */
 export type ByteStream =
   | NodeJS.ReadWriteStream
-  | { readonly readable: NodeJS.ReadableStream; readonly writable: NodeJS.WritableStream };
+  | {
+      /** What comes. */
+      readonly readable: NodeJS.ReadableStream;
+      /** Where to send. */
+      readonly writable: NodeJS.WritableStream;
+    };
 
 /** A Duplex of messages: what is read are `In`, what is written `Out`. */
 export interface Framed<In = Buffer, Out = Message> extends Duplex {
+  /** The next message, or null when there is none yet. */
   read(size?: number): In | null;
+  // The interfaces of @types/node know strings and Buffers only: this makes it one of their streams.
+  /** @hidden */
   read(size?: number): any;
-  write(message: Out, callback?: Callback): boolean;
-  write(message: Out, encoding?: string | undefined, callback?: Callback): boolean;
+  /**
+   * Writes a message. Returns false when `'drain'` should be waited for before the next one.
+   *
+   * @param callback is called when the message's bytes are done with, or with the error that it met.
+   */
+  write(message: Out, callback?: (error?: Error | null) => void): boolean;
+  /** Writes a message whose strings are in this encoding. */
+  write(message: Out, encoding?: string | undefined, callback?: (error?: Error | null) => void): boolean;
+  /** Says that no more messages come. */
   end(callback?: () => void): this;
+  /** Writes a last message. */
   end(message: Out, callback?: () => void): this;
+  /** Writes a last message whose strings are in this encoding. */
   end(message: Out, encoding?: string | undefined, callback?: () => void): this;
+  /** The messages, to the end of what the peer sends. To leave the loop before destroys the stream, in both directions. */
   [Symbol.asyncIterator](): AsyncIteratorObject<In, undefined, unknown>;
+  /** @hidden */
   [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
+  /** The messages, in a loop that with `destroyOnReturn: false` can be left to go on in another way. */
   iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<In, undefined, unknown>;
+  /** All messages to the end of what the peer sends, in one array. */
   toArray(options?: { signal?: AbortSignal }): Promise<In[]>;
+  /** Tells of each message as it comes. */
   on(event: 'data', listener: (message: In) => void): this;
+  /** Tells of each payload that is passed over: its length in bytes, and the place of its frame in the stream. */
   on(event: 'oversize', listener: (length: number, position: number) => void): this;
+  /** The events of Node's Duplex. */
   on(event: string | symbol, listener: (...args: any[]) => void): this;
+  /** Tells of the next message. */
   once(event: 'data', listener: (message: In) => void): this;
+  /** Tells of the next payload that is passed over. */
   once(event: 'oversize', listener: (length: number, position: number) => void): this;
+  /** The events of Node's Duplex. */
   once(event: string | symbol, listener: (...args: any[]) => void): this;
 }
 

@@ -11,7 +11,7 @@
  * }).listen(11000);
  * ```
  *
- * @module
+ * @module length-prefix
  */
 export { type Codec, json, text } from './codecs.js';
 export { LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './decoder.js';
@@ -20,8 +20,8 @@ export { FrameError, type FrameErrorCode } from './errors.js';
 export type { FormatOptions } from './format.js';
 export { formats } from './formats.js';
 export { type ByteStream, type Framed, type FramedOptions, framed } from './framed.js';
-export type { FixedLengthFieldName, LengthField, LengthFieldName } from './length-field.js';
+export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } from './length-field.js';
 export type { Body, Message, MessagePart, MessageSource } from './message.js';
-export type { DecodingOptions, StreamedMessage } from './message-reader.js';
+export type { Decoded, DecodingOptions, StreamedMessage } from './message-reader.js';
 export type { EncodingOptions } from './message-writer.js';
 export type { StreamOptions } from './ordered-transform.js';

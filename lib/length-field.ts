@@ -4,6 +4,14 @@ export type FixedLengthFieldName = 'uint8' | `uint${16 | 24 | 32 | 40 | 48 | 56 
 /** The length fields known by name. */
 export type LengthFieldName = FixedLengthFieldName | 'varint';
 
+/** A length field that was read. */
+export interface LengthRead {
+  /** What it says. */
+  length: number;
+  /** The bytes that it takes. */
+  width: number;
+}
+
 /**
  * A length field of your own, for lengths that are written in a way this package has no name for.
  *
@@ -34,7 +42,7 @@ export interface LengthField {
    * @returns the length and the field's width in bytes, or `undefined` when the field goes on past `end`.
    * @throws on bytes that can't be a length: the stream fails with `ERR_FRAME_CORRUPT`, and what was thrown as `cause`.
    */
-  read(bytes: Uint8Array, start: number, end: number): { length: number; width: number } | undefined;
+  read(bytes: Uint8Array, start: number, end: number): LengthRead | undefined;
   /** @returns `length` as this field writes it, in 1 to `maxWidth` bytes. */
   write(length: number): Uint8Array;
 }

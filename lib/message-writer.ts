@@ -126,6 +126,7 @@ export abstract class MessageWriter extends OrderedTransform {
   /** Fails the write of a body that was broken off, and the stream with it. */
   protected abstract failBody(error: Error, callback: Callback): void;
 
+  /** Sets the encoding of strings that are written without one. */
   override setDefaultEncoding(encoding: string): this {
     super.setDefaultEncoding(encoding);
     this.#defaultEncoding = encoding as BufferEncoding;
@@ -343,6 +344,7 @@ export abstract class MessageWriter extends OrderedTransform {
     return false;
   }
 
+  /** Lets what was written since `cork` go on. */
   override uncork(): void {
     if (this.writableCorked === 1) this.#flushRun();
     super.uncork();

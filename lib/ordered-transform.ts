@@ -200,7 +200,10 @@ export abstract class OrderedTransform extends Transform {
     this.#release();
   }
 
-  /** Also fails the writes that are still buffered: the `destroy` of a Duplex forgets them, that of a Writable does not. */
+  /**
+   * Destroys the stream, and fails the writes that are still buffered: the `destroy` of a Duplex forgets them, that of a
+   * Writable does not.
+   */
   override destroy(error?: Error, callback?: (error: Error | null) => void): this {
     return (Writable.prototype.destroy as (...args: unknown[]) => unknown).call(this, error, callback) as this;
   }
