@@ -128,3 +128,71 @@ export async function messageTypes(socket: Socket): Promise<void> {
   // @ts-expect-error: this one hands out bodies
   usual.push(streamed);
 }
+
+/** The same elements by all ways to read them, under each option that changes them, and all ways to write. */
+export async function everyWay(socket: Socket, numbers: source.Codec<number, bigint>): Promise<void> {
+  const decoded = new source.LengthPrefixDecoder(numbers);
+  decoded.once('data', (number) => sure<Same<typeof number, number>>());
+  for await (const number of decoded.iterator()) sure<Same<typeof number, number>>();
+  const allDecoded = await decoded.toArray();
+  sure<Same<typeof allDecoded, number[]>>();
+
+  const batches = new source.LengthPrefixDecoder({ batch: true });
+  batches.once('data', (list) => sure<Same<typeof list, Buffer[]>>());
+  for await (const list of batches.iterator()) sure<Same<typeof list, Buffer[]>>();
+  const allBatches = await batches.toArray();
+  sure<Same<typeof allBatches, Buffer[][]>>();
+
+  const streamed = new source.LengthPrefixDecoder({ stream: true });
+  streamed.on('data', (message) => sure<Same<typeof message, source.StreamedMessage>>());
+  streamed.once('data', (message) => sure<Same<typeof message, source.StreamedMessage>>());
+  for await (const message of streamed.iterator()) sure<Same<typeof message, source.StreamedMessage>>();
+  const allStreamed = await streamed.toArray();
+  sure<Same<typeof allStreamed, source.StreamedMessage[]>>();
+
+  const plain = source.framed(socket);
+  const message = plain.read();
+  sure<Same<typeof message, Buffer | null>>();
+  plain.on('data', (message) => sure<Same<typeof message, Buffer>>());
+  plain.on('oversize', (length, position) => sure<Same<[typeof length, typeof position], [number, number]>>());
+  for await (const message of plain) sure<Same<typeof message, Buffer>>();
+  sure<Same<Parameters<typeof plain.write>[0], source.Message>>();
+  sure<Same<Parameters<typeof plain.end>[0], source.Message>>();
+
+  const counted = source.framed(socket, { ...numbers, batch: true });
+  sure<Same<typeof counted, source.Framed<number[], bigint>>>();
+  const batch = counted.read();
+  sure<Same<typeof batch, number[] | null>>();
+  counted.on('data', (list) => sure<Same<typeof list, number[]>>());
+  counted.once('data', (list) => sure<Same<typeof list, number[]>>());
+  for await (const list of counted.iterator()) sure<Same<typeof list, number[]>>();
+  const allCounted = await counted.toArray();
+  sure<Same<typeof allCounted, number[][]>>();
+  sure<Same<Parameters<typeof counted.write>[0], bigint>>();
+  sure<Same<Parameters<typeof counted.end>[0], bigint>>();
+  counted.write(1n, (error) => sure<Same<typeof error, Error | null | undefined>>());
+  // @ts-expect-error: read, not written
+  counted.end(1);
+
+  const bodies = source.framed(socket, { stream: true });
+  bodies.on('data', (message) => sure<Same<typeof message, source.StreamedMessage>>());
+  const body = bodies.read();
+  sure<Same<typeof body, source.StreamedMessage | null>>();
+
+  const encoder = new source.LengthPrefixEncoder(numbers);
+  sure<Same<Parameters<typeof encoder.write>[0], bigint>>();
+  sure<Same<Parameters<typeof encoder.end>[0], bigint>>();
+  encoder.write(1n, (error) => sure<Same<typeof error, Error | null | undefined>>());
+  const messages = new source.LengthPrefixEncoder();
+  sure<Same<typeof messages, source.LengthPrefixEncoder<source.Message>>>();
+  sure<Same<Parameters<typeof messages.write>[0], source.Message>>();
+  // @ts-expect-error: no message
+  messages.end(1);
+
+  // The types that codecs and options are declared with.
+  sure<Same<source.Decoded, Buffer>>();
+  sure<Same<source.Decoded<true, number>, number[]>>();
+  sure<Same<source.Decoded<false, Buffer, true>, source.StreamedMessage>>();
+  sure<Same<source.FrameError['code'], 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT'>>();
+  sure<Same<source.FrameError['position'], number>>();
+}
