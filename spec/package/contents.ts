@@ -1,0 +1,85 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { builtinModules } from 'node:module';
+import { dirname, join } from 'node:path';
+import { expect } from 'chai';
+import { filesIn, installed, manifest, readJson, root } from './packed.js';
+
+const files = filesIn(installed);
+const text = (file: string) => readFileSync(join(installed, file), 'utf8');
+const ending = (end: string) => files.filter((file) => file.endsWith(end));
+
+describe('the contents of the package', () => {
+  it('are the sources, what is built of each, and four more files', () => {
+    const sources = filesIn(join(root, 'lib')).map((file) => `lib/${file}`);
+    expect(sources).to.include('lib/index.ts');
+    const built = sources.flatMap((source) => {
+      expect(source).to.match(/^lib\/.+(?<!\.d)\.ts$/);
+      const name = `dist/${source.replace(/\.ts$/, '')}`;
+      return ['.js', '.js.map', '.d.ts', '.d.ts.map'].map((end) => name + end);
+    });
+    const others = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
+    expect(files).to.deep.equal([...sources, ...built, ...others].sort());
+  });
+
+  it('have maps that lead to the sources', () => {
+    for (const file of [...ending('.js'), ...ending('.d.ts')]) {
+      const map = text(file).match(/\n\/\/# sourceMappingURL=(.+)\n?$/)?.[1];
+      expect(files, file).to.include(join(dirname(file), String(map)));
+    }
+    const maps = ending('.map');
+    expect(maps).to.have.lengthOf(2 * ending('.js').length);
+    for (const map of maps) {
+      const { sources, sourceRoot = '' } = readJson(join(installed, map));
+      expect(sources, map).to.have.lengthOf(1);
+      const source = join(dirname(map), sourceRoot, sources[0]);
+      expect(source).to.equal(map.replace(/^dist\//, '').replace(/(\.js|\.d\.ts)\.map$/, '.ts'));
+      expect(files, map).to.include(source);
+    }
+  });
+
+  it('import what is installed with them, and nothing is installed in vain', () => {
+    const { dependencies, peerDependencies = {} } = manifest;
+    const imported = new Set<string>();
+    for (const file of [...ending('.js'), ...ending('.d.ts')]) {
+      for (const [, name] of text(file).matchAll(/(?:\bfrom |\bimport |\bimport\(|\brequire\()'([^.'][^']*)'/g)) {
+        imported.add(name!.match(/^(@[^/]+\/)?[^/]+/)![0]);
+      }
+    }
+    const ours = [...imported].filter((name) => !name.startsWith('node:') && name !== manifest.name);
+    expect(ours.filter((name) => builtinModules.includes(name))).to.deep.equal([]);
+    const types = Object.keys(dependencies).filter((name) => name.startsWith('@types/'));
+    for (const name of types) expect(ours).to.include(name.replace('@types/', ''));
+    expect([...ours, ...types].sort()).to.deep.equal(Object.keys({ ...dependencies, ...peerDependencies }).sort());
+    for (const name of Object.keys(peerDependencies)) {
+      expect(manifest.peerDependenciesMeta?.[name]).to.deep.equal({ optional: true });
+    }
+  });
+});
+
+describe('package.json', () => {
+  it('says what npm and its users look for', () => {
+    expect(manifest).to.include({ name: 'length-prefix', license: 'MIT', type: 'module', sideEffects: false });
+    expect(manifest.version).to.match(/^\d+\.\d+\.\d+/);
+    expect(manifest.description).to.be.a('string').that.is.not.empty;
+    expect(manifest.keywords).to.be.an('array').that.is.not.empty;
+    expect(manifest.engines).to.deep.equal({ node: '>=20.19' });
+    expect(manifest.files).to.deep.equal(['dist/lib', 'lib', 'CHANGELOG.md']);
+  });
+
+  it('runs nothing when it is installed', () => {
+    expect(manifest.scripts).to.not.have.any.keys('preinstall', 'install', 'postinstall');
+  });
+
+  it('exports files that are there, the types first', () => {
+    const { './package.json': self, ...modules } = manifest.exports;
+    expect(self).to.equal('./package.json');
+    for (const [path, target] of Object.entries<Record<string, string>>(modules)) {
+      expect(Object.keys(target), path).to.deep.equal(['types', 'default']);
+      expect(target.default, path).to.match(/^\.\/dist\/lib\/.+\.js$/);
+      expect(target.types, path).to.equal(target.default!.replace(/\.js$/, '.d.ts'));
+      for (const file of Object.values(target)) expect(existsSync(join(installed, file)), file).to.equal(true);
+    }
+    // For tools that do not know of exports.
+    expect({ types: manifest.types, default: manifest.main }).to.deep.equal(modules['.']);
+  });
+});

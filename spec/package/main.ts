@@ -1,0 +1,9 @@
+/** `npm run test:package`: packs the package and looks at it as npm, bundlers, compilers and programs do. */
+import './contents.js';
+import './rules.js';
+import './consumers.js';
+import './types.js';
+import { describeBrowserEntry } from './browser.js';
+
+// What the entries for browsers are made of.
+describeBrowserEntry('./node_modules/length-prefix/dist/lib/parser.js', 8_000);
