@@ -45,8 +45,13 @@ describe('README', () => {
       expect(existsSync(root + file), file).to.equal(true);
   });
 
-  it('names commands that there are', () => {
+  it('and CONTRIBUTING name all commands, and none that is not there', () => {
     const { scripts } = JSON.parse(read('package.json'));
-    for (const [, name] of readme.matchAll(/npm run ([\w:-]+)/g)) expect(scripts).to.have.property(name!);
+    const text = readme + read('CONTRIBUTING.md');
+    const named = Array.from(
+      text.matchAll(/npm (?:run ([\w:-]+)|(test|start)\b)/g),
+      ([, name, short]) => name ?? short!,
+    );
+    expect([...new Set(named)].sort()).to.deep.equal(Object.keys(scripts).sort());
   });
 });
