@@ -37,7 +37,7 @@ export function describeBrowserEntry(entry: string, limit: number): void {
         platform: 'browser',
         absWorkingDir: folder,
         logLevel: 'silent',
-        define: Object.fromEntries(NODE_ONLY.map((name) => [name, `${MARK}${name}`])),
+        define: Object.fromEntries(NODE_ONLY.flatMap((name) => [name, `globalThis.${name}`].map((key) => [key, MARK]))),
       });
       const code = outputFiles[0]!;
       console.log(`      ${code.contents.length} bytes minified, ${gzipSync(code.contents).length} gzipped`);

@@ -60,6 +60,7 @@ describe('package.json', () => {
   it('says what npm and its users look for', () => {
     expect(manifest).to.include({ name: 'length-prefix', license: 'MIT', type: 'module', sideEffects: false });
     expect(manifest.version).to.match(/^\d+\.\d+\.\d+/);
+    expect(text('CHANGELOG.md')).to.include(manifest.version);
     expect(manifest.description).to.be.a('string').that.is.not.empty;
     expect(manifest.keywords).to.be.an('array').that.is.not.empty;
     expect(manifest.engines).to.deep.equal({ node: '>=20.19' });
