@@ -2,6 +2,7 @@ import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
 import { OrderedPair, type Work } from './ordered-pair.js';
 import { type ByteChunk, type DecodingOptions, Reader } from './reader.js';
 
+/** The wire format, what is handed out, and how far the stream reads ahead. */
 export interface LengthPrefixDecoderStreamOptions<
   Batch extends boolean = boolean,
   T = unknown,

@@ -39,6 +39,7 @@ export interface EncodingOptions<T = any> extends FormatOptions {
   encode?: ((value: T) => Message) | undefined;
 }
 
+/** The wire format, what messages are made of, and how much waits. */
 export interface LengthPrefixEncoderStreamOptions<T = any> extends EncodingOptions<T>, StreamOptions {}
 
 /** From this many bytes on, a part of a message is not copied; and so many are joined at the most. */

@@ -9,7 +9,7 @@
  * for await (const message of body.pipeThrough(new LengthPrefixDecoderStream())) console.log(message.length);
  * ```
  *
- * @module
+ * @module length-prefix/web
  */
 export { FrameError, type FrameErrorCode } from '../errors.js';
 export type { FormatOptions } from '../format.js';

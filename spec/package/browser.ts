@@ -48,7 +48,10 @@ export function describeBrowserEntry(entry: string, limit: number): void {
       expect(code.contents.length).to.be.within(500, limit);
     });
 
-    for (const lib of [['es2023'], ['es2023', 'dom', 'dom.iterable']]) {
+    for (const lib of [
+      ['es2023', 'webworker'],
+      ['es2023', 'dom', 'dom.iterable'],
+    ]) {
       it(`compiles without the types of Node: lib ${lib.join(', ')}`, () => {
         for (const version of [compilers[0]!, compilers.at(-1)!]) {
           const settings = { module: 'esnext', moduleResolution: 'bundler', target: 'es2022', lib, types: [] };

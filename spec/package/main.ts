@@ -5,5 +5,4 @@ import './consumers.js';
 import './types.js';
 import { describeBrowserEntry } from './browser.js';
 
-// What the entries for browsers are made of.
-describeBrowserEntry('./node_modules/length-prefix/dist/lib/parser.js', 8_000);
+describeBrowserEntry('length-prefix/web', 30_000);

@@ -20,7 +20,10 @@ const SETTINGS = {
 const read = (file: string) => readFileSync(join(root, 'spec', file), 'utf8');
 
 /** The assertions of this project's own tests, made of the package. */
-const assertions = read('types.ts').replace('../lib/index.js', 'length-prefix');
+const assertions: Record<string, string> = {
+  'types.ts': read('types.ts').replace('../lib/index.js', 'length-prefix'),
+  'web-types.ts': read('web/types.ts').replace('../../lib/web/index.js', 'length-prefix/web'),
+};
 const typed = read('package/consumer/typed.ts');
 const all = entries.map((entry, i) => `export * as entry${i} from '${entry}';\n`).join('');
 
@@ -29,7 +32,7 @@ describe('a program in TypeScript, as strict as can be', () => {
     for (const [name, settings] of Object.entries(SETTINGS)) {
       it(`compiles and runs: TypeScript ${version}, ${name}`, () => {
         const folder = join(consumer, `${version} ${name}`);
-        const sources: Record<string, string> = { 'types.ts': assertions, 'typed.ts': typed, 'all.ts': all };
+        const sources: Record<string, string> = { ...assertions, 'typed.ts': typed, 'all.ts': all };
         // Older ones do not know that a module can be required.
         if (version !== compilers[0] && settings.module === 'nodenext') {
           sources['required.cts'] = read('package/consumer/required.cts');
@@ -44,13 +47,15 @@ describe('a program in TypeScript, as strict as can be', () => {
     }
   }
 
-  it('does not compile when a single type is another', () => {
-    const really = 'type Same<A, B> = Really<A, { not: B }>;\ntype Really<A, B> =';
-    const wrong = assertions.replace('type Same<A, B> =', really);
-    const expected = wrong.split('\n').flatMap((line, i) => Array(line.split('sure<Same<').length - 1).fill(i + 1));
-    expect(expected).to.have.length.above(40);
-    const said = compile(join(consumer, 'wrong'), compilers.at(-1)!, SETTINGS.nodenext, { 'types.ts': wrong });
-    const found = Array.from(said.matchAll(/^types\.ts\((\d+),\d+\): error TS2344/gm), ([, line]) => Number(line));
-    expect(found).to.deep.equal(expected);
-  });
+  for (const [name, source] of Object.entries(assertions)) {
+    it(`does not compile when a single type is another: ${name}`, () => {
+      const really = 'type Same<A, B> = Really<A, { not: B }>;\ntype Really<A, B> =';
+      const wrong = source.replace('type Same<A, B> =', really);
+      const expected = wrong.split('\n').flatMap((line, i) => Array(line.split('sure<Same<').length - 1).fill(i + 1));
+      expect(expected).to.have.length.above(10);
+      const said = compile(join(consumer, 'wrong'), compilers.at(-1)!, SETTINGS.bundler, { [name]: wrong });
+      const found = Array.from(said.matchAll(/^[\w-]+\.ts\((\d+),\d+\): error TS2344/gm), ([, line]) => Number(line));
+      expect(found).to.deep.equal(expected);
+    });
+  }
 });
