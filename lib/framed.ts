@@ -78,14 +78,18 @@ export interface Framed<In = Buffer, Out = Message> extends Duplex {
 /** A message or a part of one from this many bytes on is not copied: the stream calls back when it has taken it. */
 const UNCOPIED = 16_384;
 
-type Readable = NodeJS.ReadableStream & { allowHalfOpen?: boolean; destroy?(error?: Error): unknown };
-type Writable = NodeJS.WritableStream & {
-  readonly errored?: Error | null;
+type Ending = {
+  readonly readableEnded?: boolean;
   readonly writableFinished?: boolean;
   destroy?(error?: Error): unknown;
-  cork?(): void;
-  uncork?(): void;
 };
+type Readable = NodeJS.ReadableStream & Ending & { allowHalfOpen?: boolean };
+type Writable = NodeJS.WritableStream &
+  Ending & {
+    readonly errored?: Error | null;
+    cork?(): void;
+    uncork?(): void;
+  };
 
 /** The reading side is the decoder's, the writing side the encoder's: what both make goes past a stream less each. */
 class FramedStream extends MessageWriter {
@@ -254,7 +258,10 @@ class FramedStream extends MessageWriter {
     this.#reader.destroy(error);
     if (this.#sending !== undefined) process.nextTick(this.#sending, error ?? streamDestroyed());
     this.#sending = undefined;
-    for (const stream of new Set([this.#readable, this.#writable])) stream.destroy?.(error ?? undefined);
+    for (const stream of new Set([this.#readable, this.#writable])) {
+      // One that is over closes itself, when it has nothing more to do: an HTTP/2 stream still has trailers to send.
+      if (error || !isOver(stream)) stream.destroy?.(error ?? undefined);
+    }
     super._destroy(error, callback);
   }
 
@@ -278,6 +285,11 @@ class FramedStream extends MessageWriter {
       },
     } as AsyncIteratorObject<any, undefined, unknown>;
   }
+}
+
+/** Whether all of a stream was read, and all is sent, as far as it has these sides. */
+function isOver({ readableEnded, writableFinished }: Ending): boolean {
+  return (readableEnded ?? writableFinished) === true && (writableFinished ?? readableEnded) === true;
 }
 
 /** A stream is framed once. */

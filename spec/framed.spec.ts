@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import * as http2 from 'node:http2';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import { PassThrough, Readable, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
@@ -82,6 +83,32 @@ describe('framed', () => {
     messages.end();
     expect(await textsOf(messages)).to.deep.equal(Array.from({ length: 100 }, (_, i) => `message ${i}`));
     expect(await once(child, 'close')).to.deep.equal([0, null]);
+  });
+
+  it('leaves an HTTP/2 stream the time to send its trailers', async () => {
+    const server = http2.createServer();
+    server.on('stream', (stream: http2.ServerHttp2Stream) => {
+      stream.respond({}, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ status: 'well' }));
+      const messages = framed(stream);
+      messages.pipe(messages);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    try {
+      const request = session.request({ ':method': 'POST' });
+      const trailers = new Promise<http2.IncomingHttpHeaders | undefined>((resolve) => {
+        request.on('trailers', resolve).on('close', () => resolve(undefined));
+      });
+      const messages = framed(request);
+      messages.end('hello');
+      expect(await textsOf(messages)).to.deep.equal(['hello']);
+      expect(await trailers).to.include({ status: 'well' });
+    } finally {
+      session.close();
+      server.close();
+    }
   });
 
   it('starts a stream that was paused, and takes what is there already', async () => {
