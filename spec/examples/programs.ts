@@ -10,17 +10,22 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 
-type Name = 'server' | 'client' | 'echo' | 'proxy' | 'start';
+type Name = 'server' | 'client' | 'echo' | 'proxy' | 'start' | 'native-messaging-host';
 
-interface Settings {
+interface ProcessSettings {
+  env?: NodeJS.ProcessEnv | undefined;
+  /** What it writes to its standard output is no text, and left to the test. */
+  binary?: boolean | undefined;
+}
+
+interface Settings extends ProcessSettings {
   /** A module that the program runs first. */
   preload?: string;
   nodeOptions?: string[];
-  env?: NodeJS.ProcessEnv;
 }
 
-/** One of the programs, at work. */
-export class Program {
+/** A process that a test has started. */
+export class Process {
   readonly child: ChildProcess;
   /** What it wrote to its standard output, and to its standard error. */
   readonly lines: string[] = [];
@@ -30,13 +35,9 @@ export class Program {
   readonly #waiting = new Set<() => void>();
   #over = false;
 
-  constructor(name: Name, args: string[], { preload, nodeOptions = [], env }: Settings = {}) {
-    const program = fileURLToPath(new URL(`../../examples/${name}.js`, import.meta.url));
-    const preloading = preload === undefined ? [] : ['--import', moduleUrl(preload)];
-    this.child = spawn(process.execPath, [...nodeOptions, ...preloading, program, ...args], {
-      env: { ...process.env, ...env },
-    });
-    this.#collect(this.child.stdout!, this.lines);
+  constructor(command: string, args: string[], { env, binary = false }: ProcessSettings = {}) {
+    this.child = spawn(command, args, { env: { ...process.env, ...env } });
+    if (!binary) this.#collect(this.child.stdout!, this.lines);
     this.#collect(this.child.stderr!, this.errors);
     this.child.stdin!.on('error', () => {}); // it need not read all that it is given
     this.ended = once(this.child, 'close').then(([code, signal]) => {
@@ -90,13 +91,27 @@ export class Program {
   }
 }
 
-const running = new Set<Program>();
+/** One of the programs, at work. */
+export class Program extends Process {
+  constructor(name: Name, args: string[], { preload, nodeOptions = [], ...settings }: Settings = {}) {
+    const program = fileURLToPath(new URL(`../../examples/${name}.js`, import.meta.url));
+    const preloading = preload === undefined ? [] : ['--import', moduleUrl(preload)];
+    super(process.execPath, [...nodeOptions, ...preloading, program, ...args], settings);
+  }
+}
+
+const running = new Set<Process>();
 const sockets = new Set<Socket>();
 const servers = new Set<Server>();
 const directories: string[] = [];
 
-/** Ends all that a test has left: for `afterEach`. */
-export async function cleanUp(): Promise<void> {
+/** Ends all that a test has left: for `afterEach`. Shows what the programs of a failed test wrote. */
+export async function cleanUp(this: unknown): Promise<void> {
+  if ((this as Mocha.Context | undefined)?.currentTest?.isFailed()) {
+    for (const { child, lines, errors } of running) {
+      console.error([child.spawnargs.join(' '), ...lines, ...errors].join('\n    '));
+    }
+  }
   for (const socket of sockets) socket.destroy();
   for (const server of servers) server.close();
   for (const { child } of running) child.kill('SIGKILL');
