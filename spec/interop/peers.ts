@@ -12,4 +12,34 @@ export interface Peer {
 export const peers: readonly Peer[] = [
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
   { name: 'Chromium, with length-prefix/web in a page', packages: ['chromium'], spec: 'web', formats: [] },
+  {
+    name: 'Erlang/OTP, {packet, 1 | 2 | 4}',
+    packages: ['erlang-base'],
+    spec: 'erlang',
+    formats: ['erlangPacket1', 'erlangPacket2', 'erlangPacket4'],
+  },
+  {
+    name: '.NET as Mono: the sample of an asynchronous socket server and client',
+    packages: ['mono-mcs', 'mono-runtime'],
+    spec: 'mono',
+    formats: ['dotnet'],
+  },
+  {
+    name: "Twisted's Int8StringReceiver, Int16StringReceiver and Int32StringReceiver",
+    packages: ['python3-twisted'],
+    spec: 'twisted',
+    formats: ['erlangPacket1', 'erlangPacket2', 'erlangPacket4'],
+  },
+  {
+    name: "python-bitcoinlib's BytesSerializer",
+    packages: ['python3-bitcoinlib'],
+    spec: 'bitcoin',
+    formats: ['compactSize'],
+  },
+  {
+    name: "Protocol Buffers: protobufjs, and Google's library for Python",
+    packages: ['python3-protobuf'],
+    spec: 'protobuf',
+    formats: ['protobuf'],
+  },
 ];
