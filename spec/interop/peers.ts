@@ -42,4 +42,6 @@ export const peers: readonly Peer[] = [
     spec: 'protobuf',
     formats: ['protobuf'],
   },
+  { name: 'gRPC: @grpc/grpc-js', packages: [], spec: 'grpc', formats: ['grpc'] },
+  { name: "Kafka's client kafkajs", packages: [], spec: 'kafka', formats: ['kafka'] },
 ];
