@@ -43,5 +43,11 @@ export const peers: readonly Peer[] = [
     formats: ['protobuf'],
   },
   { name: 'gRPC: @grpc/grpc-js', packages: [], spec: 'grpc', formats: ['grpc'] },
+  {
+    name: 'Chromium: native messaging',
+    packages: ['chromium'],
+    spec: 'chromium',
+    formats: ['nativeMessagingToHost', 'nativeMessagingToBrowser'],
+  },
   { name: "Kafka's client kafkajs", packages: [], spec: 'kafka', formats: ['kafka'] },
 ];
