@@ -1,39 +1,24 @@
-import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { Process } from '../examples/programs.js';
 
-/** A headless Chromium with a profile of its own. */
-export class Browser {
-  /** Its profile. */
-  readonly folder = mkdtempSync(join(tmpdir(), 'length-prefix-chromium-'));
-  #process: ChildProcess | undefined;
-  #said = '';
-
-  /** Opens a page. Fails when the browser ends before {@link close}. */
-  open(url: string, ...options: string[]): Promise<never> {
-    const usual = ['--headless=new', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--no-first-run'];
-    this.#process = spawn('chromium', [...usual, `--user-data-dir=${this.folder}`, ...options, url], {
-      stdio: ['ignore', 'ignore', 'pipe'],
-      // Its processes are a group, to be ended together.
-      detached: true,
-    });
-    this.#process.stderr!.on('data', (text) => {
-      this.#said = (this.#said + text).slice(-4000);
-    });
-    return once(this.#process, 'exit').then(([code]) => {
-      throw new Error(`chromium ended with ${code}, and said:\n${this.#said}`);
-    });
+/** A headless Chromium that keeps all it has in a folder. */
+export class Browser extends Process {
+  constructor(folder: string, ...args: string[]) {
+    // `--no-sandbox`: it does not start as root otherwise.
+    const usual = ['--headless=new', '--no-sandbox', '--no-first-run', '--disable-gpu', `--user-data-dir=${folder}`];
+    super('chromium', [...usual, ...args], { env: { HOME: folder, TMPDIR: folder } });
   }
 
-  async close(): Promise<void> {
-    const child = this.#process;
-    if (child?.pid !== undefined && child.exitCode === null && child.signalCode === null) {
-      const ended = once(child, 'exit');
-      process.kill(-child.pid, 'SIGKILL');
-      await ended;
-    }
-    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
+  /** What comes first, the answer or the browser's end, which is an error then. */
+  async before<T>(answer: Promise<T>): Promise<T> {
+    const died = this.ended.then((code) => {
+      throw new Error(`Chromium ended with ${code}`);
+    });
+    return await Promise.race([answer, died]);
+  }
+
+  /** Ends it, and with it the processes that it has started. */
+  async quit(): Promise<void> {
+    this.signal('SIGTERM');
+    await this.ended;
   }
 }

@@ -6,7 +6,8 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { expect } from 'chai';
-import { cleanUp, Process, Program, temporaryDirectory } from '../examples/programs.js';
+import { cleanUp, Program, temporaryDirectory } from '../examples/programs.js';
+import { Browser } from './browser.js';
 import { sourceOf } from './programs.js';
 
 /** An extension's key is what its id is made of: 32 letters from a to p. */
@@ -42,22 +43,13 @@ describe('Chromium', () => {
       const profile = temporaryDirectory();
       await new Program('native-messaging-host', ['--install', profile, id]).succeeds();
       const extension = extensionThatTells(`http://127.0.0.1:${port}/`);
-      // `--no-sandbox`: it does not start as root otherwise.
-      const args = ['--headless=new', '--no-sandbox', '--no-first-run', '--disable-gpu', `--user-data-dir=${profile}`];
-      // All that it keeps elsewhere is to go into the folder, too.
-      const env = { HOME: profile, TMPDIR: profile };
-      const chromium = new Process('chromium', [...args, `--load-extension=${extension}`, 'about:blank'], { env });
-      const died = chromium.ended.then((code) => {
-        throw new Error(`Chromium ended with ${code}`);
-      });
-      const [request, response] = await Promise.race([
+      const chromium = new Browser(profile, `--load-extension=${extension}`, 'about:blank');
+      const [request, response] = await chromium.before(
         once(server, 'request') as Promise<[IncomingMessage, ServerResponse]>,
-        died,
-      ]);
+      );
       const told = await json(request);
       response.end();
-      chromium.signal('SIGTERM');
-      await chromium.ended;
+      await chromium.quit();
 
       expect(told).to.deep.equal({
         empty: { error: 'There is no command undefined' },

@@ -4,6 +4,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net';
 import { expect } from 'chai';
 import { type FormatOptions, formats } from '../../lib/index.js';
+import { cleanUp, temporaryDirectory } from '../examples/programs.js';
 import { cut } from '../properties/arbitraries.js';
 import { decode, encode } from '../support/streams.js';
 import { Browser } from './browser.js';
@@ -26,6 +27,8 @@ function messagesOf(format: FormatOptions): Buffer[] {
 }
 
 describe('length-prefix/web in headless Chromium', () => {
+  afterEach(cleanUp);
+
   it('takes messages out of fetch bodies in awkward chunks, and sends them back, in all formats', async () => {
     const back: Record<string, Buffer> = {};
     const wires: Record<string, Buffer> = {};
@@ -68,10 +71,11 @@ describe('length-prefix/web in headless Chromium', () => {
     }).listen(0, '127.0.0.1');
     await once(server, 'listening');
 
-    const browser = new Browser();
     try {
       const { port } = server.address() as AddressInfo;
-      const result = await Promise.race([finished, browser.open(`http://127.0.0.1:${port}/`)]);
+      const browser = new Browser(temporaryDirectory(), `http://127.0.0.1:${port}/`);
+      const result = await browser.before(finished);
+      await browser.quit();
       expect(result.error).to.equal(undefined);
       for (const [name, format] of Object.entries(all)) {
         expect(result.counts[name], name).to.equal(6);
@@ -86,7 +90,6 @@ describe('length-prefix/web in headless Chromium', () => {
         position: 9,
       });
     } finally {
-      await browser.close();
       server.closeAllConnections();
       server.close();
     }
