@@ -72,9 +72,12 @@ function received(value: unknown): string {
   return `Received type ${typeof value} (${String(value)})`;
 }
 
+/** What is no option, but an argument itself. */
+const ARGUMENTS = new Set(['options', 'stream', 'chunk', 'source', 'message', 'decoder', 'bytes', 'messages']);
+
 /** What an option is called in Node's words; or an argument, or a property of a message. */
 function nameOf(option: string): string {
-  return /^(options|stream$|chunk$|source$|message(\.|$))/.test(option) ? option : `options.${option}`;
+  return ARGUMENTS.has(option) || /^(options|message)\./.test(option) ? option : `options.${option}`;
 }
 
 function kindOf(name: string): string {

@@ -1,0 +1,87 @@
+import { Buffer } from 'node:buffer';
+import fc from 'fast-check';
+import { formatOf } from '../format.js';
+import type { FormatOptions, LengthField } from '../index.js';
+import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../length-field.js';
+
+type AnyLengthField = NonNullable<FormatOptions['lengthField']>;
+
+/** A message is this many bytes longer, at the most, than the shortest that its format can carry. */
+const MOST = 5000;
+const MOST_MESSAGES = 12;
+/** Lengths at which a prefix gets wider, or a signed byte negative. */
+const WIDER = [127, 128, 252, 253, 255, 256];
+const MOST_IN_FRONT = 16;
+
+/**
+ * For fast-check: any valid format, as the options of a decoder and an encoder.
+ *
+ * @param lengthFields those to choose from. Default: all that have a name.
+ */
+export function anyFormat(lengthFields: readonly AnyLengthField[] = named): fc.Arbitrary<FormatOptions> {
+  const options = fc.record(
+    {
+      lengthField: fc.constantFrom(...lengthFields),
+      lengthFieldOffset: fc.nat(5),
+      lengthAdjustment: fc.integer({ min: -12, max: 12 }),
+      initialBytesToStrip: fc.nat(MOST_IN_FRONT),
+      maxPayloadLength: fc.integer({ min: 12, max: 100_000 }),
+    },
+    { requiredKeys: ['lengthField'] },
+  );
+  const header = fc.option(fc.uint8Array({ minLength: MOST_IN_FRONT, maxLength: MOST_IN_FRONT }), { nil: undefined });
+  return fc
+    .tuple(options.filter(isValid), header)
+    .map(([format, bytes]) => (bytes ? { ...format, header: bytes.slice(0, headerLength(format)) } : format));
+}
+
+const named = lengthFieldNames as AnyLengthField[];
+
+function isValid(options: FormatOptions): boolean {
+  try {
+    formatOf(options);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function headerLength(options: FormatOptions): number {
+  const format = formatOf(options);
+  return format.stripped < 0 ? format.lengthFieldOffset : format.stripped;
+}
+
+/**
+ * For fast-check: up to 12 messages that the format can carry: empty ones, small ones, some of a few KiB. Where a message
+ * keeps its length field (`initialBytesToStrip`), it has the right length in it, so that it is what a decoder hands out.
+ *
+ * @param format default: that of a decoder with no options
+ */
+export function anyMessages(format: FormatOptions = {}): fc.Arbitrary<Buffer[]> {
+  const { stripped, maxHeadLength, lengthFieldOffset, lengthAdjustment, maxPayloadLength, fixed } = formatOf(format);
+  const { lengthField = 'uint32le' } = format;
+  const field = typeof lengthField === 'string' ? lengthFieldNamed(lengthField)! : lengthField;
+  const longest = Math.min(maxPayloadLength, (field.maxLength ?? Number.MAX_SAFE_INTEGER) + lengthAdjustment);
+  const least = Math.max(0, lengthAdjustment, fixed === undefined ? 0 : stripped - maxHeadLength);
+  const most = Math.min(longest, least + MOST);
+
+  const size = fc.oneof(
+    fc.constantFrom(...[least, least + 1, ...WIDER].filter((length) => length >= least && length <= most)),
+    fc.integer({ min: least, max: Math.min(most, least + 300) }),
+    fc.integer({ min: least, max: most }),
+  );
+  const message = fc.tuple(size, fc.integer()).map(([length, seed]) => {
+    const bytes = lengthBytes(field, length - lengthAdjustment);
+    const payload = Buffer.from(Array.from({ length }, (_, i) => (seed >> (i % 24)) + i));
+    const frame = Buffer.concat([Buffer.alloc(lengthFieldOffset, 0xb0), bytes, payload]);
+    return frame.subarray(stripped < 0 ? lengthFieldOffset + bytes.length : stripped);
+  });
+  return fc.array(message, { maxLength: MOST_MESSAGES });
+}
+
+function lengthBytes(field: FixedLengthField | LengthField, length: number): Uint8Array {
+  if (!(field instanceof FixedLengthField)) return field.write(length);
+  const bytes = new Uint8Array(field.width);
+  field.write(length, bytes, 0);
+  return bytes;
+}
