@@ -29,8 +29,8 @@ const ONE_BY_ONE = 1024;
 /** So that the bytes of a long wire do not all come alone. */
 export const MOST_CHUNKS = 8192;
 
-/** What is known of a cut that was made simpler: nothing simpler fails, or the simplest ones were tried. */
-type Known = 'least' | 'several' | undefined;
+/** What is known of a cut that was made simpler: that one cut is not enough, nor are fewer cuts, or nothing simpler at all. */
+type Known = 'several' | 'fewest' | 'least' | undefined;
 
 class CutArbitrary extends Arbitrary<Buffer[]> {
   readonly #bytes: Uint8Array;
@@ -128,9 +128,11 @@ class CutArbitrary extends Arbitrary<Buffer[]> {
         yield this.#value([length], 'several');
       }
     }
-    if (hasEmpty) yield this.#value(withoutEmpty(inside, places.length, length), 'several');
-    for (const cut of fewer(places)) yield this.#value(cut, 'several');
-    for (const cut of lower(places, length)) yield this.#value(cut, 'several');
+    if (known !== 'fewest') {
+      if (hasEmpty) yield this.#value(withoutEmpty(inside, places.length, length), 'several');
+      for (const cut of fewer(places)) yield this.#value(cut, 'several');
+    }
+    for (const cut of lower(places, length)) yield this.#value(cut, 'fewest');
   }
 }
 
@@ -148,12 +150,18 @@ function* fewer(places: readonly number[]): Generator<number[]> {
   }
 }
 
-/** With one cut nearer to the one before it; with all that are at the same place, so that what is empty stays so. */
+/**
+ * With one cut nearer to the one before it, and all that are at the same place, so that what is empty stays so; or with
+ * all that follow as well, so that the chunks behind it stay as long as they are.
+ */
 function* lower(places: readonly number[], length: number): Generator<number[]> {
   let before = 0;
   for (const place of new Set(places)) {
     if (place > 0 && place < length) {
-      for (const target of targets(before + 1, place)) yield places.map((each) => (each === place ? target : each));
+      for (const target of targets(before + 1, place)) {
+        yield places.map((each) => (each === place ? target : each));
+        yield places.map((each) => (each >= place && each < length ? each - (place - target) : each));
+      }
     }
     before = place;
   }

@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import { invalidType } from '../errors.js';
 import { wholeNumber } from '../format.js';
 import { anyCut, type CutOptions, MOST_CHUNKS } from './any-cut.js';
-import { choices, cutAt, cutsOf } from './cut.js';
+import { choices, cutAt, cutsOf, placesOf } from './cut.js';
 import { CutError, fault } from './cut-error.js';
 import { type AnyDecoder, decodeBy, type Outcome } from './drive.js';
 
@@ -57,47 +57,46 @@ export async function checkAnyCut(
   const runs = wholeNumber('runs', options.runs ?? 1024, 1);
   const timeout = wholeNumber('timeout', options.timeout ?? 1000, 1);
 
-  const attempt = async (chunks: Buffer[], quiet: number): Promise<Outcome | undefined> => {
-    const outcome = await decodeBy(decoder, chunks, { messages: messages.length + TOO_MANY, quiet });
+  const attempt = async (places: readonly number[], quiet: number): Promise<Outcome | undefined> => {
+    const limits = { messages: messages.length + TOO_MANY, quiet };
+    const outcome = await decodeBy(decoder, cutAt(bytes, places), limits);
     return fault(messages, outcome, bytes.length, quiet) === undefined ? undefined : outcome;
   };
 
   const exhaustive = 2 ** (bytes.length - 1) <= runs;
   let tried = 0;
   for (const places of exhaustive ? allCuts(bytes.length, empty) : fewCuts(bytes.length, runs / 2)) {
-    const chunks = cutAt(bytes, places);
-    const outcome = await attempt(chunks, timeout);
+    const outcome = await attempt(places, timeout);
     // They come in order: nothing simpler fails.
-    if (outcome !== undefined) throw new CutError(chunks, messages, outcome, timeout, undefined);
+    if (outcome !== undefined) throw new CutError(cutAt(bytes, places), messages, outcome, timeout, undefined);
     tried++;
   }
   if (exhaustive) return { runs: tried, exhaustive };
 
-  let first: Failure | undefined;
-  let simplest: Failure | undefined;
+  const failures: Failure[] = [];
   const isRight = async (chunks: Buffer[]): Promise<boolean> => {
-    const quiet = first?.outcome.ending === 'hung' ? Math.min(QUIET_WHEN_SHRINKING, timeout) : timeout;
-    const outcome = await attempt(chunks, quiet);
-    if (outcome === undefined) return true;
-    simplest = { chunks, outcome };
-    first ??= simplest;
-    return false;
+    const places = placesOf(chunks);
+    const quiet = failures[0]?.outcome.ending === 'hung' ? Math.min(QUIET_WHEN_SHRINKING, timeout) : timeout;
+    const outcome = await attempt(places, quiet);
+    if (outcome !== undefined) failures.push({ places, outcome });
+    return outcome === undefined;
   };
   const details = await fc.check(fc.asyncProperty(anyCut(bytes, { boundaries, empty }), isRight), {
     numRuns: Math.max(1, runs - tried),
     examples: [[cutAt(bytes, everyByte(bytes.length))]],
     ...(seed === undefined ? {} : { seed }),
   });
+  const [first, simplest] = [failures[0], failures.at(-1)];
   if (first === undefined || simplest === undefined) return { runs: tried + details.numRuns, exhaustive };
-  // Where it was only slow this time, the failure that began it stands.
-  const { chunks } = simplest;
-  const outcome = simplest.outcome.ending === 'hung' ? await attempt(chunks, timeout) : simplest.outcome;
-  const failure = outcome === undefined ? first : { chunks, outcome };
-  throw new CutError(failure.chunks, messages, failure.outcome, timeout, details.seed);
+  const { places } = simplest;
+  const outcome = simplest.outcome.ending === 'hung' ? await attempt(places, timeout) : simplest.outcome;
+  // Where it was only slow this time, the failure that it began with stands.
+  const failure = outcome === undefined ? first : { places, outcome };
+  throw new CutError(cutAt(bytes, failure.places), messages, failure.outcome, timeout, details.seed);
 }
 
 interface Failure {
-  readonly chunks: Buffer[];
+  readonly places: readonly number[];
   readonly outcome: Outcome;
 }
 

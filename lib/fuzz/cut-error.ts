@@ -74,7 +74,7 @@ export function fault(
   const wrong = firstWrong(expected, messages);
   if (wrong < messages.length) {
     const glued = gluedAt(expected, messages[wrong], wrong);
-    if (glued > 1) return `message ${wrong + 1} is ${glued} messages glued together`;
+    if (glued > 0) return `message ${wrong + 1} is ${glued} messages glued together`;
     if (wrong < expected.length) return `message ${wrong + 1} is wrong`;
     return `${messages.length} messages, not ${expected.length}`;
   }
@@ -95,15 +95,17 @@ function firstWrong(expected: readonly unknown[], actual: readonly unknown[]): n
   return at;
 }
 
-/** How many messages, from this one on, make up the bytes when they are put together. */
+/** How many messages, from this one on, make up the bytes when they are put together; 0 where no two have bytes. */
 function gluedAt(expected: readonly unknown[], message: unknown, from: number): number {
   if (!(message instanceof Uint8Array)) return 0;
   let at = 0;
+  let filled = 0;
   for (let i = from; i < expected.length; i++) {
     const part = expected[i];
     if (!(part instanceof Uint8Array) || !isSame(part, message.subarray(at, at + part.length))) return 0;
     at += part.length;
-    if (at === message.length) return i + 1 - from;
+    if (part.length > 0) filled++;
+    if (at === message.length) return filled > 1 ? i + 1 - from : 0;
   }
   return 0;
 }

@@ -102,6 +102,16 @@ export class Recut extends OrderedTransform {
   }
 }
 
+/** What is read is a chunk. */
+export interface Recut {
+  read(size?: number): Buffer | null;
+  [Symbol.asyncIterator](): AsyncIteratorObject<Buffer, undefined, unknown>;
+  // The interfaces of @types/node know strings and Buffers only: these make it one of their streams.
+  read(size?: number): any;
+  [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
+  toArray(options?: { signal?: AbortSignal }): Promise<Buffer[]>;
+}
+
 function checkSizes(sizes: unknown): void {
   if (!Array.isArray(sizes)) throw invalidType('sizes', 'an array of numbers', sizes);
   sizes.forEach((size, i) => {

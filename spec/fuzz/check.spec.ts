@@ -1,0 +1,533 @@
+import { Buffer } from 'node:buffer';
+import { createRequire } from 'node:module';
+import { Readable, Transform } from 'node:stream';
+import { TransformStream } from 'node:stream/web';
+import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import * as userland from 'readable-stream';
+import * as fuzz from '../../lib/fuzz/index.js';
+import {
+  type AnyDecoder,
+  anyFormat,
+  anyMessages,
+  type CheckOptions,
+  CutError,
+  checkAnyCut,
+} from '../../lib/fuzz/index.js';
+import { json, LengthPrefixDecoder } from '../../lib/index.js';
+import { runs } from '../support/runs.js';
+import { encode } from '../support/streams.js';
+
+const bytes = (text: string) => Buffer.from(text, 'latin1');
+
+const small = bytes('\x05\0\0\0hello');
+const hello = [bytes('hello')];
+// Two messages and an empty one.
+const wire = bytes('\x05\0\0\0hello\0\0\0\0\x02\0\0\0hi');
+const messages = [bytes('hello'), bytes(''), bytes('hi')];
+
+/** A decoder that is right, but for what the test does to it. */
+class Right {
+  #rest = Buffer.alloc(0);
+
+  *take(chunk: Uint8Array): Generator<Buffer> {
+    this.#rest = Buffer.concat([this.#rest, chunk]);
+    while (this.#rest.length >= 4 && this.#rest.length >= 4 + this.#rest.readUInt32LE()) {
+      const end = 4 + this.#rest.readUInt32LE();
+      yield this.#rest.subarray(4, end);
+      this.#rest = this.#rest.subarray(end);
+    }
+  }
+}
+
+type Step = (chunk: Buffer, push: (message: unknown) => void, number: number) => void | Promise<void> | boolean;
+
+/** The same decoder in each of the forms there are; a step that returns false is one that never comes to its end. */
+const forms: Record<string, (step: () => Step) => AnyDecoder> = {
+  'a Transform of node:stream': (step) => () => transform(Transform, step()),
+  'a Transform of readable-stream': (step) => () =>
+    transform(userland.Transform as unknown as typeof Transform, step()),
+  'a TransformStream': (step) => () => {
+    const take = step();
+    let number = 0;
+    return new TransformStream<Buffer, unknown>({
+      async transform(chunk, controller) {
+        if (take(chunk, (message) => controller.enqueue(message), number++) === false) await never();
+      },
+    });
+  },
+  'an async generator': (step) =>
+    async function* (chunks) {
+      const take = step();
+      let number = 0;
+      for await (const chunk of chunks) {
+        const got: unknown[] = [];
+        const isDone = take(chunk as Buffer, (message) => got.push(message), number++) !== false;
+        yield* got;
+        if (!isDone) await never();
+      }
+    },
+  'a stream that is piped to': (step) => (chunks) => Readable.from(chunks).pipe(transform(Transform, step())),
+};
+
+function transform(Base: typeof Transform, take: Step): Transform {
+  let number = 0;
+  return new Base({
+    readableObjectMode: true,
+    transform(chunk, _encoding, callback) {
+      try {
+        if (take(chunk, (message) => this.push(message), number++) !== false) callback();
+      } catch (error) {
+        callback(error as Error);
+      }
+    },
+  });
+}
+
+const never = () => new Promise<never>(() => {});
+
+const right = (): Step => {
+  const decoder = new Right();
+  return (chunk, push) => {
+    for (const message of decoder.take(chunk)) push(message);
+  };
+};
+
+async function failure(
+  decoder: AnyDecoder,
+  given: Buffer = small,
+  due: unknown[] = hello,
+  options?: CheckOptions,
+): Promise<CutError> {
+  const error = await checkAnyCut(decoder, given, due, options).catch((thrown) => thrown);
+  expect(error).to.be.instanceOf(CutError);
+  return error;
+}
+
+const sizesOf = ({ chunks }: CutError) => chunks.map(({ length }) => length);
+const headOf = ({ message }: CutError) => message.split('\n')[0];
+
+describe('checkAnyCut', () => {
+  it('is there by import and by require, with a few other names', async () => {
+    const imported = await import('length-prefix/fuzz');
+    const names = ['CutError', 'Recut', 'anyCut', 'anyFormat', 'anyMessages', 'checkAnyCut'];
+    expect(Object.keys(imported).sort()).to.deep.equal(names);
+    expect(imported.checkAnyCut).to.equal(fuzz.checkAnyCut);
+    expect(createRequire(import.meta.url)('length-prefix/fuzz').anyCut).to.equal(imported.anyCut);
+  });
+
+  for (const [name, form] of Object.entries(forms)) {
+    describe(`of ${name}`, () => {
+      it('passes one that is right, and says what was tried', async () => {
+        expect(await checkAnyCut(form(right), small, hello)).to.deep.equal({ runs: 256 + 10, exhaustive: true });
+        expect(await checkAnyCut(form(right), wire, messages, { runs: 400 })).to.deep.equal({
+          runs: 400,
+          exhaustive: false,
+        });
+      });
+
+      it('finds a prefix that must not be cut, and nothing simpler', async () => {
+        const lost = form(() => {
+          const take = right();
+          return (chunk, push, number) => (number > 0 || chunk.length > 3 ? take(chunk, push, number) : undefined);
+        });
+        const error = await failure(lost);
+        expect(sizesOf(error)).to.deep.equal([1, 8]);
+        expect(error.seed).to.equal(undefined);
+        expect(error.expected).to.equal(hello);
+      });
+
+      it('tells of one that throws', async () => {
+        const error = await failure(
+          form(() => {
+            const take = right();
+            return (chunk, push, number) => {
+              if (chunk.length < 9) chunk.readUInt32LE(5);
+              return take(chunk, push, number);
+            };
+          }),
+        );
+        expect(headOf(error)).to.match(/^9 bytes in 2 chunks, 1 \+ 8: it fails after .* and 0 of 1 messages: ERR_/);
+        expect(error.cause).to.be.instanceOf(RangeError);
+        expect(error.message).to.match(/\n {2}actual {6}none$/);
+      });
+
+      it('tells of one that hangs', async () => {
+        const hangs = form(() => {
+          const take = right();
+          return (chunk, push, number) => {
+            take(chunk, push, number);
+            return number < 1;
+          };
+        });
+        const start = Date.now();
+        const error = await failure(hangs, small, hello, { timeout: 50 });
+        // A source that is piped is read ahead.
+        const input = name.includes('piped') ? 'the input ended' : '9 of 9 bytes';
+        expect(headOf(error)).to.equal(
+          `9 bytes in 2 chunks, 1 + 8: it hangs: after ${input} and 1 of 1 messages, nothing for 50 ms`,
+        );
+        expect(Date.now() - start).to.be.within(45, 5000);
+      });
+
+      it('tells of messages that are wrong, too many, too few and glued', async () => {
+        const changed = (change: (got: Buffer[], chunks: number) => Buffer[]) =>
+          form(() => {
+            const take = right();
+            const got: Buffer[] = [];
+            let length = 0;
+            return (chunk, push, number) => {
+              take(chunk, (message) => got.push(message as Buffer), number);
+              length += chunk.length;
+              if (length === wire.length && chunk.length > 0)
+                for (const message of change(got, number + 1)) push(message);
+            };
+          });
+        const head = async (change: (got: Buffer[], chunks: number) => Buffer[]) =>
+          headOf(await failure(changed(change), wire, messages, { empty: false }));
+        const cut = '19 bytes in 2 chunks, 1 + 18: ';
+        expect(await head((got, chunks) => (chunks > 1 ? [got[0]!, got[2]!, got[1]!] : got))).to.equal(
+          `${cut}message 2 is wrong`,
+        );
+        expect(await head((got, chunks) => (chunks > 1 ? [...got, bytes('more')] : got))).to.equal(
+          `${cut}4 messages, not 3`,
+        );
+        expect(await head((got, chunks) => (chunks > 1 ? got.slice(0, 2) : got))).to.equal(`${cut}2 of 3 messages`);
+        expect(await head((got, chunks) => (chunks > 1 ? [Buffer.concat(got)] : got))).to.equal(
+          `${cut}message 1 is 3 messages glued together`,
+        );
+        expect(await head((got) => Array(300).fill(got[0]))).to.equal(
+          '19 bytes in one chunk: it goes on and on: more than 103 messages, not 3',
+        );
+      });
+    });
+  }
+
+  const early: Record<string, AnyDecoder> = {
+    'a Transform': () =>
+      new Transform({
+        readableObjectMode: true,
+        transform(_chunk, _encoding, callback) {
+          this.push(hello[0]);
+          this.push(null);
+          callback();
+        },
+      }),
+    'a TransformStream': () =>
+      new TransformStream({
+        transform(_chunk, controller) {
+          controller.enqueue(hello[0]);
+          controller.terminate();
+        },
+      }),
+    'an async generator': async function* (chunks) {
+      for await (const _chunk of chunks) {
+        yield hello[0];
+        return;
+      }
+    },
+  };
+  for (const [name, decoder] of Object.entries(early)) {
+    it(`tells of ${name} that ends early`, async () => {
+      expect(headOf(await failure(decoder))).to.equal(
+        '9 bytes in 2 chunks, 1 + 8: it ends after 1 of 9 bytes and 1 of 1 messages',
+      );
+    });
+  }
+
+  it('tells of a stream that is closed without a word', async () => {
+    const closes = () => {
+      const take = right();
+      return new Transform({
+        readableObjectMode: true,
+        transform(chunk, _encoding, callback) {
+          take(chunk, (message) => this.push(message), 0);
+          if (chunk.length < 9) this.destroy();
+          else callback();
+        },
+      });
+    };
+    expect(headOf(await failure(closes))).to.equal(
+      '9 bytes in 2 chunks, 1 + 8: it is closed with no end and no error, after 1 of 9 bytes and 0 of 1 messages',
+    );
+  });
+
+  it('tells of what throws at once, rejects, or is no decoder', async () => {
+    const thrown = new Error('mine');
+    for (const decoder of [
+      () => {
+        throw thrown;
+      },
+      async () => {
+        throw thrown;
+      },
+    ]) {
+      const error = await failure(decoder as AnyDecoder);
+      expect(headOf(error)).to.equal(
+        '9 bytes in one chunk: it fails after 0 of 9 bytes and 0 of 1 messages: Error: mine',
+      );
+      expect(error.cause).to.equal(thrown);
+    }
+    expect((await failure((() => ({})) as never)).message).to.include('must return a Transform');
+    expect(headOf(await failure((() => Promise.reject('why')) as never))).to.match(/messages: 'why'$/);
+  });
+
+  it('a decoder of this package is right: of values, made later, of no bytes and of one', async () => {
+    const values = [{ a: 1 }, 'b', [3]];
+    const given = await encode(values.map((value) => JSON.stringify(value)));
+    await checkAnyCut(async () => new LengthPrefixDecoder(json), given, values, { runs: 200 });
+    expect(headOf(await failure(() => new LengthPrefixDecoder(json), given, [{ a: 2 }]))).to.include(
+      'message 1 is wrong',
+    );
+    expect(await checkAnyCut(() => new LengthPrefixDecoder(), Buffer.alloc(0), [])).to.deep.equal({
+      runs: 3,
+      exhaustive: true,
+    });
+    const one = { lengthField: 'uint8' } as const;
+    const tried = await checkAnyCut(() => new LengthPrefixDecoder(one), Buffer.alloc(1), [new Uint8Array(0)]);
+    expect(tried).to.deep.equal({ runs: 3, exhaustive: true });
+  });
+
+  it('every decoder is given every way to cut a short wire, once', async () => {
+    const cuts: string[] = [];
+    const decoder: AnyDecoder = async function* (chunks) {
+      const sizes: number[] = [];
+      for await (const chunk of chunks) sizes.push(chunk.length);
+      cuts.push(sizes.join());
+      yield* [];
+    };
+    await checkAnyCut(decoder, Buffer.alloc(11), [], { empty: false });
+    expect(cuts).to.have.lengthOf(1024);
+    expect(new Set(cuts)).to.have.lengthOf(1024);
+    expect(cuts.slice(0, 12)).to.deep.equal([
+      '11',
+      ...Array.from({ length: 10 }, (_, i) => `${i + 1},${10 - i}`),
+      '1,1,9',
+    ]);
+    cuts.length = 0;
+    await checkAnyCut(decoder, Buffer.alloc(3), []);
+    expect(cuts).to.deep.equal(['3', '1,2', '2,1', '1,1,1', '0,3', '1,0,2', '2,0,1', '3,0']);
+  });
+
+  describe('of a long wire', () => {
+    const count = 300;
+    const long = Buffer.concat(Array.from({ length: count }, (_, i) => Buffer.from([1, 0, 0, 0, i])));
+    const due = Array.from({ length: count }, (_, i) => Buffer.of(i));
+    const decoderThat = (fails: (sizes: number[]) => boolean): AnyDecoder =>
+      async function* (chunks) {
+        const take = new Right();
+        const sizes: number[] = [];
+        for await (const chunk of chunks) {
+          sizes.push(chunk.length);
+          for (const message of take.take(chunk)) if (!fails(sizes)) yield message;
+        }
+      };
+
+    it('finds by its boundaries what is rare, from any seed, and makes it as simple as can be', async () => {
+      const options = { boundaries: {}, runs: 300 };
+      for (let seed = 0; seed < 20; seed++) {
+        // Both cuts in a row, in the place where a prefix has two bytes left.
+        const error = await failure(
+          decoderThat((sizes) => sizes.at(-2) === 3 && sizes.length > 2),
+          long,
+          due,
+          {
+            ...options,
+            seed,
+          },
+        );
+        expect(sizesOf(error)).to.deep.equal([1, 3, 1496]);
+        expect(error.seed).to.equal(seed);
+        expect(error.message).to.match(new RegExp(`\\n {2}again with +seed: ${seed}$`));
+      }
+    });
+
+    it('is the same again with the seed that it told', async () => {
+      const decoder = decoderThat((sizes) => sizes.length > 3 && sizes.at(-1)! % 7 === 0 && sizes.at(-1)! > 0);
+      const first = await failure(decoder, long, due, { boundaries: {} });
+      expect(first.seed).to.be.a('number');
+      const again = await failure(decoder, long, due, { boundaries: {}, seed: first.seed });
+      expect(again.message).to.equal(first.message);
+    });
+
+    it('one byte at a time is always among them', async () => {
+      const decoder = decoderThat((sizes) => sizes.length > 70);
+      const error = await failure(decoder, long.subarray(0, 75), due.slice(0, 15), { runs: 1 });
+      expect(sizesOf(error)).to.have.lengthOf(71);
+      expect(headOf(error)).to.match(/^75 bytes in 71 chunks, (1 \+ ){16}\.\.\.: 14 of 15 messages$/);
+    });
+
+    it('shows only what is of interest', async () => {
+      const { message } = await failure(
+        decoderThat((sizes) => sizes.length > 1),
+        long,
+        due,
+        { seed: 1 },
+      );
+      expect(message.split('\n').length).to.be.below(25);
+      const longer = Buffer.concat([Buffer.from([100, 0, 0, 0]), Buffer.alloc(100, 7)]);
+      const error = await failure(
+        decoderThat(() => true),
+        longer,
+        [longer.subarray(4)],
+      );
+      expect(error.message).to.equal(`104 bytes in one chunk: 0 of 1 messages
+  chunk 1     64 00 00 00 07 07 07 07 07 07 07 07 ... 07 07 07 07 07 07 07 07 07 07 07 07, 104 bytes
+  expected 1  07 07 07 07 07 07 07 07 07 07 07 07 ... 07 07 07 07 07 07 07 07 07 07 07 07, 100 bytes
+  actual      none`);
+    });
+
+    it('a hang is found, made simpler in little time, and tried again in full', async () => {
+      const hangs: AnyDecoder = async function* (chunks) {
+        const take = new Right();
+        let number = 0;
+        for await (const chunk of chunks) {
+          if (++number > 2) await never();
+          yield* take.take(chunk);
+        }
+      };
+      const start = Date.now();
+      const error = await failure(hangs, long, due, { timeout: 300, runs: 5, seed: 1 });
+      expect(sizesOf(error)).to.deep.equal([1, 1, 1498]);
+      expect(headOf(error)).to.match(/nothing for 300 ms$/);
+      expect(Date.now() - start).to.be.within(590, 10_000);
+    });
+
+    it('one that is slow is not taken for one that hangs', async () => {
+      let calls = 0;
+      const slow: AnyDecoder = async function* (chunks) {
+        const take = new Right();
+        // Hangs once, and is slow from then on.
+        if (++calls === 2) await never();
+        for await (const chunk of chunks) yield* take.take(chunk);
+        if (calls > 2) await delay(60);
+      };
+      const error = await failure(slow, long, due, { timeout: 200, runs: 3 });
+      expect(sizesOf(error).length).to.equal(1500);
+    });
+  });
+
+  it('destroys every stream, and ends every generator, whatever happened', async () => {
+    const made: Transform[] = [];
+    const make = (take: Step) => () => {
+      const stream = transform(Transform, take);
+      made.push(stream);
+      return stream;
+    };
+    await failure(
+      make(() => false),
+      small,
+      hello,
+      { timeout: 20 },
+    );
+    await failure(make((chunk) => void chunk.readUInt32LE(5)));
+    await failure(make((chunk, push) => push(chunk)));
+    expect(made.length).to.be.greaterThan(2);
+    expect(made.every(({ destroyed }) => destroyed)).to.equal(true);
+
+    let open = 0;
+    const generator: AnyDecoder = async function* (chunks) {
+      open++;
+      try {
+        for await (const _chunk of chunks) for (;;) yield 1;
+      } finally {
+        open--;
+      }
+    };
+    await failure(generator);
+    expect(open).to.equal(0);
+
+    let cancelled = 0;
+    const web: AnyDecoder = () => ({
+      readable: new ReadableStream({
+        pull: (controller) => controller.enqueue(1),
+        cancel: () => void cancelled++,
+      }),
+      writable: new WritableStream(),
+    });
+    await failure(web);
+    expect(cancelled).to.equal(1);
+  });
+
+  it('what a decoder does to its chunks is not in what is shown, nor in the wire', async () => {
+    const given = Buffer.from(small);
+    const error = await failure(() => transform(Transform, (chunk) => void chunk.fill(0xee)), given);
+    expect(given).to.deep.equal(small);
+    expect(error.message).to.include('chunk 1     05 00 00 00 68 65 6c 6c 6f |....hello|');
+  });
+
+  it('refuses what it can not use', async () => {
+    const refused = async (run: () => Promise<unknown>) =>
+      (await run().catch((error) => error)) as Error & { code: string };
+    const decoder = () => new LengthPrefixDecoder();
+    expect(await refused(() => checkAnyCut('x' as never, small, hello))).to.include({
+      code: 'ERR_INVALID_ARG_TYPE',
+      message: `The "decoder" argument must be of type function. Received 'x'`,
+    });
+    expect(await refused(() => checkAnyCut(decoder, 'x' as never, hello))).to.include({
+      message: `The "bytes" argument must be a Buffer or Uint8Array. Received 'x'`,
+    });
+    expect(await refused(() => checkAnyCut(decoder, small, undefined as never))).to.include({
+      message: 'The "messages" argument must be an array. Received undefined',
+    });
+    for (const options of [{ runs: 0 }, { timeout: -1 }, { timeout: 1.5 }]) {
+      expect(await refused(() => checkAnyCut(decoder, small, hello, options))).to.include({ code: 'ERR_OUT_OF_RANGE' });
+    }
+  });
+});
+
+describe('anyFormat and anyMessages', () => {
+  it('are formats and messages that go through an encoder and a decoder', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        anyFormat().chain((format) => fc.tuple(fc.constant(format), anyMessages(format))),
+        async ([format, list]) => {
+          const options = { boundaries: format, runs: 3 };
+          await checkAnyCut(() => new LengthPrefixDecoder(format), await encode(list, format), list, options);
+        },
+      ),
+      { numRuns: runs(100) },
+    );
+  });
+
+  it('know every option and every named length field, empty messages and those that need two bytes', () => {
+    const formats = fc.sample(anyFormat(), 1000);
+    expect(new Set(formats.map(({ lengthField }) => lengthField))).to.have.lengthOf(16);
+    for (const name of ['lengthFieldOffset', 'lengthAdjustment', 'initialBytesToStrip', 'header', 'maxPayloadLength']) {
+      expect(formats.filter((format) => name in format).length, name).to.be.greaterThan(100);
+      expect(formats.filter((format) => !(name in format)).length, name).to.be.greaterThan(100);
+    }
+    const sizes = fc
+      .sample(anyMessages(), 1000)
+      .flat()
+      .map(({ length }) => length);
+    for (const size of [0, 1, 127, 128, 255, 256]) expect(sizes).to.include(size);
+    expect(Math.max(...sizes)).to.be.within(3000, 5000);
+  });
+
+  it('keep to a short list of length fields, and to what a format can carry', () => {
+    expect(new Set(fc.sample(anyFormat(['varint', 'uint8']), 50).map(({ lengthField }) => lengthField))).to.deep.equal(
+      new Set(['varint', 'uint8']),
+    );
+    const sizes = fc
+      .sample(anyMessages({ lengthField: 'uint8', lengthAdjustment: 2, maxPayloadLength: 3 }), 100)
+      .flat();
+    expect(new Set(sizes.map(({ length }) => length))).to.deep.equal(new Set([2, 3]));
+  });
+
+  it('shrink to the simplest', () => {
+    for (let seed = 0; seed < 50; seed++) {
+      const format = fc.check(
+        fc.property(anyFormat(), ({ lengthFieldOffset = 0 }) => lengthFieldOffset < 3),
+        { seed, numRuns: 1000 },
+      );
+      expect(format.counterexample).to.deep.equal([{ lengthField: 'uint8', lengthFieldOffset: 3 }]);
+      const list = fc.check(
+        fc.property(anyMessages(), (all) => all.every(({ length }) => length < 3)),
+        { seed, numRuns: 1000 },
+      );
+      expect(list.counterexample).to.deep.equal([[Buffer.of(0, 1, 2)]]);
+    }
+  });
+});
