@@ -1,6 +1,6 @@
 import fc from 'fast-check';
-import { formatOf } from '../../lib/format.js';
-import type { FormatOptions, LengthField } from '../../lib/index.js';
+import { anyCut, anyFormat, anyMessages } from '../../lib/fuzz/index.js';
+import type { FormatOptions, LengthFieldName } from '../../lib/index.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../../lib/length-field.js';
 import { compactSize, octetCount, quic } from '../support/fields.js';
 
@@ -11,123 +11,54 @@ export interface Conversation {
   frames: Buffer[];
 }
 
-type Field = FixedLengthField | LengthField;
-
-const field: fc.Arbitrary<NonNullable<FormatOptions['lengthField']>> = fc.oneof(
-  { weight: 4, arbitrary: fc.constantFrom(...(lengthFieldNames as 'varint'[])) },
-  { weight: 1, arbitrary: fc.constantFrom(compactSize, quic, octetCount) },
-);
-
-/** Any valid format. */
-export const formats: fc.Arbitrary<FormatOptions> = field
-  .chain((lengthField) =>
-    fc.record(
-      {
-        lengthField: fc.constant(lengthField),
-        lengthFieldOffset: fc.nat(5),
-        lengthAdjustment: fc.integer({ min: -12, max: 12 }),
-        initialBytesToStrip: fc.nat(16),
-        maxPayloadLength: fc.integer({ min: 12, max: 100_000 }),
-      },
-      { requiredKeys: ['lengthField'] },
-    ),
-  )
-  .filter((options) => {
-    try {
-      formatOf(options);
-      return true;
-    } catch {
-      return false;
-    }
-  })
-  .chain((options) => {
-    const length = stripOf(options) ?? options.lengthFieldOffset ?? 0;
-    const header = fc.uint8Array({ minLength: length, maxLength: length });
-    return fc.option(header, { nil: undefined }).map((chosen) => (chosen ? { ...options, header: chosen } : options));
-  });
-
-function fieldOf(options: FormatOptions): Field {
-  const { lengthField = 'uint32le' } = options;
-  return typeof lengthField === 'string' ? lengthFieldNamed(lengthField)! : lengthField;
+/** The bytes of a conversation, or of its beginning, and a way to cut them. */
+export interface CutConversation extends Conversation {
+  wire: Buffer;
+  chunks: Buffer[];
 }
 
-function stripOf({ lengthFieldOffset = 0, initialBytesToStrip, ...options }: FormatOptions): number | undefined {
-  const known = fieldOf(options);
-  return initialBytesToStrip ?? (known instanceof FixedLengthField ? lengthFieldOffset + known.width : undefined);
-}
+const formats = anyFormat([...(lengthFieldNames as LengthFieldName[]), compactSize, quic, octetCount]);
 
-function lengthBytes(known: Field, length: number): Uint8Array {
-  if (!(known instanceof FixedLengthField)) return known.write(length);
-  // Not with the code under test.
-  const bytes = Buffer.alloc(8);
-  if (known.littleEndian) bytes.writeBigUInt64LE(BigInt(length));
-  else bytes.writeBigUInt64BE(BigInt(length));
-  return known.littleEndian ? bytes.subarray(0, known.width) : bytes.subarray(8 - known.width);
-}
-
-/** A frame built by hand, by what DESIGN says of one: the parts of it that are free, and the length that fits. */
-function frameOf(options: FormatOptions, before: Uint8Array, payload: Uint8Array): Buffer {
-  const known = fieldOf(options);
-  return Buffer.concat([before, lengthBytes(known, payload.length - (options.lengthAdjustment ?? 0)), payload]);
+/** A frame built by hand, by what DESIGN says of one and not with the code under test. */
+function frameOf({ lengthField = 'uint32le', header, ...options }: FormatOptions, message: Buffer): Buffer {
+  const { lengthFieldOffset = 0, lengthAdjustment = 0, initialBytesToStrip } = options;
+  const field = typeof lengthField === 'string' ? lengthFieldNamed(lengthField)! : lengthField;
+  if (!(field instanceof FixedLengthField)) {
+    const front = header ?? Buffer.alloc(initialBytesToStrip ?? lengthFieldOffset);
+    // A message that is to keep its length has it.
+    if (initialBytesToStrip !== undefined) return Buffer.concat([front, message]);
+    return Buffer.concat([front, field.write(message.length - lengthAdjustment), message]);
+  }
+  const headLength = lengthFieldOffset + field.width;
+  const frame = Buffer.concat([header ?? Buffer.alloc(initialBytesToStrip ?? headLength), message]);
+  const length = Buffer.alloc(8);
+  const value = BigInt(frame.length - headLength - lengthAdjustment);
+  if (field.littleEndian) length.writeBigUInt64LE(value);
+  else length.writeBigUInt64BE(value);
+  frame.set(field.littleEndian ? length.subarray(0, field.width) : length.subarray(-field.width), lengthFieldOffset);
+  return frame;
 }
 
 /** Any format, and messages it can carry: empty, small, some of a few KiB. */
-export const conversations: fc.Arbitrary<Conversation> = formats.chain((options) => {
-  const { lengthFieldOffset = 0, lengthAdjustment = 0, maxPayloadLength = 100_000, header } = options;
-  const known = fieldOf(options);
-  const strip = stripOf(options);
-  const fixedHead = known instanceof FixedLengthField ? lengthFieldOffset + known.width : lengthFieldOffset;
-  const least = Math.max(0, lengthAdjustment, (strip ?? 0) - fixedHead);
-  const most = Math.min(maxPayloadLength, (known.maxLength ?? Number.MAX_SAFE_INTEGER) + lengthAdjustment, 5000);
-  const size = fc.oneof(
-    fc.constantFrom(least, Math.min(most, least + 1)),
-    fc.integer({ min: least, max: Math.min(most, least + 300) }),
-    fc.integer({ min: least, max: most }),
-  );
-  const frame = fc.tuple(size, fc.integer()).map(([length, seed]) => {
-    const before = Buffer.alloc(lengthFieldOffset, 0xb0);
-    const payload = Buffer.from(Array.from({ length }, (_, i) => (seed >> (i % 24)) + i));
-    const stripped = strip ?? lengthFieldOffset;
-    // What is stripped is the header's, what is not the message's.
-    before.set((header ?? new Uint8Array(stripped)).subarray(0, Math.min(stripped, lengthFieldOffset)));
-    if (strip !== undefined && strip > fixedHead) {
-      payload.set((header ?? new Uint8Array(strip)).subarray(fixedHead));
-    }
-    return frameOf(options, before, payload);
-  });
-  return fc.array(frame, { maxLength: 12 }).map((frames) => ({
+export const conversations: fc.Arbitrary<Conversation> = formats.chain((options) =>
+  anyMessages(options).map((messages) => ({
     options,
-    frames,
-    messages: frames.map((whole) => whole.subarray(strip ?? whole.length - payloadLength(options, whole))),
-  }));
-});
+    messages,
+    frames: messages.map((message) => frameOf(options, message)),
+  })),
+);
 
-function payloadLength(options: FormatOptions, frame: Buffer): number {
-  const known = fieldOf(options) as LengthField;
-  const at = options.lengthFieldOffset ?? 0;
-  return known.read(frame, at, frame.length)!.length + (options.lengthAdjustment ?? 0);
-}
+/** Conversations, their bytes, and a way to cut those. */
+export const cutConversations: fc.Arbitrary<CutConversation> = conversations.chain((conversation) =>
+  withCut(conversation, Buffer.concat(conversation.frames)),
+);
 
-/** Any way of cutting `length` bytes: the lengths of the chunks, empty and one-byte chunks included. */
-export function cuts(length: number): fc.Arbitrary<number[]> {
-  const size = fc.oneof(fc.constantFrom(0, 1), fc.nat(8), fc.nat(Math.max(1, length)));
-  return fc.array(size, { maxLength: 40 });
-}
-
-/** `bytes` in chunks of these sizes, each in memory of its own; the rest in one. */
-export function cut(bytes: Uint8Array, sizes: readonly number[]): Buffer[] {
-  const chunks: Buffer[] = [];
-  let at = 0;
-  for (const size of sizes) {
-    chunks.push(Buffer.from(bytes.subarray(at, at + size)));
-    at += Math.min(size, bytes.length - at);
-  }
-  chunks.push(Buffer.from(bytes.subarray(at)));
-  return chunks;
-}
-
-/** Conversations, their bytes, and the sizes to cut those into. */
-export const cutConversations = conversations.chain((conversation) => {
+/** The same, but the bytes may end anywhere. */
+export const truncatedConversations: fc.Arbitrary<CutConversation> = conversations.chain((conversation) => {
   const wire = Buffer.concat(conversation.frames);
-  return cuts(wire.length).map((sizes) => ({ ...conversation, wire, sizes }));
+  return fc.nat(wire.length).chain((length) => withCut(conversation, wire.subarray(0, length)));
 });
+
+function withCut(conversation: Conversation, wire: Buffer): fc.Arbitrary<CutConversation> {
+  return anyCut(wire, { boundaries: conversation.options }).map((chunks) => ({ ...conversation, wire, chunks }));
+}

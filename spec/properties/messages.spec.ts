@@ -2,6 +2,8 @@ import { Readable } from 'node:stream';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import * as userland from 'readable-stream';
+import { cutAt, placesOf } from '../../lib/fuzz/cut.js';
+import { anyCut } from '../../lib/fuzz/index.js';
 import {
   type Body,
   type FormatOptions,
@@ -13,19 +15,19 @@ import {
 import { compactSize } from '../support/fields.js';
 import { runs } from '../support/runs.js';
 import { fromHex, type Outcome, outcomeOf } from '../support/streams.js';
-import { conversations, cut, cutConversations, cuts } from './arbitraries.js';
+import { conversations, cutConversations, truncatedConversations } from './arbitraries.js';
 
 /** How a message is given to an encoder, and cut into parts. */
 interface Giving {
   how: 'bytes' | 'parts' | 'array' | 'generator' | 'async' | 'node' | 'userland' | 'web';
-  sizes: number[];
+  places: number[];
   /** Whether the tick is over before the next one. */
   pause: boolean;
 }
 
 const givings: fc.Arbitrary<Giving> = fc.record({
   how: fc.constantFrom('bytes', 'parts', 'array', 'generator', 'async', 'node', 'userland', 'web'),
-  sizes: cuts(300),
+  places: anyCut(Buffer.alloc(300)).map(placesOf),
   pause: fc.boolean(),
 });
 
@@ -42,11 +44,14 @@ const readings: fc.Arbitrary<Reading> = fc.record({
 
 const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
 
-function given(message: Buffer, { how, sizes }: Giving): Message {
+function given(message: Buffer, { how, places }: Giving): Message {
   if (how === 'bytes') return message;
-  const parts = cut(message, sizes);
-  if (how === 'parts') return parts;
   const { length } = message;
+  const parts = cutAt(
+    message,
+    places.filter((place) => place <= length),
+  );
+  if (how === 'parts') return parts;
   const bodies: Record<Exclude<Giving['how'], 'bytes' | 'parts'>, () => Body> = {
     array: () => parts,
     *generator() {
@@ -142,7 +147,7 @@ describe('messages given in any way', () => {
   for (const how of ['bytes', 'parts', 'array', 'generator', 'async', 'node', 'userland', 'web'] as const) {
     it(`such as ${how}, byte by byte`, async () => {
       for (const [options, messages, expected] of smallest) {
-        const ways: Giving[] = [{ how, sizes: [1, 0, 1, 1], pause: false }];
+        const ways: Giving[] = [{ how, places: [1, 1, 2, 3], pause: false }];
         const { wire } = await sent(options, messages.map(fromHex), ways);
         expect(wire).to.deep.equal(fromHex(expected));
       }
@@ -153,8 +158,7 @@ describe('messages given in any way', () => {
 describe('bodies read in any way', () => {
   it('are the messages, or their beginnings', async () => {
     await fc.assert(
-      fc.asyncProperty(cutConversations, allReadings, async ({ options, messages, wire, sizes }, ways) => {
-        const chunks = cut(wire, sizes);
+      fc.asyncProperty(cutConversations, allReadings, async ({ options, messages, chunks }, ways) => {
         const { messages: got, error, calls } = await received(chunks, options, ways);
         expect(error).to.equal(undefined);
         expect(got.map(({ length }) => length)).to.deep.equal(messages.map(({ length }) => length));
@@ -171,10 +175,10 @@ describe('bodies read in any way', () => {
 
   it('are there up to where the input ends', async () => {
     await fc.assert(
-      fc.asyncProperty(cutConversations, allReadings, fc.nat(), async (conversation, ways, at) => {
-        const { options, messages, frames, wire, sizes } = conversation;
-        const length = at % (wire.length + 1);
-        const { messages: got, error } = await received(cut(wire.subarray(0, length), sizes), options, ways);
+      fc.asyncProperty(truncatedConversations, allReadings, async (conversation, ways) => {
+        const { options, messages, frames, chunks } = conversation;
+        const { length } = conversation.wire;
+        const { messages: got, error } = await received(chunks, options, ways);
         let whole = 0;
         let end = 0;
         while (whole < frames.length && end + frames[whole]!.length <= length) end += frames[whole++]!.length;
@@ -202,7 +206,7 @@ describe('bodies read in any way', () => {
       for (let first = 0; first <= wire.length; first++) {
         for (let second = first; second <= wire.length; second++) {
           for (const way of [all, { chunks: 0, pause: false }, { chunks: 1, pause: false }]) {
-            const { messages, error } = await received(cut(wire, [first, second - first]), options, [way]);
+            const { messages, error } = await received(cutAt(wire, [first, second]), options, [way]);
             expect(error).to.equal(undefined);
             expect(messages.map(({ length }) => 2 * length)).to.deep.equal(expected.map(({ length }) => length));
             for (const [i, { bytes }] of messages.entries()) {
@@ -217,9 +221,9 @@ describe('bodies read in any way', () => {
 
   it('go on to an encoder as they are', async () => {
     await fc.assert(
-      fc.asyncProperty(cutConversations, async ({ options, messages, wire, sizes }) => {
+      fc.asyncProperty(cutConversations, async ({ options, messages, chunks }) => {
         const decoder = new LengthPrefixDecoder({ ...options, stream: true });
-        for (const chunk of cut(wire, sizes)) decoder.write(chunk);
+        for (const chunk of chunks) decoder.write(chunk);
         decoder.end();
         const encoder = decoder.pipe(new LengthPrefixEncoder(options));
         const { items, error } = await outcomeOf(encoder.pipe(new LengthPrefixDecoder(options)));
@@ -238,7 +242,7 @@ describe('decoded messages', () => {
         cutConversations,
         fc.record({ copy: fc.boolean(), batch: fc.boolean(), readableHighWaterMark: fc.integer({ min: 1, max: 20 }) }),
         fc.nat(15),
-        async ({ options, messages, frames, wire, sizes }, reading, bad) => {
+        async ({ options, messages, frames, chunks }, reading, bad) => {
           let calls = 0;
           const cause = new Error('bad');
           const decode = (bytes: Buffer, start: number, end: number) => {
@@ -246,7 +250,7 @@ describe('decoded messages', () => {
             return bytes.toString('hex', start, end);
           };
           const decoder = new LengthPrefixDecoder({ ...options, ...reading, decode });
-          for (const chunk of cut(wire, sizes)) decoder.write(chunk);
+          for (const chunk of chunks) decoder.write(chunk);
           decoder.end();
           const { items, error } = await outcomeOf(decoder);
           expect(items.flat()).to.deep.equal(messages.slice(0, bad).map((message) => message.toString('hex')));

@@ -6,8 +6,9 @@ import { pipeline as nodePipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Duplex, Transform } from 'readable-stream';
+import { anyCut } from '../../lib/fuzz/index.js';
 import { type Framed, framed } from '../../lib/index.js';
-import { conversations, cut, cuts } from '../properties/arbitraries.js';
+import { conversations } from '../properties/arbitraries.js';
 import { runs } from '../support/runs.js';
 import { outcomeOf } from '../support/streams.js';
 import { type Kind, kinds, reset, Wire, wirePair } from '../support/wire.js';
@@ -224,7 +225,7 @@ describe('torture: framed', function () {
       return fc.record({
         conversation: fc.constant(conversation),
         bytes: fc.constant(bytes),
-        sizes: cuts(bytes.length),
+        chunks: anyCut(bytes, { boundaries: conversation.options }),
         kind,
         reader: fc.constantFrom(...Object.keys(readers)),
         batch: fc.boolean(),
@@ -234,14 +235,14 @@ describe('torture: framed', function () {
 
     it('are read, each once and in order, by any reader; what is written becomes the frames', async () => {
       await fc.assert(
-        fc.asyncProperty(talk, async ({ conversation, bytes, sizes, kind, reader, batch, readableHighWaterMark }) => {
+        fc.asyncProperty(talk, async ({ conversation, bytes, chunks, kind, reader, batch, readableHighWaterMark }) => {
           const { options, messages } = conversation;
           const wire = new Wire(kind);
           const stream = framed(wire.stream, { ...options, batch, readableHighWaterMark }) as unknown as Duplex;
           const log = new Log(stream);
           for (const message of messages) stream.write(message, log.callback('write'));
           stream.end();
-          wire.receive(...cut(bytes, sizes));
+          wire.receive(...chunks);
           wire.receiveEnd();
           const got = await readers[reader]!(stream);
           await log.settle();
