@@ -75,6 +75,8 @@ export function fault(
   if (wrong < messages.length) {
     const glued = gluedAt(expected, messages[wrong], wrong);
     if (glued > 0) return `message ${wrong + 1} is ${glued} messages glued together`;
+    const isMissing = messages.length < expected.length && isSame(messages[wrong], expected[wrong + 1]);
+    if (isMissing) return `message ${wrong + 1} is missing`;
     if (wrong < expected.length) return `message ${wrong + 1} is wrong`;
     return `${messages.length} messages, not ${expected.length}`;
   }
