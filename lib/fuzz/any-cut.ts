@@ -125,7 +125,6 @@ class CutArbitrary extends Arbitrary<Buffer[]> {
         if (inside.length > 0) yield this.#value(inside, 'several');
         yield this.#value([0], 'several');
         if (isShort) for (const [place] of cutsOf(length, 1)) yield this.#value([place!, place!], 'several');
-        yield this.#value([length], 'several');
       }
     }
     if (known !== 'fewest') {

@@ -164,7 +164,7 @@ async function driveNodeStream(stream: NodeStream, run: Run): Promise<void> {
     await new Promise<void>((resolve, reject) => {
       stream.write(chunk, (error) => (error ? reject(error) : resolve()));
     });
-    // Each comes in a turn of its own, as from a socket; what this one led to shows before the next.
+    // Each comes in a turn of its own, as from a socket.
     await turn();
   }
   stream.end();
@@ -178,8 +178,7 @@ async function driveWebStreams({ readable, writable }: WebStreams, run: Run): Pr
     for await (const chunk of run.source()) await writer.write(chunk);
     await writer.close();
   })();
-  // It is for the readable side to say why, if it says anything.
-  writing.catch((error) => turn().then(() => run.over('failed', error)));
+  writing.catch((error) => run.over('failed', error));
   for (let read = await reader.read(); !read.done; read = await reader.read()) run.message(read.value);
   run.over('ended');
 }

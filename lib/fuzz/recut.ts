@@ -43,7 +43,6 @@ export class Recut extends OrderedTransform {
   #parts: Uint8Array[] = [];
   /** How many bytes that chunk still needs; 0 where it is an empty one. */
   #due: number;
-  #inputEnded = false;
 
   /**
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
@@ -67,20 +66,17 @@ export class Recut extends OrderedTransform {
     this.work(callback);
   }
 
-  // The last chunk is handed out as all others are: when the reader wants it.
-  override _flush(callback: Callback): void {
-    this.#inputEnded = true;
-    this.work(callback);
+  // The reader wants it: that is why what was written is used up.
+  protected override finishInput(): void {
+    if (this.#parts.length > 0) this.push(this.#joined());
   }
-
-  protected override finishInput(): void {}
 
   protected override isSettled(): boolean {
     return true;
   }
 
   protected override nextPiece(): Uint8Array | undefined {
-    if (this.#chunk.length === 0) return this.#inputEnded && this.#parts.length > 0 ? this.#joined() : undefined;
+    if (this.#chunk.length === 0) return undefined;
     const part = this.#chunk.subarray(0, this.#due);
     this.#chunk = this.#chunk.subarray(part.length);
     this.#due -= part.length;

@@ -408,6 +408,35 @@ describe('checkAnyCut', () => {
     });
   });
 
+  it('a stream is given each chunk in a turn of its own', async () => {
+    const early: number[] = [];
+    const decoder = () => {
+      let isNew = true;
+      return transform(Transform, (_chunk, _push, number) => {
+        if (!isNew) early.push(number);
+        isNew = false;
+        setImmediate(() => {
+          isNew = true;
+        });
+      });
+    };
+    await checkAnyCut(decoder, Buffer.alloc(4), []);
+    expect(early).to.deep.equal([]);
+  });
+
+  it('a decoder that goes on slowly does not hang', async () => {
+    const slow: AnyDecoder = async function* (chunks) {
+      const take = new Right();
+      const got: Buffer[] = [];
+      for await (const chunk of chunks) got.push(...take.take(chunk));
+      for (const message of got) {
+        await delay(60);
+        yield message;
+      }
+    };
+    expect(await checkAnyCut(slow, wire, messages, { runs: 2, timeout: 100 })).to.include({ runs: 2 });
+  });
+
   it('destroys every stream, and ends every generator, whatever happened', async () => {
     const made: Transform[] = [];
     const make = (take: Step) => () => {
