@@ -70,7 +70,7 @@ async function verdict(decoder: AnyDecoder, texts: string[], prefix: Prefix): Pr
   const wire = Buffer.concat(messages.flatMap((message) => [prefix(message.length), message]));
   try {
     // Without empty chunks, which no socket gives.
-    const { runs, exhaustive } = await checkAnyCut(decoder, wire, messages, { empty: false });
+    const { runs, exhaustive } = await checkAnyCut(decoder, wire, messages, { empty: false, runs: 512 });
     return exhaustive ? `right, in all the ${runs} cuts there are` : `right, in ${runs} cuts`;
   } catch (error) {
     if (error instanceof CutError) return error.message;

@@ -25,6 +25,6 @@ describe('examples/naive-framer', () => {
     // What it says of other packages is for them to change.
     const ours = program.lines.filter((line) => line.startsWith('  length-prefix, '));
     expect(ours).to.have.lengthOf(4);
-    for (const line of ours) expect(line).to.match(/: right, in 1024 cuts$/);
+    for (const line of ours) expect(line).to.match(/: right, in 512 cuts$/);
   });
 });
