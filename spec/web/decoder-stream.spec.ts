@@ -5,7 +5,7 @@ import {
   LengthPrefixDecoderStream,
   type LengthPrefixDecoderStreamOptions,
 } from '../../lib/web/index.js';
-import { cut, cutConversations } from '../properties/arbitraries.js';
+import { cutConversations, truncatedConversations } from '../properties/arbitraries.js';
 import { runs } from '../support/runs.js';
 import { encode, fromHex, thrownBy } from '../support/streams.js';
 import { outcomeOf, settled, streamOf, utf8, writeAll } from './support.js';
@@ -25,8 +25,8 @@ async function decode<Batch extends boolean = false, T = Uint8Array>(
 describe('LengthPrefixDecoderStream', () => {
   it('makes messages of any format of bytes however they are cut', async () => {
     await fc.assert(
-      fc.asyncProperty(cutConversations, fc.nat(3), async ({ options, messages, wire, sizes }, highWaterMark) => {
-        const { items, error } = await decode(cut(wire, sizes), { ...options, highWaterMark });
+      fc.asyncProperty(cutConversations, fc.nat(3), async ({ options, messages, chunks }, highWaterMark) => {
+        const { items, error } = await decode(chunks, { ...options, highWaterMark });
         expect(error).to.equal(undefined);
         expect(items.map((item) => Buffer.from(item))).to.deep.equal(messages);
         expect(items.every((item) => item.constructor === Uint8Array)).to.equal(true);
@@ -38,13 +38,11 @@ describe('LengthPrefixDecoderStream', () => {
   it('hands out all messages in front of a truncation, at any pace, and then fails with its writer', async () => {
     await fc.assert(
       fc.asyncProperty(
-        cutConversations,
-        fc.nat(),
+        truncatedConversations,
         fc.nat(20),
-        async ({ options, messages, frames, wire, sizes }, at, readableHighWaterMark) => {
-          const length = at % (wire.length + 1);
+        async ({ options, messages, frames, wire: { length }, chunks }, readableHighWaterMark) => {
           const decoder = new LengthPrefixDecoderStream({ ...options, readableHighWaterMark });
-          const writes = writeAll(decoder.writable, cut(wire.subarray(0, length), sizes));
+          const writes = writeAll(decoder.writable, chunks);
           await settled();
           const { items, error } = await outcomeOf(decoder.readable);
           let whole = 0;
@@ -226,9 +224,9 @@ describe('LengthPrefixDecoderStream', () => {
 
     it('hands out bodies whose bytes are those of the messages, however they are cut', async () => {
       await fc.assert(
-        fc.asyncProperty(cutConversations, async ({ options, messages, wire, sizes }) => {
+        fc.asyncProperty(cutConversations, async ({ options, messages, chunks }) => {
           const { readable, writable } = new LengthPrefixDecoderStream({ ...options, stream: true });
-          void writeAll(writable, cut(wire, sizes));
+          void writeAll(writable, chunks);
           const read: Buffer[] = [];
           for await (const { length, body } of readable) {
             const { items, error } = await outcomeOf(body);
