@@ -14,7 +14,16 @@ export const sharedOptions = {
   help: { type: 'boolean', short: 'h' },
 } as const;
 
-export const sharedUsage = `  --host HOST              the server's address (127.0.0.1)
+/** Where to connect to, for programs that stand in front of a server. */
+export const targetOptions = {
+  'target-host': { type: 'string', default: '127.0.0.1' },
+  'target-port': { type: 'string' },
+} as const;
+
+export const targetUsage = `  --target-host HOST       the address of the server behind it (127.0.0.1)
+  --target-port PORT       the port of the server behind it`;
+
+export const usageWithoutStrip = `  --host HOST              the server's address (127.0.0.1)
   --port PORT              the server's port (11000)
   --help, -h               shows this text
 
@@ -26,9 +35,11 @@ The wire format, the same at both ends:
   --length-adjustment N    added to the length, to get the number of bytes that
                            follow it; a negative one is written with an equals
                            sign, --length-adjustment=-4 (0)
-  --strip N                the bytes cut off the front of a frame, to get the
-                           message (all up to the end of the length)
   --max BYTES              the most bytes that may follow the length (16777216)`;
+
+export const sharedUsage = `${usageWithoutStrip}
+  --strip N                the bytes cut off the front of a frame, to get the
+                           message (all up to the end of the length)`;
 
 /** The options above, as `parseArgs` returns them. */
 interface SharedValues {
@@ -69,6 +80,12 @@ export function checkedOptions(values: SharedValues): { host: string; port: numb
   return { host: values.host, port, format };
 }
 
+/** Checks the options that say where to connect to. */
+export function checkedTarget(values: { 'target-host': string; 'target-port'?: string | undefined }) {
+  if (values['target-port'] === undefined) throw new Error('There is no --target-port. --help tells more');
+  return { host: values['target-host'], port: portNumber('--target-port', values['target-port']) };
+}
+
 /** What the library's options are called here. */
 const flags: Record<string, string> = {
   lengthField: '--length-field',
@@ -78,13 +95,13 @@ const flags: Record<string, string> = {
   maxPayloadLength: '--max',
 };
 
-export function portNumber(flag: string, text: string): number {
+function portNumber(flag: string, text: string): number {
   const port = wholeNumber(flag, text);
   if (port < 0 || port > 65_535) throw new Error(`${flag} must be 0 to 65535, not ${port}`);
   return port;
 }
 
-function wholeNumber(flag: string, text: string): number {
+export function wholeNumber(flag: string, text: string): number {
   if (!/^-?\d+$/.test(text)) throw new Error(`${flag} must be a whole number, not '${text}'`);
   return Number(text);
 }

@@ -9,13 +9,15 @@ import { parseArgs } from 'node:util';
 import { framed } from 'length-prefix';
 import {
   checkedOptions,
+  checkedTarget,
   describe,
   listen,
-  portNumber,
   run,
   sharedOptions,
   sharedUsage,
   shownAddress,
+  targetOptions,
+  targetUsage,
 } from './options.js';
 
 const usage = `Usage: npm run proxy -- [options] --target-port PORT
@@ -23,21 +25,14 @@ const usage = `Usage: npm run proxy -- [options] --target-port PORT
 Passes on the messages of each client to a server, and the server's messages to
 the client.
 
-  --target-host HOST       the address of the server behind it (127.0.0.1)
-  --target-port PORT       the port of the server behind it
+${targetUsage}
 ${sharedUsage}`;
-
-const targetOptions = {
-  'target-host': { type: 'string', default: '127.0.0.1' },
-  'target-port': { type: 'string' },
-} as const;
 
 async function main(): Promise<void> {
   const { values } = parseArgs({ options: { ...sharedOptions, ...targetOptions } });
   if (values.help) return console.log(usage);
   const { host, port, format } = checkedOptions(values);
-  if (values['target-port'] === undefined) throw new Error('There is no --target-port. --help tells more');
-  const target = { host: values['target-host'], port: portNumber('--target-port', values['target-port']) };
+  const target = checkedTarget(values);
   // A message is passed on while it comes in: none is ever held as a whole.
   const options = { ...format, stream: true };
 

@@ -10,7 +10,7 @@ import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 
-type Name = 'server' | 'client' | 'echo' | 'proxy' | 'start' | 'native-messaging-host' | 'naive-framer';
+type Name = 'server' | 'client' | 'echo' | 'proxy' | 'tap' | 'start' | 'native-messaging-host' | 'naive-framer';
 
 interface ProcessSettings {
   env?: NodeJS.ProcessEnv | undefined;

@@ -1,0 +1,160 @@
+/**
+ * A tap: passes on all bytes between clients and a server as they are, and prints each message that crosses.
+ *
+ *     npm run tap -- --port 15432 --target-port 5432 --format postgres
+ */
+import { connect, createServer, type Socket } from 'node:net';
+import { parseArgs } from 'node:util';
+import { type FormatOptions, type FrameError, formats, LengthPrefixDecoder } from 'length-prefix';
+import { BYTES_SEEN, Conversation, type Direction } from './conversation.js';
+import {
+  checkedOptions,
+  checkedTarget,
+  describe,
+  listen,
+  run,
+  sharedOptions,
+  shownAddress,
+  targetOptions,
+  targetUsage,
+  usageWithoutStrip,
+  wholeNumber,
+} from './options.js';
+
+const usage = `Usage: npm run tap -- [options] --target-port PORT
+
+Passes on all bytes between clients and a server as they are, and prints each
+message that crosses, in one line: milliseconds, the number of the connection,
+-> from the client or <- from the server, the place in the stream, the first
+byte where it is in front of the length, the length of all, the first bytes.
+
+  --format NAME            the wire format, by the name that it has in the
+                           library, such as postgres, kafka or tls; goes with
+                           --max, and in the place of the rest of the below
+  --bytes N                how many bytes of each message are printed (16)
+${targetUsage}
+${usageWithoutStrip}`;
+
+// Nothing is stripped: what is in front of a message is of interest, too.
+const { strip: _, ...wireOptions } = sharedOptions;
+const tapOptions = { format: { type: 'string' }, bytes: { type: 'string', default: '16' } } as const;
+
+async function main(): Promise<void> {
+  const options = { ...wireOptions, ...targetOptions, ...tapOptions };
+  const { values, tokens } = parseArgs({ options, tokens: true });
+  if (values.help) return console.log(usage);
+  const { host, port, format: described } = checkedOptions(values);
+  const target = checkedTarget(values);
+  const shown = wholeNumber('--bytes', values.bytes);
+  if (shown < 0) throw new Error(`--bytes must be 0 or more, not ${shown}`);
+  const given = tokens.flatMap((token) => (token.kind === 'option' ? token.name : []));
+  const max = given.includes('max') ? { maxPayloadLength: described.maxPayloadLength } : {};
+  const format = values.format === undefined ? described : { ...formatNamed(values.format, given), ...max };
+
+  let connectionCount = 0;
+  // Half-open: a client that has no more to send gets what the server still answers.
+  const tap = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    const server = connect({ ...target, allowHalfOpen: true, noDelay: true });
+    const conversation = new Conversation(format, values.format);
+    const connection = `#${++connectionCount}`;
+    print(`${connection} is ${shownAddress(client.remoteAddress, client.remotePort)}`);
+
+    for (const [socket, peer, direction] of [
+      [client, server, '->'],
+      [server, client, '<-'],
+    ] as const) {
+      const say = (what: string) => {
+        print(`${performance.now().toFixed(0).padStart(7)} ${connection.padEnd(3)} ${direction} ${what}`);
+      };
+      watch(socket, conversation, direction, shown, say);
+      socket.on('error', (error) => {
+        say(describe(error));
+        // To end it would say that all is well.
+        peer.resetAndDestroy();
+      });
+    }
+    // The bytes go their own way, at the pace of who reads them: what is printed has no part in it.
+    client.pipe(server).pipe(client);
+  });
+  console.log(`Listening on ${await listen(tap, host, port)}`);
+}
+
+/** Prints the messages that a socket receives. */
+function watch(
+  socket: Socket,
+  conversation: Conversation,
+  direction: Direction,
+  shown: number,
+  say: (what: string) => void,
+): void {
+  // Of a message of any length no more is kept than is printed.
+  const decoder = new LengthPrefixDecoder({ ...conversation.format(direction), stream: true });
+  let position = 0;
+  decoder.on('data', ({ length, body }) => {
+    const wanted = Math.min(length, Math.max(shown, BYTES_SEEN));
+    let bytes = Buffer.alloc(0);
+    const show = () => {
+      const { lengthFieldOffset = 0 } = conversation.saw(direction, bytes);
+      say(line(position, lengthFieldOffset > 0 ? bytes[0] : undefined, length, bytes.subarray(0, shown), shown));
+      position += length;
+    };
+    body.on('data', (part: Buffer) => {
+      bytes = Buffer.concat([bytes, part.subarray(0, wanted - bytes.length)]);
+      if (bytes.length < wanted) return;
+      show();
+      // The rest is passed over.
+      body.destroy();
+    });
+    // The connection ended inside it: what came of it is printed, and the decoder tells.
+    body.on('error', show);
+  });
+  decoder.on('end', () => {
+    if (socket.readableEnded) say(`end, after ${position} bytes`);
+  });
+  decoder.on('error', (error: FrameError) => {
+    const text = describe(error).replace('maxPayloadLength', '--max');
+    say(error.code === 'ERR_FRAME_TRUNCATED' ? text : `${text}. All that follows is passed on, but not decoded`);
+  });
+
+  socket.on('data', (chunk) => {
+    if (decoder.writable) decoder.write(chunk);
+  });
+  socket.on('end', () => decoder.end());
+  socket.on('close', () => decoder.end());
+}
+
+const unprinted: string[] = [];
+
+/** Prints a line, together with the others of one turn of the event loop: one at a time would take three times as long. */
+function print(text: string): void {
+  if (unprinted.push(text) === 1) setImmediate(() => console.log(unprinted.splice(0).join('\n')));
+}
+
+/** `      1234 51 Q        14 51 00 00 00 0d 53 45 ...  Q....SELECT 1.` */
+function line(position: number, type: number | undefined, length: number, bytes: Buffer, shown: number): string {
+  const kind = type === undefined ? '-' : `${Buffer.of(type).toString('hex')} ${printable(Buffer.of(type))}`;
+  const hex = bytes.toString('hex').replace(/..(?=.)/g, '$& ');
+  const columns = [
+    String(position).padStart(10),
+    kind.padEnd(4),
+    String(length).padStart(9),
+    hex.padEnd(3 * Math.min(shown, 32)),
+    printable(bytes),
+  ];
+  return columns.join(' ');
+}
+
+function printable(bytes: Buffer): string {
+  return bytes.toString('latin1').replace(/[^ -~]/g, '.');
+}
+
+function formatNamed(name: string, given: readonly string[]): FormatOptions {
+  const other = given.find((flag) => flag.startsWith('length-'));
+  if (other !== undefined) throw new Error(`--format says it all: there can be no --${other} with it`);
+  const all: Record<string, FormatOptions> = formats;
+  if (!Object.hasOwn(all, name))
+    throw new Error(`--format must be one of ${Object.keys(all).join(', ')}, not '${name}'`);
+  return all[name]!;
+}
+
+await run('tap', main);
