@@ -2,6 +2,7 @@ import type { Buffer } from 'node:buffer';
 import { Arbitrary, type Random, Stream, Value } from 'fast-check';
 import { type Boundaries, boundariesIn, cutAt, cutsOf, placesOf } from './cut.js';
 
+/** Where random cuts are made. */
 export interface CutOptions {
   /** Where cuts are tried most. Default: nowhere in particular. */
   boundaries?: Boundaries | undefined;

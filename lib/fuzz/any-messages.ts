@@ -1,10 +1,8 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
 import { formatOf } from '../format.js';
-import type { FormatOptions, LengthField } from '../index.js';
+import type { FormatOptions, LengthField, LengthFieldName } from '../index.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../length-field.js';
-
-type AnyLengthField = NonNullable<FormatOptions['lengthField']>;
 
 /** A message is this many bytes longer, at the most, than the shortest that its format can carry. */
 const MOST = 5000;
@@ -18,7 +16,9 @@ const MOST_IN_FRONT = 16;
  *
  * @param lengthFields those to choose from. Default: all that have a name.
  */
-export function anyFormat(lengthFields: readonly AnyLengthField[] = named): fc.Arbitrary<FormatOptions> {
+export function anyFormat(
+  lengthFields: readonly (LengthFieldName | LengthField)[] = named,
+): fc.Arbitrary<FormatOptions> {
   const options = fc.record(
     {
       lengthField: fc.constantFrom(...lengthFields),
@@ -35,7 +35,7 @@ export function anyFormat(lengthFields: readonly AnyLengthField[] = named): fc.A
     .map(([format, bytes]) => (bytes ? { ...format, header: bytes.slice(0, headerLength(format)) } : format));
 }
 
-const named = lengthFieldNames as AnyLengthField[];
+const named = lengthFieldNames as LengthFieldName[];
 
 function isValid(options: FormatOptions): boolean {
   try {

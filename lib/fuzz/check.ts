@@ -7,6 +7,7 @@ import { choices, cutAt, cutsOf, placesOf } from './cut.js';
 import { CutError, fault } from './cut-error.js';
 import { type AnyDecoder, decodeBy, type Outcome } from './drive.js';
 
+/** What is tried, and how hard. */
 export interface CheckOptions extends CutOptions {
   /** How many cuts are tried. Default: 1,024, which are all there are of 11 bytes. */
   runs?: number | undefined;
@@ -18,6 +19,7 @@ export interface CheckOptions extends CutOptions {
 
 /** What was tried, all of it right. */
 export interface CutsTried {
+  /** How many cuts. */
   readonly runs: number;
   /** Whether these were all the cuts there are, those with empty chunks aside. */
   readonly exhaustive: boolean;

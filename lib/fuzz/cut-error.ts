@@ -9,14 +9,18 @@ const MOST_BYTES = 24;
 
 /** A decoder that does not give the messages when the bytes are cut like this. Its message shows all of it. */
 export class CutError extends Error {
+  /** `'CutError'`. */
   override readonly name = 'CutError';
   /** The bytes as they were cut: the simplest way that was found. */
   readonly chunks: readonly Uint8Array[];
+  /** The messages that there should be. */
   readonly expected: readonly unknown[];
+  /** What the decoder made of the chunks. */
   readonly actual: readonly unknown[];
   /** What finds this again, where it was found at random; undefined where each run finds it. */
   readonly seed: number | undefined;
 
+  /** @internal */
   constructor(
     chunks: readonly Uint8Array[],
     expected: readonly unknown[],

@@ -1,17 +1,29 @@
 import type { Buffer } from 'node:buffer';
 
 /** A stream of Node, of whatever version of readable-stream. */
-interface NodeStream {
+export interface NodeStream {
+  /** Listens to `'data'`, `'end'`, `'error'` and `'close'`. */
   on(event: any, listener: (...args: any[]) => void): unknown;
+  /** Takes a chunk, and calls back when it is done with it. */
   write(chunk: any, callback: (error?: Error | null) => void): unknown;
+  /** The input has ended. */
   end(): unknown;
+  /** It is not used any more. */
   destroy?(): unknown;
 }
 
 /** A TransformStream, or any other pair of web streams. */
-interface WebStreams {
-  readonly readable: { getReader(): any };
-  readonly writable: { getWriter(): any };
+export interface WebStreams {
+  /** Where messages are read. */
+  readonly readable: {
+    /** As a `ReadableStream` does. */
+    getReader(): any;
+  };
+  /** Where chunks are written. */
+  readonly writable: {
+    /** As a `WritableStream` does. */
+    getWriter(): any;
+  };
 }
 
 /** What a decoder hands out messages by. */

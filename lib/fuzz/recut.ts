@@ -3,6 +3,7 @@ import { invalidType, invalidValue } from '../errors.js';
 import { wholeNumber } from '../format.js';
 import { type Callback, OrderedTransform, type StreamOptions } from '../ordered-transform.js';
 
+/** How the bytes are cut, and how far the stream reads ahead. */
 export interface RecutOptions extends StreamOptions {
   /**
    * The lengths of the chunks in bytes, again and again from the first: `[1]` is one byte at a time. A 0 is an empty chunk,
@@ -100,11 +101,16 @@ export class Recut extends OrderedTransform {
 
 /** What is read is a chunk. */
 export interface Recut {
+  /** The next chunk, or null when none is there. */
   read(size?: number): Buffer | null;
+  /** One turn of `for await` is one chunk. */
   [Symbol.asyncIterator](): AsyncIteratorObject<Buffer, undefined, unknown>;
   // The interfaces of @types/node know strings and Buffers only: these make it one of their streams.
+  /** The next chunk, as @types/node has it. */
   read(size?: number): any;
+  /** The same, as @types/node has it. */
   [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
+  /** All chunks, when the input has ended. */
   toArray(options?: { signal?: AbortSignal }): Promise<Buffer[]>;
 }
 
