@@ -36,7 +36,7 @@ async function main(): Promise<void> {
   const client = start('client', ['--port', listening[1]!, ...files]);
   await client.success;
   // The client has ended when the server has hung up, and that is when all its messages are saved.
-  server.child.kill('SIGTERM');
+  process.kill(server.child.pid!, 'SIGTERM'); // Deno's child.kill() would hide how it ends
   await server.success;
 
   // Sorted by name, they are in the order in which they were sent.

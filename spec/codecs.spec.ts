@@ -69,10 +69,10 @@ describe('text', () => {
       const { items, error } = await decoded(text, message);
       expect(items).to.deep.equal([]);
       expect(error).to.include({ name: 'FrameError', code: 'ERR_FRAME_CORRUPT', position: 0 });
-      expect(error!.message).to.match(
-        /^Frame at byte 0: a message of \d bytes? can't be decoded: The encoded data was/,
-      );
-      expect(error!.cause).to.have.property('code', 'ERR_ENCODING_INVALID_ENCODED_DATA');
+      const { message: reason } = error!.cause as Error;
+      expect(error!.message).to.match(/^Frame at byte 0: a message of \d bytes? can't be decoded: ./);
+      expect(error!.message.endsWith(`: ${reason}`), reason).to.equal(true);
+      expect(error!.cause).to.be.instanceOf(TypeError);
     }
   });
 
@@ -157,7 +157,7 @@ describe('json', () => {
       [-Infinity, /^JSON writes -Infinity as null$/],
       [new Date(Number.NaN), /^JSON writes Invalid Date as null$/],
       [1n, /BigInt/],
-      [round, /circular/],
+      [round, /circular|cyclic/],
     ];
     for (const [value, reason] of cases) {
       const error = await refused(json, value);

@@ -811,7 +811,7 @@ describe('a message with a body', () => {
       const { encoder, errors } = flowing();
       encoder.write({ length: 3, body: web as unknown as Body });
       await closed(encoder);
-      expect(errors.map(({ code }) => code)).to.deep.equal(['ERR_INVALID_STATE']);
+      expect(errors.map(({ name }) => name)).to.deep.equal(['TypeError']);
     });
 
     it('when it destroys the stream itself', async () => {

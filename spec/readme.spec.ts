@@ -3,10 +3,17 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { codeArgs, runtime } from './support/runtime.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (name: string) => readFileSync(`${root}${name}`, 'utf8');
 const readme = read('README.md');
+
+/** Others than Node have a console that shows objects in ways of its own: this is theirs that does as Node's. */
+const printing =
+  runtime === 'node'
+    ? ''
+    : "import { Console } from 'node:console'; globalThis.console = new Console(process.stdout, process.stderr);\n";
 
 describe('README', () => {
   const examples = Array.from(readme.matchAll(/```js\n(.*?)```/gs), ([, code]) => code!);
@@ -15,7 +22,7 @@ describe('README', () => {
     it(`example ${i + 1} prints what it says`, async () => {
       const expected = Array.from(code.matchAll(/\/\/ -> (.*)\n/g), ([, line]) => `${line}\n`);
       expect(expected).to.not.have.lengthOf(0);
-      const run = promisify(execFile)(process.execPath, ['--input-type=module', '--eval', code], { cwd: root });
+      const run = promisify(execFile)(process.execPath, codeArgs(printing + code), { cwd: root });
       expect(await run).to.deep.equal({ stdout: expected.join(''), stderr: '' });
     });
   });

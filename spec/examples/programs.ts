@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
+import { programArgs, type RunSettings, replaceExport } from '../support/runtime.js';
 
 type Name = 'server' | 'client' | 'echo' | 'proxy' | 'tap' | 'start' | 'native-messaging-host' | 'naive-framer';
 
@@ -18,11 +19,7 @@ interface ProcessSettings {
   binary?: boolean | undefined;
 }
 
-interface Settings extends ProcessSettings {
-  /** A module that the program runs first. */
-  preload?: string;
-  nodeOptions?: string[];
-}
+interface Settings extends ProcessSettings, RunSettings {}
 
 /** A process that a test has started. */
 export class Process {
@@ -72,7 +69,8 @@ export class Process {
   }
 
   signal(signal: NodeJS.Signals): void {
-    this.child.kill(signal);
+    // Deno says of a program that `child.kill` was called for that the signal ended it, whatever it made of it.
+    process.kill(this.child.pid!, signal);
   }
 
   /** Expects it to fail: with one line, and no stack trace. */
@@ -93,10 +91,9 @@ export class Process {
 
 /** One of the programs, at work. */
 export class Program extends Process {
-  constructor(name: Name, args: string[], { preload, nodeOptions = [], ...settings }: Settings = {}) {
+  constructor(name: Name, args: string[], settings: Settings = {}) {
     const program = fileURLToPath(new URL(`../../examples/${name}.js`, import.meta.url));
-    const preloading = preload === undefined ? [] : ['--import', moduleUrl(preload)];
-    super(process.execPath, [...nodeOptions, ...preloading, program, ...args], settings);
+    super(process.execPath, [...programArgs(program, settings), ...args], settings);
   }
 }
 
@@ -180,17 +177,7 @@ export function sized(data: Uint8Array | string): Buffer {
   return Buffer.concat([size, bytes]);
 }
 
-/** The code as the URL of a module. */
-function moduleUrl(code: string): string {
-  return `data:text/javascript,${encodeURIComponent(code)}`;
-}
-
-/** A module that replaces `writeFile`, as the programs import it; `write` is the real one. */
+/** A module that replaces `writeFile`, as the programs import it; `original` is the real one. */
 export function replaceWriteFile(replacement: string): string {
-  return `
-    import fs from 'node:fs/promises';
-    import { syncBuiltinESMExports } from 'node:module';
-    const write = fs.writeFile;
-    fs.writeFile = ${replacement};
-    syncBuiltinESMExports();`;
+  return replaceExport('node:fs/promises', 'writeFile', replacement);
 }

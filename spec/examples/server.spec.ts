@@ -5,6 +5,7 @@ import { connect } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { replaceExport } from '../support/runtime.js';
 import {
   cleanUp,
   closed,
@@ -164,7 +165,7 @@ describe('examples/server', () => {
     it('leaves no half-written file when the disk is full', async () => {
       const saved = temporaryDirectory();
       const preload = replaceWriteFile(`async (file, body) => {
-        for await (const chunk of body) await write(file, chunk.subarray(0, 10));
+        for await (const chunk of body) await original(file, chunk.subarray(0, 10));
         throw Object.assign(new Error('ENOSPC: no space left on device, write'), { code: 'ENOSPC' });
       }`);
       const { server, port } = await startServer(['--save', saved], { preload });
@@ -195,13 +196,17 @@ describe('examples/server', () => {
 
     it('makes a client wait that is faster than the disk', async () => {
       // 32 MiB are sent; what the server holds of it is looked at before each file is written.
-      const preload = replaceWriteFile(`async (...args) => {
+      const preload = `
+        import { usedMemory } from '${new URL('../support/runtime.js', import.meta.url)}';
+        gc();
+        const before = usedMemory();
+        ${replaceWriteFile(`async (...args) => {
         await new Promise((resolve) => setTimeout(resolve, 2));
         gc();
-        console.log('holds', process.memoryUsage().arrayBuffers);
-        return write(...args);
-      }`);
-      const settings = { preload, nodeOptions: ['--expose-gc'] };
+        console.log('holds', usedMemory() - before);
+        return original(...args);
+      }`)}`;
+      const settings = { preload, gc: true };
       const { server, port } = await startServer(['--save', temporaryDirectory()], settings);
       const socket = await connectTo(port);
       const message = sized(Buffer.alloc(1_048_576));
@@ -395,7 +400,7 @@ describe('examples/server', () => {
       const preload = replaceWriteFile(`async (...args) => {
         console.log('writing');
         await signal;
-        return write(...args);
+        return original(...args);
       };
       const signal = new Promise((resolve) => process.once('SIGTERM', () => setImmediate(resolve)))`);
       const { server, port } = await startServer(['--save', saved], { preload });
@@ -422,10 +427,7 @@ describe('examples/server', () => {
     it('Ctrl+C that comes twice, from the terminal and from npm, counts once', async () => {
       // A terminal, and a slow clock: the second one is not late.
       const preload = `
-        import tty from 'node:tty';
-        import { syncBuiltinESMExports } from 'node:module';
-        tty.isatty = () => true;
-        syncBuiltinESMExports();
+        ${replaceExport('node:tty', 'isatty', '() => true')}
         const { setTimeout } = globalThis;
         globalThis.setTimeout = (callback, delay) => setTimeout(callback, 100 * delay);`;
       const { server, port } = await startServer([], { preload });
@@ -469,7 +471,7 @@ describe('examples/server', () => {
 });
 
 /** Tells when 100,000 bytes of a file are written. */
-const WRITING = replaceWriteFile(`async (file, body) => write(file, async function* () {
+const WRITING = replaceWriteFile(`async (file, body) => original(file, async function* () {
   let written = 0;
   for await (const chunk of body) {
     yield chunk;
@@ -483,6 +485,6 @@ function slowDisk(milliseconds: number): string {
   return replaceWriteFile(`async (...args) => {
     console.log('writing');
     await new Promise((resolve) => setTimeout(resolve, ${milliseconds}));
-    return write(...args);
+    return original(...args);
   }`);
 }

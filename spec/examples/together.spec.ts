@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendFileSync, createReadStream, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
+import { programArgs, replaceExport } from '../support/runtime.js';
 import {
   cleanUp,
   closed,
@@ -84,10 +85,16 @@ describe('examples/start', () => {
 
   function start(preload?: string): { program: Program; temporary: string } {
     const temporary = temporaryDirectory();
-    const options = preload === undefined ? '' : `--import data:text/javascript,${encodeURIComponent(preload)}`;
-    const env = { TMPDIR: temporary, TEMP: temporary, TMP: temporary, NODE_OPTIONS: options };
-    return { program: new Program('start', [], { env }), temporary };
+    const env = { TMPDIR: temporary, TEMP: temporary, TMP: temporary };
+    return { program: new Program('start', [], { env, preload: preload && inPrograms(preload) }), temporary };
   }
+
+  /** Has the programs that are started run the code first. */
+  const inPrograms = (code: string) => {
+    const args = JSON.stringify(programArgs('', { preload: code }).slice(0, -1));
+    const spawning = `(command, rest, options) => original(command, [...${args}, ...rest], options)`;
+    return replaceExport('node:child_process', 'spawn', spawning);
+  };
 
   const inProgram = (name: string, code: string) => `if (process.argv[1]?.endsWith('${name}.js')) { ${code} }`;
 
@@ -123,7 +130,7 @@ describe('examples/start', () => {
       'a message is saved wrong',
       replaceWriteFile(`async (file, body) => {
         const data = Buffer.concat(await body.toArray());
-        return write(file, data.length === 11 ? data.fill(0) : data);
+        return original(file, data.length === 11 ? data.fill(0) : data);
       }`),
       /^start: The message of 11 bytes is not what was sent$/,
     ],

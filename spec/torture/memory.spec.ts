@@ -3,6 +3,7 @@ import process from 'node:process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { programArgs } from '../support/runtime.js';
 import type { Row } from './memory.js';
 
 const script = fileURLToPath(new URL('./memory.js', import.meta.url));
@@ -28,7 +29,9 @@ describe('torture: memory (node --expose-gc dist/spec/torture/memory.js prints e
   before(async () => {
     // In a process of its own: nothing else is then in the figures.
     const run = promisify(execFile);
-    const { stdout } = await run(process.execPath, ['--expose-gc', script, '--json'], { maxBuffer: 1 << 24 });
+    const { stdout } = await run(process.execPath, [...programArgs(script, { gc: true }), '--json'], {
+      maxBuffer: 1 << 24,
+    });
     rows = JSON.parse(stdout);
   });
 

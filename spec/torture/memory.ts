@@ -8,6 +8,7 @@ import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { PassThrough, type Transform } from 'readable-stream';
 import { LengthPrefixDecoder, type LengthPrefixDecoderOptions, LengthPrefixEncoder } from '../../lib/index.js';
+import { usedMemory } from '../support/runtime.js';
 import { frame, prefix, turns } from './support.js';
 
 export interface Row {
@@ -41,8 +42,7 @@ async function used(): Promise<number> {
   for (let still = 0; still < 2; still++) {
     collect();
     await turns(2);
-    const { heapUsed, external } = process.memoryUsage();
-    const now = heapUsed + external;
+    const now = usedMemory();
     if (now < least - 512) still = 0;
     least = Math.min(least, now);
   }

@@ -313,7 +313,7 @@ class EncoderRig extends Rig {
       const from = this.out + at - start;
       if (from < due.length) {
         const count = Math.min(due.length - from, bytes.length - at);
-        if (due.compare(bytes, at, at + count, from, from + count) !== 0) {
+        if (!due.subarray(from, from + count).equals(bytes.subarray(at, at + count))) {
           this.wrong.push(`bytes ${this.out + at} and after are wrong`);
           break;
         }

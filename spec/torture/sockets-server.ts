@@ -6,6 +6,7 @@ import { createServer, type Socket } from 'node:net';
 import process from 'node:process';
 import { pipeline } from 'readable-stream';
 import { LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { usedMemory } from '../support/runtime.js';
 import { turns } from './support.js';
 
 /** What the server tells its parent. */
@@ -46,9 +47,9 @@ async function memory(): Promise<number> {
   for (let still = 0; still < 4; still++) {
     globalThis.gc?.();
     await turns(5);
-    const { heapUsed, external } = process.memoryUsage();
-    if (heapUsed + external < least - 4096) still = 0;
-    least = Math.min(least, heapUsed + external);
+    const now = usedMemory();
+    if (now < least - 4096) still = 0;
+    least = Math.min(least, now);
   }
   return least;
 }
