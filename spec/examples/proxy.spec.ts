@@ -93,8 +93,8 @@ describe('examples/proxy', () => {
     const good = await connectTo(port);
     while (accepted.length === 2) await new Promise(setImmediate);
     accepted[2]!.end(sized('hello'));
-    good.end();
     expect((await framed(good).toArray()).map(String)).to.deep.equal(['hello']);
+    good.end();
     expect(server.errors).to.have.lengthOf(2);
   });
 

@@ -252,6 +252,26 @@ export const probes: readonly Probe[] = [
   { feature: '`pipe` from and to a `net.Socket`', run: () => converses('TCP', talkPiped) },
   { feature: '`framed(socket)` over TCP', run: () => converses('TCP', talkFramed) },
   { feature: '`framed(socket)` over TLS', run: () => converses('TLS', talkFramed) },
+  {
+    feature: '`framed(socket)`: a message is sent though the other side ends meanwhile',
+    run: async () => {
+      try {
+        const [client, server] = await transports.TCP!();
+        const messages = framed(client);
+        framed(server)
+          .on('error', () => {})
+          .end('one');
+        client.end();
+        return (await joined(messages)) === 'one.';
+      } finally {
+        closeAll();
+      }
+    },
+    not: {
+      runtimes: ['deno'],
+      reason: "A `net.Socket` of Deno fails a write under way with `EPIPE` when the other side's end comes in.",
+    },
+  },
   { feature: '`framed(socket)` over a Unix socket', run: () => converses('a Unix socket', talkFramed) },
 ];
 

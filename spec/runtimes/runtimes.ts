@@ -57,6 +57,13 @@ export const exceptions: readonly Exception[] = [
   },
   {
     runtime: 'deno',
+    test: 'examples/client failures fails when the server hangs up before all was sent',
+    reason:
+      "a socket of Deno fails a write under way with EPIPE when the other side's end comes in; Node shows the end",
+    sometimes: true,
+  },
+  {
+    runtime: 'deno',
     test: 'torture: a message larger than its memory (npm run large -- --gib 5) is sent and received within 150 MB at either end, byte for byte',
     reason:
       'Deno gives the memory of what a socket received back late: a bare one that takes 256 MiB has 198 MB at its peak, this one 176 MB; the bytes are right',
