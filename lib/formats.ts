@@ -20,6 +20,8 @@ export const formats = Object.freeze({
    * What .NET's `BitConverter` and `BinaryWriter` write, and the well-known sample of an asynchronous socket server reads:
    * a 32-bit size, little-endian, then the data. It is the default.
    *
+   * https://learn.microsoft.com/dotnet/api/system.bitconverter.getbytes
+   *
    *     options  formats.dotnet
    *     before   05 00 00 00 | 68 65 6c 6c 6f
    *     after    68 65 6c 6c 6f
@@ -36,7 +38,7 @@ export const formats = Object.freeze({
   erlangPacket1: format({ lengthField: 'uint8' }),
 
   /**
-   * Erlang's `{packet, 2}`.
+   * Erlang's `{packet, 2}`. https://www.erlang.org/doc/apps/kernel/inet.html#setopts/2
    *
    *     options  formats.erlangPacket2
    *     before   00 05 | 68 65 6c 6c 6f
@@ -46,6 +48,8 @@ export const formats = Object.freeze({
 
   /**
    * Erlang's `{packet, 4}`; Twisted's `Int32StringReceiver`, and many a protocol without a name.
+   *
+   * https://www.erlang.org/doc/apps/kernel/inet.html#setopts/2
    *
    *     options  formats.erlangPacket4
    *     before   00 00 00 05 | 68 65 6c 6c 6f
@@ -82,6 +86,8 @@ export const formats = Object.freeze({
   /**
    * What a PostgreSQL client sends first, with no type byte: StartupMessage, SSLRequest, GSSENCRequest or CancelRequest.
    * Messages begin with the protocol version. At most 10,000 bytes, as the server allows.
+   *
+   * https://www.postgresql.org/docs/current/protocol-message-formats.html
    *
    *     options  formats.postgresStartup
    *     before   00 00 00 12 | 00 03 00 00 75 73 65 72 00 62 6f 62 00 00
@@ -174,6 +180,8 @@ export const formats = Object.freeze({
 
   /**
    * Native messaging, what a host sends to the browser: at most 1 MiB.
+   *
+   * https://developer.chrome.com/docs/extensions/develop/concepts/native-messaging#native-messaging-host-protocol
    *
    *     options  formats.nativeMessagingToBrowser
    *     before   07 00 00 00 | 7b 22 61 22 3a 31 7d

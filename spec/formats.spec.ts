@@ -11,6 +11,11 @@ const all = formats as Record<string, FormatOptions>;
 describe('formats', () => {
   const drawn = drawings(source);
 
+  it('each name their specification', () => {
+    for (const documentation of source.match(/ {2}\/\*\*\n.*? {2}\*\/\n/gs)!)
+      expect(documentation).to.match(/https:|RFC \d/);
+  });
+
   it('are each drawn, and frozen', () => {
     expect(drawn.map(({ options }) => options)).to.deep.equal(Object.keys(formats).map((name) => `formats.${name}`));
     expect(formats).to.be.frozen;

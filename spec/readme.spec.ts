@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
+import { formats } from '../lib/index.js';
+import { peers } from './interop/peers.js';
 import { codeArgs, runtime } from './support/runtime.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -32,9 +34,26 @@ describe('README', () => {
     const web = ['reader', 'encoder-stream', 'high-water-marks'].map((name) => `web/${name}`);
     const sources = [...rooms, ...web].map((name) => read(`lib/${name}.ts`));
     const options = sources.flatMap((text) => Array.from(text.matchAll(/^ {2}(\w+)\?: .*;$/gm), ([, name]) => name));
-    const section = readme.slice(readme.indexOf('## Options'), readme.indexOf('## Errors'));
+    const section = readme.slice(readme.indexOf('## Options'), readme.indexOf('## Protocols'));
     for (const name of options) expect(section).to.include(`\`${name}\``);
     for (const [, name] of section.matchAll(/^\| `(\w+)`/gm)) expect(options).to.include(name);
+  });
+
+  it('has all formats, and the programs that each is tested with', () => {
+    const section = readme.slice(readme.indexOf('## Protocols'), readme.indexOf('## Errors'));
+    const rows = Array.from(section.matchAll(/^\| `(\w+)` \| .* \| (.*) \|$/gm), ([, name, programs]) => [
+      name,
+      programs,
+    ]);
+    const expected = Object.keys(formats).map((format) => [
+      format,
+      peers
+        .filter((peer) => peer.formats.includes(format))
+        .map(({ name }) => name)
+        .join('; '),
+    ]);
+    expect(rows).to.deep.equal(expected);
+    for (const [format, programs] of rows) expect(programs, format).to.not.equal('');
   });
 
   it('has the figures of the benchmark beside it', () => {

@@ -13,13 +13,13 @@ export const peers: readonly Peer[] = [
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
   { name: 'Chromium, with length-prefix/web in a page', packages: ['chromium'], spec: 'web', formats: [] },
   {
-    name: 'Erlang/OTP, {packet, 1 | 2 | 4}',
+    name: 'Erlang/OTP',
     packages: ['erlang-base'],
     spec: 'erlang',
     formats: ['erlangPacket1', 'erlangPacket2', 'erlangPacket4'],
   },
   {
-    name: '.NET as Mono: the sample of an asynchronous socket server and client',
+    name: 'the sample in C# on Mono',
     packages: ['mono-mcs', 'mono-runtime'],
     spec: 'mono',
     formats: ['dotnet'],
