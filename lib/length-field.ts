@@ -160,7 +160,7 @@ export const compactSize: LengthField = Object.freeze({
   },
 });
 
-/** syslog's octet count: a decimal number and a space. RFC 6587, section 3.4.1. */
+/** syslog's octet count: a decimal number and a space. It is never written as 0. RFC 6587, section 3.4.1. */
 export const octetCount: LengthField = Object.freeze({
   maxWidth: 17,
   read(bytes: Uint8Array, start: number, end: number) {
@@ -177,7 +177,11 @@ export const octetCount: LengthField = Object.freeze({
     }
     return undefined;
   },
-  write: (length: number) => Uint8Array.from(`${length} `, (digit) => digit.charCodeAt(0)),
+  write(length: number) {
+    // rsyslogd would take all that follows on the connection for lines without counts.
+    if (length === 0) throw new Error('syslog has no empty messages');
+    return Uint8Array.from(`${length} `, (digit) => digit.charCodeAt(0));
+  },
 });
 
 const named = new Map<string, FixedLengthField | LengthField>([

@@ -119,4 +119,11 @@ describe('length fields of protocols', () => {
     const { error } = await decode([Buffer.alloc(20, '1')], formats.syslog);
     expect(error!.message).to.include('no end within 17 bytes');
   });
+
+  it('an octet count of 0 is read, and not written', async () => {
+    expect((await decode([Buffer.from('0 1 x')], formats.syslog)).items.map(String)).to.deep.equal(['', 'x']);
+    const error = await encode(['x', ''], formats.syslog).catch((caught) => caught);
+    expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 3 });
+    expect(error.message).to.include("the length 0 can't be written: syslog has no empty messages");
+  });
 });
