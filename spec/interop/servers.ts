@@ -1,0 +1,192 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Readable, Writable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { setTimeout } from 'node:timers/promises';
+
+const NOBODY = 65_534;
+/** How long a program or a conversation may take to end when it is to, in milliseconds. */
+const PATIENCE = 5000;
+
+// So that 'exit' is heard, and nothing is left running.
+process.once('SIGTERM', () => process.exit(143));
+
+/** A running program: what it writes, and what it is given to read. */
+export type Program = ChildProcessByStdio<Writable, Readable, Readable>;
+
+/** Where real programs and servers of ours meet: a temporary folder, and all that runs until it is closed. */
+export class Host {
+  readonly folder = mkdtempSync(join(tmpdir(), 'interop-'));
+  readonly #programs = new Set<Program>();
+  readonly #servers: Server[] = [];
+  readonly #sockets: Socket[] = [];
+  readonly #conversations: Promise<unknown>[] = [];
+  /** Programs that failed, and conversations. */
+  readonly #faults: unknown[] = [];
+  /** Several programs refuse to be root. */
+  readonly #user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  readonly #leave = () => this.#abandon();
+
+  constructor() {
+    this.#own(this.folder);
+    process.once('exit', this.#leave);
+  }
+
+  /** The path of a new file in the folder. */
+  file(name: string, text: string): string {
+    const path = join(this.folder, name);
+    writeFileSync(path, text);
+    this.#own(path);
+    return path;
+  }
+
+  #own(path: string): void {
+    chmodSync(path, 0o700);
+    if (this.#user.uid !== undefined) chownSync(path, this.#user.uid, this.#user.gid);
+  }
+
+  /** Runs a program to its end. What it wrote, or an error that shows it. */
+  async run(command: string, args: string[], input: string | Uint8Array = ''): Promise<string> {
+    const program = this.#spawn(command, args);
+    const errors = listen(program.stderr);
+    program.stdin.end(input);
+    const [output] = await Promise.all([buffer(program.stdout), once(program, 'close')]);
+    this.#programs.delete(program);
+    if (program.exitCode === 0) return output.toString();
+    throw new Error(`${how(program)}:\n${output.toString().slice(-2000)}${errors()}`);
+  }
+
+  /** Starts a program, and waits until it writes what is `ready`. */
+  async start(command: string, args: string[], ready: RegExp): Promise<{ program: Program; said: RegExpExecArray }> {
+    const program = this.#spawn(command, args);
+    const streams = [program.stdout, program.stderr];
+    const texts = streams.map(listen);
+    const said = () => texts.map((text) => text()).join('');
+    return await new Promise((resolve, reject) => {
+      const look = () => {
+        const match = ready.exec(said());
+        if (match === null) return;
+        for (const stream of streams) stream.off('data', look);
+        resolve({ program, said: match });
+      };
+      for (const stream of streams) stream.on('data', look);
+      program.once('error', reject).once('close', () => {
+        const fault = new Error(`${how(program)}:\n${said()}`);
+        if (this.#programs.delete(program) && program.exitCode !== 0) this.#faults.push(fault);
+        reject(fault);
+      });
+    });
+  }
+
+  /** Starts a program on a port that was free a moment ago; again where it was taken since. */
+  async startOnPort(command: string, args: (port: number) => string[], ready: RegExp): Promise<number> {
+    for (let attempt = 1; ; attempt++) {
+      const port = await freePort();
+      try {
+        await this.start(command, args(port), ready);
+        return port;
+      } catch (error) {
+        if (attempt === 3 || !/in use/i.test(String(error))) throw error;
+        this.#faults.pop();
+      }
+    }
+  }
+
+  #spawn(command: string, args: string[]): Program {
+    // No settings of whoever runs this: a .psqlrc, PGHOST, MYSQL_TCP_PORT.
+    const env = { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, HOME: this.folder, TMPDIR: this.folder, LC_ALL: 'C' };
+    const program = spawn(command, args, { cwd: this.folder, env, stdio: 'pipe', ...this.#user });
+    if (program.pid !== undefined) this.#programs.add(program);
+    // It need not read all that it is given.
+    program.stdin.on('error', () => {});
+    return program;
+  }
+
+  /** A server of ours: its port. A conversation that fails ends its connection, and shows when the host is closed. */
+  async serve(converse: (socket: Socket) => unknown): Promise<number> {
+    const conversation = async (socket: Socket) => {
+      const closed = new Promise((resolve) => socket.once('close', resolve));
+      try {
+        await converse(socket);
+      } catch (error) {
+        this.#faults.push(error);
+        socket.destroy();
+      }
+      await closed;
+    };
+    const server = createServer((socket) => {
+      this.#sockets.push(socket);
+      this.#conversations.push(conversation(socket));
+    });
+    this.#servers.push(server);
+    return await listening(server);
+  }
+
+  /** A server of ours for one connection: its port, and the connection when it comes. */
+  async serveOne(): Promise<{ port: number; connection: Promise<Socket> }> {
+    let arrive: (socket: Socket) => void;
+    const connection = new Promise<Socket>((resolve) => {
+      arrive = resolve;
+    });
+    return { port: await this.serve((socket) => arrive(socket)), connection };
+  }
+
+  /** Ends all that runs, and removes the folder. Throws what had gone wrong. */
+  async close(): Promise<void> {
+    const programs = [...this.#programs];
+    this.#programs.clear();
+    await Promise.all(programs.map(end));
+    for (const server of this.#servers) server.close();
+    // Nobody is left to talk to.
+    await Promise.race([Promise.all(this.#conversations), setTimeout(PATIENCE, undefined, { ref: false })]);
+    for (const socket of this.#sockets) socket.destroy();
+    this.#abandon();
+    process.off('exit', this.#leave);
+    if (this.#faults.length > 1) throw new AggregateError(this.#faults, this.#faults.join('\n'));
+    if (this.#faults.length > 0) throw this.#faults[0];
+  }
+
+  #abandon(): void {
+    for (const program of this.#programs) program.kill('SIGKILL');
+    rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
+  }
+}
+
+async function listening(server: Server): Promise<number> {
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  const port = await listening(server);
+  server.close();
+  await once(server, 'close');
+  return port;
+}
+
+/** What a stream has said: the end of it. */
+function listen(stream: Readable): () => string {
+  let text = '';
+  stream.on('data', (chunk) => {
+    text = (text + chunk).slice(-10_000);
+  });
+  return () => text;
+}
+
+async function end(program: Program): Promise<void> {
+  const ended = once(program, 'close');
+  program.kill();
+  await Promise.race([ended, setTimeout(PATIENCE, undefined, { ref: false })]);
+  program.kill('SIGKILL');
+  await ended;
+}
+
+function how({ spawnargs, exitCode, signalCode }: Program): string {
+  return `${spawnargs.join(' ')} ended with ${signalCode ?? exitCode}`;
+}
