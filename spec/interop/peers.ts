@@ -10,6 +10,26 @@ export interface Peer {
 }
 
 export const peers: readonly Peer[] = [
+  {
+    name: 'PostgreSQL and psql',
+    packages: ['postgresql', 'postgresql-client'],
+    spec: 'postgres',
+    formats: ['postgres', 'postgresStartup'],
+  },
+  {
+    name: 'MariaDB and its client',
+    packages: ['mariadb-server', 'mariadb-client'],
+    spec: 'mariadb',
+    formats: ['mysql'],
+  },
+  {
+    name: 'Mosquitto, mosquitto_pub and mosquitto_sub',
+    packages: ['mosquitto', 'mosquitto-clients'],
+    spec: 'mosquitto',
+    formats: ['mqtt'],
+  },
+  { name: 'NSD and dig', packages: ['nsd', 'bind9-dnsutils'], spec: 'dns', formats: ['dns'] },
+  { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
   { name: 'Chromium, with length-prefix/web in a page', packages: ['chromium'], spec: 'web', formats: [] },
   {
