@@ -18,7 +18,8 @@ function messagesOf(format: FormatOptions): Buffer[] {
   // A head that is kept: what is in front of the length, and room for that.
   const width = typeof format.lengthField === 'object' ? 1 : Number.parseInt(format.lengthField!.slice(4), 10) / 8;
   const head = initialBytesToStrip === 0 ? Buffer.alloc(lengthFieldOffset + width) : Buffer.alloc(0);
-  const least = Math.max(0, format.lengthAdjustment ?? 0);
+  // syslog has no empty messages.
+  const least = Math.max(format === formats.syslog ? 1 : 0, format.lengthAdjustment ?? 0);
   const fieldMost = format.lengthField === 'uint8' ? 255 : format.lengthField === 'uint16be' ? 65_535 : 5_000_000;
   const most = Math.min(fieldMost, format.maxPayloadLength ?? 5_000_000);
   return [0, 1, 100, 250, most, 3]
