@@ -14,7 +14,7 @@ const nothing = new Uint8Array(0);
 export function bytesOf(part: unknown, name: string): Uint8Array {
   if (typeof part === 'string') return utf8.encode(part);
   if (part instanceof Uint8Array) return part;
-  throw invalidType(name, 'a string, a Uint8Array, an array of these, or { length, body }', part);
+  throw invalidType(name, 'a string, a Uint8Array, or an array of these', part);
 }
 
 /**

@@ -1,7 +1,7 @@
 import { invalidType, invalidValue } from '../errors.js';
 import { type FormatOptions, formatOf } from '../format.js';
 import { concat } from '../memory.js';
-import { isSource, type MessagePart, notEncoded } from '../message.js';
+import { type MessagePart, notEncoded } from '../message.js';
 import type { Decoded } from './decoder-stream.js';
 import { checkedEncoding, type EncodingOptions, type Message } from './encoder-stream.js';
 import { frameOf } from './frame.js';
@@ -31,7 +31,7 @@ export function decode<Batch extends boolean = false, T = Uint8Array>(
 ): AsyncGenerator<Decoded<Batch, T>, void, undefined>;
 export function decode(source: unknown, options: DecodingOptions = {}): unknown {
   const reader = new Reader(options);
-  if (reader.inParts) throw invalidValue('stream', 'false, or left out', true);
+  if (reader.inParts) throw invalidValue('options.stream', 'false, or left out', true);
   if (typeof source !== 'object' || source === null)
     throw invalidType('source', 'bytes, or an iterable of them', source);
   if (ArrayBuffer.isView(source)) return decodeAll(reader, [source]);
@@ -101,6 +101,5 @@ export function encode(message: unknown, options: EncodingOptions = {}): Uint8Ar
       throw notEncoded(cause, 0);
     }
   }
-  if (isSource(bytes)) throw invalidType('message', 'a string, a Uint8Array, or an array of these', bytes);
   return concat(...frameOf(format, bytes as MessagePart, 0));
 }

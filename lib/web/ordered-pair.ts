@@ -61,13 +61,12 @@ export class OrderedPair<In, Out> {
       {
         start: (controller) => {
           this.#input = controller;
-          // Aborted with a write in hand, the stream would wait for the reader. Node's can't be failed from in here.
+          // `abort` would be called when the write in hand is done. Node's stream can't be failed from in here.
           const { signal } = controller;
           signal.addEventListener('abort', () => queueMicrotask(() => this.#abort(signal.reason)));
         },
         write: (chunk) => this.#hold(() => this.#take(chunk)),
         close: () => this.#hold(() => this.#finish()),
-        abort: (reason) => this.#abort(reason),
       },
       writableStrategy,
     );

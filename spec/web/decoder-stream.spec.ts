@@ -63,6 +63,23 @@ describe('LengthPrefixDecoderStream', () => {
     );
   });
 
+  it('ends when it was given nothing, or nothing but empty chunks', async () => {
+    for (const chunks of [[], [new Uint8Array(0), new ArrayBuffer(0)]]) {
+      const { items, error, writes } = await decode(chunks);
+      expect(items).to.deep.equal([]);
+      expect(error).to.equal(undefined);
+      expect(writes.every(({ status }) => status === 'fulfilled')).to.equal(true);
+    }
+  });
+
+  it('counts what it was given in bytes', () => {
+    const decoder = new LengthPrefixDecoderStream();
+    const writer = decoder.writable.getWriter();
+    expect(writer.desiredSize).to.equal(131_072);
+    void writer.write(new ArrayBuffer(1000));
+    expect(writer.desiredSize).to.equal(130_072);
+  });
+
   it('takes all kinds of bytes, and nothing else', async () => {
     const bytes = Uint8Array.from(hello);
     const shared = new SharedArrayBuffer(bytes.length);
@@ -121,12 +138,41 @@ describe('LengthPrefixDecoderStream', () => {
     expect(seen).to.deep.equal(['1', '2', 'x']);
   });
 
+  it('decodes each message once, also when that reads, and stops where it leaves', async () => {
+    const seen: number[] = [];
+    const decoder = new LengthPrefixDecoderStream({
+      readableHighWaterMark: 0,
+      decode: (_, start) => {
+        seen.push(start);
+        if (seen.length < 3) void reader.read();
+        if (seen.length === 4) void reader.cancel();
+        return start;
+      },
+    });
+    const reader = decoder.readable.getReader();
+    const first = reader.read();
+    const writer = decoder.writable.getWriter();
+    writer.closed.catch(() => {});
+    const write = writer.write(Buffer.concat([hello, hello, hello, hello, hello])).catch(() => 'cancelled');
+    expect((await first).value).to.equal(4);
+    await settled();
+    expect(seen).to.deep.equal([4, 13, 22]);
+    void reader.read().catch(() => {});
+    expect(await write).to.equal('cancelled');
+    expect(seen).to.deep.equal([4, 13, 22, 31]);
+  });
+
   it('refuses options as the Node streams do', () => {
     const wrong: [object, string, string][] = [
       [{ lengthField: 'uint12' }, 'ERR_INVALID_ARG_VALUE', 'options.lengthField'],
       [{ batch: 1 }, 'ERR_INVALID_ARG_TYPE', 'options.batch'],
-      [{ onOversize: 1, oversize: 'skip' }, 'ERR_INVALID_ARG_TYPE', 'options.onOversize'],
-      [{ onOversize: () => {} }, 'ERR_INVALID_ARG_VALUE', 'options.oversize'],
+      [{ oversize: 'ignore' }, 'ERR_INVALID_ARG_VALUE', "options.oversize' must be 'error' or 'skip'"],
+      [
+        { onOversize: 1, oversize: 'skip' },
+        'ERR_INVALID_ARG_TYPE',
+        'options.onOversize" property must be of type function',
+      ],
+      [{ onOversize: () => {} }, 'ERR_INVALID_ARG_VALUE', "options.oversize' must be 'skip' where onOversize is given"],
       [{ highWaterMark: -1 }, 'ERR_OUT_OF_RANGE', 'options.highWaterMark'],
       [{ readableHighWaterMark: 1.5 }, 'ERR_OUT_OF_RANGE', 'options.readableHighWaterMark'],
       [{ writableHighWaterMark: '1' }, 'ERR_INVALID_ARG_TYPE', 'options.writableHighWaterMark'],
@@ -216,6 +262,19 @@ describe('LengthPrefixDecoderStream', () => {
     });
   });
 
+  it('fails with the first fault, whatever comes after it', async () => {
+    const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark: 1, maxPayloadLength: 10 });
+    const writer = decoder.writable.getWriter();
+    writer.closed.catch(() => {});
+    writer.write(Buffer.concat([hello, Buffer.alloc(4, 0xff)])).catch(() => {});
+    const reader = decoder.readable.getReader();
+    await settled();
+    const first = await reader.read();
+    expect(utf8(first.value!)).to.equal('hello');
+    await writer.abort(new Error('too late')).catch(() => {});
+    expect(await reader.read().catch((error) => error)).to.include({ code: 'ERR_FRAME_TOO_LONG' });
+  });
+
   describe('with `stream`', () => {
     const open = (options = {}) => {
       const decoder = new LengthPrefixDecoderStream({ ...options, stream: true });
@@ -270,6 +329,25 @@ describe('LengthPrefixDecoderStream', () => {
       expect((await outcomeOf((await reader.read()).value!.body)).items.map(utf8)).to.deep.equal(['hello']);
       void writer.close();
       expect((await reader.read()).done).to.equal(true);
+    });
+
+    it('goes on at once when a body is cancelled that the next message waits for', async () => {
+      const { writer, reader } = open();
+      void writer.write(Buffer.concat([hello, hello]));
+      const { body } = (await reader.read()).value!;
+      const next = reader.read();
+      await settled();
+      await body.cancel();
+      expect((await next).value!.length).to.equal(5);
+    });
+
+    it('can be left when no body is open', async () => {
+      const { writer, reader } = open();
+      void writer.write(Buffer.alloc(4));
+      await reader.read();
+      const reason = new Error('enough');
+      await reader.cancel(reason);
+      expect(await writer.closed.catch((error) => error)).to.equal(reason);
     });
 
     it('does not wait for an empty one', async () => {

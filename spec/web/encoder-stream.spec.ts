@@ -63,11 +63,49 @@ describe('LengthPrefixEncoderStream', () => {
     expect((await reader.read()).value).to.have.lengthOf(9);
   });
 
+  it('writes the length that a message in parts keeps', async () => {
+    const { bytes } = await encode<Message>([['\x30', '\0', 'x'.repeat(128)], Uint8Array.of(0x30, 0)], formats.mqtt);
+    expect(bytes).to.deep.equal(Buffer.concat([fromHex('30 8001'), Buffer.alloc(128, 'x'), fromHex('30 00')]));
+  });
+
   it('does not copy what is large', async () => {
     const large = new Uint8Array(65_536);
     const { chunks } = await encode(['hello', large, 'hello', ['small', large, 'small']]);
     expect(chunks.map(({ length }) => length)).to.deep.equal([13, 65_536, 18, 65_536, 5]);
     expect(chunks.filter(({ buffer }) => buffer === large.buffer)).to.have.lengthOf(2);
+  });
+
+  it('holds what is large until it is taken', async () => {
+    const encoder = new LengthPrefixEncoderStream();
+    const writer = encoder.writable.getWriter();
+    let done = 0;
+    for (const length of [65_536, 0]) void writer.write(new Uint8Array(length)).then(() => done++);
+    await settled();
+    expect(done).to.equal(0);
+    const reader = encoder.readable.getReader();
+    await reader.read();
+    await settled();
+    expect(done).to.equal(0);
+    await reader.read();
+    await settled();
+    expect(done).to.equal(2);
+  });
+
+  it('counts bytes as they are sent, and 4,096 for what it can not know', () => {
+    const encoder = new LengthPrefixEncoderStream<Message>();
+    const writer = encoder.writable.getWriter();
+    const sizes: [Message, number][] = [
+      ['hello', 9],
+      [new Uint8Array(5), 9],
+      [['hello'], 4096],
+      [{ length: 5, body: 'hello' }, 4096],
+    ];
+    let left = 65_536;
+    for (const [message, size] of sizes) {
+      void writer.write(message);
+      left -= size;
+      expect(writer.desiredSize).to.equal(left);
+    }
   });
 
   it('copies what is small: it may be changed when its write is done', async () => {
@@ -137,7 +175,7 @@ describe('LengthPrefixEncoderStream', () => {
   it('refuses options as the Node streams do', () => {
     const wrong: [object, string, string][] = [
       [{ lengthField: 'uint12' }, 'ERR_INVALID_ARG_VALUE', 'options.lengthField'],
-      [{ encode: 1 }, 'ERR_INVALID_ARG_TYPE', 'options.encode'],
+      [{ encode: 1 }, 'ERR_INVALID_ARG_TYPE', 'options.encode" property must be of type function'],
       [{ highWaterMark: -1 }, 'ERR_OUT_OF_RANGE', 'options.highWaterMark'],
     ];
     for (const [options, code, name] of wrong) {
@@ -192,10 +230,13 @@ describe('LengthPrefixEncoderStream', () => {
         for (asked = 1; asked <= 3; asked++) yield new Uint8Array(100_000);
       })();
       const encoder = new LengthPrefixEncoderStream();
-      void writeAll(encoder.writable, [{ length: 300_000, body }]);
+      void writeAll<Message>(encoder.writable, ['hello', { length: 300_000, body }]);
       await settled();
       expect(asked).to.equal(1);
       const reader = encoder.readable.getReader();
+      expect((await reader.read()).value).to.have.lengthOf(9);
+      await settled();
+      expect(asked).to.equal(1);
       expect((await reader.read()).value).to.have.lengthOf(100_004);
       await settled();
       expect(asked).to.equal(2);
@@ -222,7 +263,8 @@ describe('LengthPrefixEncoderStream', () => {
           cancelled = true;
         },
       });
-      await encode<Message>([{ length: 8, body }]);
+      // Nobody reads what came before the fault.
+      void writeAll<Message>(new LengthPrefixEncoderStream().writable, [{ length: 3, body }]);
       await settled();
       expect(cancelled).to.equal(true);
     });
@@ -234,6 +276,7 @@ describe('LengthPrefixEncoderStream', () => {
       expect(bytes).to.deep.equal(hello.subarray(0, 6));
       const wrong = await encode<Message>([{ length: 5, body: [5] as unknown as string[] }]);
       expect(wrong.error).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
+      expect(wrong.error!.message).to.match(/^The "message.body" property must be a string, a Uint8Array/);
     });
 
     it('lets go of them when the reader leaves, or the writer aborts', async () => {

@@ -53,14 +53,16 @@ describe('decode', () => {
   });
 
   it('refuses options and sources at once', () => {
-    const wrong: [unknown, object, string][] = [
-      [hello, { lengthField: 'x' }, 'ERR_INVALID_ARG_VALUE'],
-      [hello, { stream: true }, 'ERR_INVALID_ARG_VALUE'],
-      ['text', {}, 'ERR_INVALID_ARG_TYPE'],
-      [null, {}, 'ERR_INVALID_ARG_TYPE'],
+    const wrong: [unknown, object, string, RegExp][] = [
+      [hello, { lengthField: 'x' }, 'ERR_INVALID_ARG_VALUE', /'options.lengthField' must be one of/],
+      [hello, { stream: true }, 'ERR_INVALID_ARG_VALUE', /'options.stream' must be false, or left out. .* \(true\)$/],
+      ['text', {}, 'ERR_INVALID_ARG_TYPE', /^The "source" argument must be bytes, or an iterable of them/],
+      [null, {}, 'ERR_INVALID_ARG_TYPE', /Received null$/],
     ];
-    for (const [source, options, code] of wrong) {
-      expect(thrownBy(() => decode(source as ByteChunk, options))).to.include({ code });
+    for (const [source, options, code, message] of wrong) {
+      const error = thrownBy(() => decode(source as ByteChunk, options));
+      expect(error).to.include({ code });
+      expect(error.message).to.match(message);
     }
     expect(thrownBy(() => [...decode({} as ArrayBuffer)])).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
     expect(thrownBy(() => [...decode(['text'] as unknown as ByteChunk[])])).to.include({
@@ -93,8 +95,9 @@ describe('decode', () => {
     }
     expect(cancelled).to.equal(true);
     const ended = streamOf<Uint8Array>([hello]);
-    const { items } = await outcomeOf(decode({ getReader: () => ended.getReader() } as typeof ended));
+    const { items, error } = await outcomeOf(decode({ getReader: () => ended.getReader() } as typeof ended));
     expect(items.map(utf8)).to.deep.equal(['hello']);
+    expect(error).to.equal(undefined);
     expect(ended.locked).to.equal(false);
   });
 });
@@ -130,7 +133,7 @@ describe('encode', () => {
 
 describe('text and json of length-prefix/web', () => {
   it('are strict', async () => {
-    expect([...decode(encode('\ufeffé\ufffd'), text)]).to.deep.equal(['\ufeffé\ufffd']);
+    expect([...decode(encode('\ufeffé\ufffd', text), text)]).to.deep.equal(['\ufeffé\ufffd']);
     const error = thrownBy(() => [...decode(encode(Buffer.of(0xff)), text)]);
     expect(error).to.include({ code: 'ERR_FRAME_CORRUPT' });
     expect(error.cause).to.be.instanceOf(TypeError);
