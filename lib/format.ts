@@ -156,6 +156,9 @@ export class Format {
   readonly lengthFieldOffset: number;
   readonly lengthAdjustment: number;
   readonly maxPayloadLength: number;
+  /** The shortest payload that the length field can say, and the longest that both it and the limit allow. */
+  readonly shortest: number;
+  readonly longest: number;
   /** The most bytes that the head of a frame (all up to the end of the length field) takes. */
   readonly maxHeadLength: number;
 
@@ -168,8 +171,6 @@ export class Format {
   readonly #field: FixedLengthField | LengthField;
   /** Undefined: zeros. */
   readonly #header: Uint8Array | undefined;
-  /** The longest payload that both the limit and the length field allow. */
-  readonly #longest: number;
 
   constructor(options: FormatOptions) {
     const { lengthField = 'uint32le', lengthFieldOffset = 0, lengthAdjustment = 0 } = options;
@@ -179,9 +180,12 @@ export class Format {
     const adjustment = wholeNumber('lengthAdjustment', lengthAdjustment, Number.MIN_SAFE_INTEGER);
     const limit = wholeNumber('maxPayloadLength', maxPayloadLength);
 
-    const fieldMax = field.maxLength ?? Number.MAX_SAFE_INTEGER;
-    if (adjustment > limit || adjustment < -fieldMax) {
-      const allowed = `>= ${-fieldMax} and <= ${limit}, or no frame could have a payload that is allowed`;
+    const { maxLength = Number.MAX_SAFE_INTEGER } = field;
+    const minLength = field instanceof FixedLengthField ? 0 : (field.minLength ?? 0);
+    this.shortest = Math.max(0, minLength + adjustment);
+    this.longest = Math.min(limit, maxLength + adjustment);
+    if (this.shortest > this.longest) {
+      const allowed = `>= ${-maxLength} and <= ${limit - minLength}, or no frame could have a payload that is allowed`;
       throw outOfRange('lengthAdjustment', allowed, adjustment);
     }
 
@@ -191,7 +195,6 @@ export class Format {
     this.lengthAdjustment = adjustment;
     this.maxPayloadLength = limit;
     this.maxHeadLength = offset + (field instanceof FixedLengthField ? field.width : field.maxWidth);
-    this.#longest = Math.min(limit, fieldMax + adjustment);
     this.stripped = this.#checkedStrip(initialBytesToStrip);
     this.headLength = this.stripped >= this.maxHeadLength ? this.stripped : 0;
     this.#header = this.#checkedHeader(header);
@@ -213,8 +216,8 @@ export class Format {
       const allowed = `<= ${offset} or >= ${headLength}: the length field can't be cut in two`;
       throw outOfRange(name, allowed, strip);
     }
-    if (strip > headLength + this.#longest) {
-      throw outOfRange(name, `<= ${headLength + this.#longest}, the longest frame`, strip);
+    if (strip > headLength + this.longest) {
+      throw outOfRange(name, `<= ${headLength + this.longest}, the longest frame`, strip);
     }
     return strip;
   }
@@ -284,6 +287,10 @@ export class Format {
       const what = `the length ${length} is negative after the adjustment of ${this.lengthAdjustment}`;
       throw this.#corrupt(input, start, end, position, what);
     }
+    if (payload < this.shortest) {
+      const what = `the length ${length} is less than the length field can say`;
+      throw this.#corrupt(input, start, end, position, what);
+    }
     if (headLength + payload < this.strippedFrom(headLength)) {
       const what = `a frame of ${bytes(headLength + payload)} is shorter than the ${this.stripped} to strip`;
       throw this.#corrupt(input, start, end, position, what);
@@ -343,7 +350,7 @@ export class Format {
     const payload = swapped + this.lengthAdjustment;
     // The other order is no help where it says the same, or can't be right either.
     if (swapped === this.fixed.read(input, fieldAt)) return '';
-    if (payload < Math.max(0, this.stripped - this.maxHeadLength) || payload > this.#longest) return '';
+    if (payload < Math.max(0, this.stripped - this.maxHeadLength) || payload > this.longest) return '';
     return `; read as ${littleEndian ? 'big' : 'little'}-endian it would be ${bytes(payload)}`;
   }
 
@@ -442,16 +449,15 @@ export class Format {
   }
 
   #checkPayload(payload: number, messageLength: number, position: number): void {
-    if (payload > this.#longest) {
+    if (payload > this.longest) {
       const limit =
         payload > this.maxPayloadLength
           ? `at most ${this.maxPayloadLength} are allowed (maxPayloadLength)`
-          : `the length field can say at most ${this.#longest}`;
+          : `the length field can say at most ${this.longest}`;
       throw new FrameError('ERR_FRAME_TOO_LONG', position, `a payload of ${bytes(payload)} was given, ${limit}`);
     }
-    const least = Math.max(0, this.lengthAdjustment);
-    if (payload < least) {
-      const needed = messageLength - payload + least;
+    if (payload < this.shortest) {
+      const needed = messageLength - payload + this.shortest;
       const what = `a message of ${bytes(messageLength)} was given, this format needs at least ${needed}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
@@ -484,6 +490,10 @@ function checkedField(value: unknown): FixedLengthField | LengthField {
   if (wholeNumber('lengthField.maxWidth', field.maxWidth, 1) > 1024) {
     throw outOfRange('lengthField.maxWidth', '<= 1024', field.maxWidth);
   }
-  if (field.maxLength !== undefined) wholeNumber('lengthField.maxLength', field.maxLength);
+  const { minLength = 0, maxLength = Number.MAX_SAFE_INTEGER } = field;
+  wholeNumber('lengthField.maxLength', maxLength);
+  if (wholeNumber('lengthField.minLength', minLength) > maxLength) {
+    throw outOfRange('lengthField.minLength', `<= ${maxLength} (maxLength)`, minLength);
+  }
   return field;
 }

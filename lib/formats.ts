@@ -206,8 +206,8 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * syslog over TCP or TLS with octet counting: the length in decimal digits, and a space. There are no empty messages: to
-   * write one fails with `ERR_FRAME_CORRUPT`. RFC 6587, section 3.4.1; RFC 5425.
+   * syslog over TCP or TLS with octet counting: the length in decimal digits, and a space. There are no empty messages:
+   * to read or to write one fails with `ERR_FRAME_CORRUPT`. RFC 6587, section 3.4.1; RFC 5425.
    *
    *     options  formats.syslog
    *     before   31 31 20 | 3c 33 34 3e 31 20 68 65 6c 6c 6f

@@ -34,6 +34,8 @@ export interface LengthRead {
 export interface LengthField {
   /** The most bytes that the field can take: 1 to 1,024. That many bytes without an end are `ERR_FRAME_CORRUPT`. */
   readonly maxWidth: number;
+  /** The least length that the field can say: less is `ERR_FRAME_CORRUPT`. Default: 0. */
+  readonly minLength?: number;
   /** The greatest length that the field can say. Default: `Number.MAX_SAFE_INTEGER`. */
   readonly maxLength?: number;
   /**
@@ -160,9 +162,13 @@ export const compactSize: LengthField = Object.freeze({
   },
 });
 
-/** syslog's octet count: a decimal number and a space. It is never written as 0. RFC 6587, section 3.4.1. */
+/**
+ * syslog's octet count: a decimal number and a space, and never 0. RFC 6587, section 3.4.1. rsyslogd would take all that
+ * follows a 0 on the connection for lines without counts.
+ */
 export const octetCount: LengthField = Object.freeze({
   maxWidth: 17,
+  minLength: 1,
   read(bytes: Uint8Array, start: number, end: number) {
     let length = 0;
     for (let at = start; at < end; at++) {
@@ -177,11 +183,7 @@ export const octetCount: LengthField = Object.freeze({
     }
     return undefined;
   },
-  write(length: number) {
-    // rsyslogd would take all that follows on the connection for lines without counts.
-    if (length === 0) throw new Error('syslog has no empty messages');
-    return Uint8Array.from(`${length} `, (digit) => digit.charCodeAt(0));
-  },
+  write: (length: number) => Uint8Array.from(`${length} `, (digit) => digit.charCodeAt(0)),
 });
 
 const named = new Map<string, FixedLengthField | LengthField>([

@@ -100,6 +100,24 @@ describe('a format that makes no sense is refused', () => {
       'ERR_OUT_OF_RANGE',
       /maxLength/,
     ],
+    [
+      'a least length that is none',
+      { lengthField: { ...compactSize, minLength: -1 } },
+      'ERR_OUT_OF_RANGE',
+      /minLength.*>= 0/,
+    ],
+    [
+      'a least length above the greatest',
+      { lengthField: { ...compactSize, minLength: 4, maxLength: 3 } },
+      'ERR_OUT_OF_RANGE',
+      /minLength.*<= 3 \(maxLength\)\. Received 4/,
+    ],
+    [
+      'a limit below the least length',
+      { lengthField: { ...compactSize, minLength: 5 }, maxPayloadLength: 4 },
+      'ERR_OUT_OF_RANGE',
+      /lengthAdjustment.*<= -1, or no frame/,
+    ],
     ['an offset of half a byte', { lengthFieldOffset: 0.5 }, 'ERR_OUT_OF_RANGE', /lengthFieldOffset.*>= 0.*0\.5/],
     ['a negative offset', { lengthFieldOffset: -1 }, 'ERR_OUT_OF_RANGE', /lengthFieldOffset.*Received -1/],
     ['an offset that is no number', { lengthFieldOffset: '1' }, 'ERR_INVALID_ARG_TYPE', /lengthFieldOffset.*'1'/],
@@ -238,6 +256,18 @@ describe('limits', () => {
       expect(error.code).to.equal('ERR_FRAME_CORRUPT');
       expect(error.message).to.match(/a message of 1 byte/);
     }
+  });
+
+  it('a message shorter than the length field can say is refused, at both ends', async () => {
+    const options: FormatOptions = { lengthField: { ...compactSize, minLength: 3 }, lengthAdjustment: -1 };
+    expect(await encode(['ab'], options)).to.deep.equal(fromHex('03 6162'));
+    expect((await decode([fromHex('03 6162')], options)).items.map(String)).to.deep.equal(['ab']);
+    const refused = await encode(['a'], options).catch((reason) => reason);
+    expect(refused).to.include({ code: 'ERR_FRAME_CORRUPT' });
+    expect(refused.message).to.match(/a message of 1 byte .* needs at least 2/);
+    const { error } = await decode([fromHex('02 61')], options);
+    expect(error).to.include({ code: 'ERR_FRAME_CORRUPT' });
+    expect(error!.message).to.include('the length 2 is less than the length field can say');
   });
 
   it('a message too short for the adjustment is refused', async () => {

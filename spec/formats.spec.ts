@@ -1,8 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
+import fc from 'fast-check';
+import { anyCut, anyMessages } from '../lib/fuzz/index.js';
 import { type FormatOptions, formats } from '../lib/index.js';
 import { compactSize, mqttLength, octetCount } from '../lib/length-field.js';
+import { encode as webEncode } from '../lib/web/index.js';
 import { drawings, itIsAsDrawn } from './support/drawings.js';
+import { runs } from './support/runs.js';
 import { decode, encode, fromHex } from './support/streams.js';
 
 const source = readFileSync(new URL('../../lib/formats.ts', import.meta.url), 'utf8');
@@ -51,6 +55,24 @@ describe('formats', () => {
     expect((await decode([wire], format)).items).to.deep.equal([fromHex('0a03626f62')]);
     expect(await encode([fromHex('0a03626f62')], format)).to.deep.equal(wire);
   });
+
+  for (const [name, format] of Object.entries(all)) {
+    it(`${name} carries any messages, in any chunks`, async () => {
+      const wires = anyMessages(format).chain((messages) => {
+        const wire = Buffer.concat(messages.map((message) => webEncode(message, format)));
+        return anyCut(wire, { boundaries: format }).map((chunks) => ({ messages, wire, chunks }));
+      });
+      await fc.assert(
+        fc.asyncProperty(wires, async ({ messages, wire, chunks }) => {
+          expect(await encode(messages, format)).to.deep.equal(wire);
+          const { items, error } = await decode(chunks, format);
+          expect(error).to.equal(undefined);
+          expect(items).to.deep.equal(messages);
+        }),
+        { numRuns: runs(20) },
+      );
+    });
+  }
 
   it('write the length over the zeros that stand in its place', async () => {
     const rest = Buffer.alloc(300, 'x');
@@ -120,10 +142,13 @@ describe('length fields of protocols', () => {
     expect(error!.message).to.include('no end within 17 bytes');
   });
 
-  it('an octet count of 0 is read, and not written', async () => {
-    expect((await decode([Buffer.from('0 1 x')], formats.syslog)).items.map(String)).to.deep.equal(['', 'x']);
-    const error = await encode(['x', ''], formats.syslog).catch((caught) => caught);
+  it('an octet count is never 0', async () => {
+    const { items, error } = await decode([Buffer.from('1 x0 1 x')], formats.syslog);
+    expect(items.map(String)).to.deep.equal(['x']);
     expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 3 });
-    expect(error.message).to.include("the length 0 can't be written: syslog has no empty messages");
+    expect(error!.message).to.include('the length 0 is less than the length field can say');
+    const refused = await encode(['x', ''], formats.syslog).catch((caught) => caught);
+    expect(refused).to.include({ code: 'ERR_FRAME_CORRUPT', position: 3 });
+    expect(refused.message).to.include('a message of 0 bytes was given, this format needs at least 1');
   });
 });

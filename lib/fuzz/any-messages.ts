@@ -58,11 +58,10 @@ function headerLength(options: FormatOptions): number {
  * @param format default: that of a decoder with no options
  */
 export function anyMessages(format: FormatOptions = {}): fc.Arbitrary<Buffer[]> {
-  const { stripped, maxHeadLength, lengthFieldOffset, lengthAdjustment, maxPayloadLength, fixed } = formatOf(format);
+  const { stripped, maxHeadLength, lengthFieldOffset, lengthAdjustment, shortest, longest, fixed } = formatOf(format);
   const { lengthField = 'uint32le' } = format;
   const field = typeof lengthField === 'string' ? lengthFieldNamed(lengthField)! : lengthField;
-  const longest = Math.min(maxPayloadLength, (field.maxLength ?? Number.MAX_SAFE_INTEGER) + lengthAdjustment);
-  const least = Math.max(0, lengthAdjustment, fixed === undefined ? 0 : stripped - maxHeadLength);
+  const least = Math.max(shortest, fixed === undefined ? 0 : stripped - maxHeadLength);
   const most = Math.min(longest, least + MOST);
 
   const size = fc.oneof(
