@@ -151,6 +151,7 @@ describe('LengthPrefixDecoderStream', () => {
     });
     const reader = decoder.readable.getReader();
     const first = reader.read();
+    await settled();
     const writer = decoder.writable.getWriter();
     writer.closed.catch(() => {});
     const write = writer.write(Buffer.concat([hello, hello, hello, hello, hello])).catch(() => 'cancelled');
