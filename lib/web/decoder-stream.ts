@@ -1,6 +1,6 @@
 import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
 import { OrderedPair, type Work } from './ordered-pair.js';
-import { type ByteChunk, type DecodingOptions, Reader } from './reader.js';
+import { type ByteChunk, bytesOf, type DecodingOptions, Reader } from './reader.js';
 
 /** The wire format, what is handed out, and how far the stream reads ahead. */
 export interface LengthPrefixDecoderStreamOptions<
@@ -53,8 +53,7 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Uint8A
     const reader = new Reader(options);
     const marks = highWaterMarks(options, 16, 131_072);
     const decoding = reader.inParts ? new StreamedDecoding(reader, () => pair.goOn()) : new Decoding(reader);
-    const strategy = { highWaterMark: marks.writable, size: (chunk: ByteChunk) => chunk?.byteLength ?? 0 };
-    const pair = new OrderedPair<ByteChunk, unknown>(decoding, marks.readable, strategy);
+    const pair = new OrderedPair<ByteChunk, unknown>(decoding, marks);
     this.readable = pair.readable as typeof this.readable;
     this.writable = pair.writable;
   }
@@ -67,6 +66,10 @@ class Decoding implements Work<ByteChunk, unknown> {
 
   constructor(reader: Reader) {
     this.reader = reader;
+  }
+
+  sizeOf(chunk: ByteChunk): number {
+    return bytesOf(chunk).length;
   }
 
   take(chunk: ByteChunk): void {

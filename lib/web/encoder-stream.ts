@@ -77,8 +77,7 @@ export class LengthPrefixEncoderStream<T = Message> {
     const { encode } = checkedEncoding(options);
     const encoding = new Encoding<T>(formatOf(options), encode, () => pair.goOn());
     const marks = highWaterMarks(options, 0, LARGE);
-    const size = (message: T) => encoding.sizeOf(message);
-    const pair = new OrderedPair<T, Uint8Array>(encoding, marks.readable, { highWaterMark: marks.writable, size });
+    const pair = new OrderedPair<T, Uint8Array>(encoding, marks);
     this.readable = pair.readable;
     this.writable = pair.writable;
   }
@@ -116,12 +115,10 @@ class Encoding<T> implements Work<T, Uint8Array> {
     this.#goOn = goOn;
   }
 
-  /** Called by the stream as each write is made. */
-  sizeOf(message: unknown): number {
+  sizeOf(message: T): number {
     this.#coming++;
-    const { length } = (message ?? nothing) as { length?: unknown };
     const known = typeof message === 'string' || message instanceof Uint8Array;
-    return known ? this.#format.maxHeadLength + (length as number) : UNKNOWN_SIZE;
+    return known ? this.#format.maxHeadLength + message.length : UNKNOWN_SIZE;
   }
 
   take(value: T): void | Promise<void> {

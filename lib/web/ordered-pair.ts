@@ -1,5 +1,7 @@
 /** What makes of what is written what is read. */
 export interface Work<In, Out> {
+  /** The size of what is written, as it is written. One for which this throws is still taken: that is where it fails. */
+  sizeOf(chunk: In): number;
   /** Takes what was written. Its write is held until the promise, if there is one, is settled, and {@link isSettled}. */
   take(chunk: In): void | Promise<void>;
   /** The next piece to hand out; undefined when there is none yet. What it throws ends it. */
@@ -37,13 +39,9 @@ export class OrderedPair<In, Out> {
   /** There is nothing in front of the fault any more. */
   #atFault = false;
 
-  constructor(
-    work: Work<In, Out>,
-    readableHighWaterMark: number,
-    writableStrategy: { highWaterMark: number; size(chunk: In): number },
-  ) {
+  constructor(work: Work<In, Out>, highWaterMarks: { readonly readable: number; readonly writable: number }) {
     this.#work = work;
-    this.#highWaterMark = readableHighWaterMark;
+    this.#highWaterMark = highWaterMarks.readable;
     this.readable = new ReadableStream<Out>(
       {
         start: (controller) => {
@@ -55,7 +53,7 @@ export class OrderedPair<In, Out> {
         },
         cancel: (reason) => this.#end(reason),
       },
-      { highWaterMark: readableHighWaterMark },
+      { highWaterMark: highWaterMarks.readable },
     );
     this.writable = new WritableStream<In>(
       {
@@ -68,8 +66,17 @@ export class OrderedPair<In, Out> {
         write: (chunk) => this.#hold(() => this.#take(chunk)),
         close: () => this.#hold(() => this.#finish()),
       },
-      writableStrategy,
+      { highWaterMark: highWaterMarks.writable, size: (chunk) => this.#sizeOf(chunk) },
     );
+  }
+
+  /** An error in here would fail the writable stream alone, and at once. */
+  #sizeOf(chunk: In): number {
+    try {
+      return this.#work.sizeOf(chunk);
+    } catch {
+      return 0;
+    }
   }
 
   #hold(begin: () => void): Promise<void> {

@@ -48,7 +48,7 @@ export class Reader extends FrameParser<Uint8Array, unknown> {
     return this.#checked.inParts === true;
   }
 
-  /** @throws {TypeError} `ERR_INVALID_ARG_TYPE` for what is no bytes. */
+  /** @throws {TypeError} as {@link bytesOf} does. */
   pushChunk(chunk: ByteChunk): void {
     this.push(bytesOf(chunk));
   }
@@ -65,7 +65,8 @@ export class Reader extends FrameParser<Uint8Array, unknown> {
   }
 }
 
-function bytesOf(chunk: ByteChunk): Uint8Array {
+/** @throws {TypeError} `ERR_INVALID_ARG_TYPE` for what is no bytes. */
+export function bytesOf(chunk: ByteChunk): Uint8Array {
   if (ArrayBuffer.isView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
   // One from another realm, such as a frame's, is no instance of this one's.
   const kind = Object.prototype.toString.call(chunk);

@@ -87,13 +87,22 @@ describe('LengthPrefixDecoderStream', () => {
     const padded = Uint8Array.from([0, ...bytes, 0]);
     const kinds: ByteChunk[] = [bytes, bytes.buffer, shared, new DataView(padded.buffer, 1, bytes.length), hello];
     for (const chunk of kinds) expect((await decode([chunk])).items.map(utf8)).to.deep.equal(['hello']);
-    for (const chunk of ['hello', null, undefined, 5, {}, [1]]) {
+    for (const chunk of ['hello', null, undefined, 5, {}, [1], { byteLength: -1 }]) {
       const { items, error, writes } = await decode([hello, chunk as ByteChunk]);
       expect(items.map(utf8)).to.deep.equal(['hello']);
       expect(error).to.be.instanceOf(TypeError).and.include({ code: 'ERR_INVALID_ARG_TYPE' });
       expect(error!.message).to.match(/^The "chunk" argument must be an ArrayBuffer/);
       expect(writes[1]).to.include({ status: 'rejected', reason: error });
     }
+  });
+
+  it('fails on both sides for bytes that are gone', async () => {
+    const detached = new DataView(new ArrayBuffer(9));
+    structuredClone(detached.buffer, { transfer: [detached.buffer] });
+    const { items, error, writes } = await decode([hello, detached]);
+    expect(items.map(utf8)).to.deep.equal(['hello']);
+    expect(error).to.be.instanceOf(TypeError);
+    expect(writes[1]).to.include({ status: 'rejected', reason: error });
   });
 
   it('gives a view of the chunk, or with `copy` memory of its own', async () => {

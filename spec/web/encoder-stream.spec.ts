@@ -137,6 +137,11 @@ describe('LengthPrefixEncoderStream', () => {
   });
 
   it('sends all that was written before a message that can not be sent, and then fails with its writer', async () => {
+    const lengthless = {
+      get length(): number {
+        throw new Error('asked for its length');
+      },
+    };
     const cases: [unknown, string, RegExp][] = [
       [Buffer.alloc(10), 'ERR_FRAME_TOO_LONG', /a payload of 10 bytes was given, at most 5/],
       [5, 'ERR_INVALID_ARG_TYPE', /^The "message" argument must be a string, a Uint8Array/],
@@ -144,6 +149,7 @@ describe('LengthPrefixEncoderStream', () => {
       [['a', 5], 'ERR_INVALID_ARG_TYPE', /Received type number/],
       [{ length: 'x', body: '' }, 'ERR_INVALID_ARG_TYPE', /message\.length/],
       [{ length: 10, body: 'x' }, 'ERR_FRAME_TOO_LONG', /10 bytes/],
+      [lengthless, 'ERR_INVALID_ARG_TYPE', /Received an instance of Object/],
     ];
     for (const [message, code, text] of cases) {
       const encoder = new LengthPrefixEncoderStream({ maxPayloadLength: 5 });
