@@ -7,7 +7,10 @@ export interface StreamOptions {
    * Default: 16 messages, or no chunk.
    */
   readableHighWaterMark?: number | undefined;
-  /** The number of bytes from which on a writer is not `ready`. Default: 65,536, for a decoder 131,072. */
+  /**
+   * The number of bytes from which on a writer is not `ready`. Default: 65,536, for a decoder 131,072. 0 is as 1: with no
+   * room at all nothing could be piped.
+   */
   writableHighWaterMark?: number | undefined;
   /** Both of the above. */
   highWaterMark?: number | undefined;
@@ -22,6 +25,6 @@ export function highWaterMarks(options: StreamOptions, readable: number, writabl
   if (highWaterMark !== undefined) wholeNumber('highWaterMark', highWaterMark);
   return {
     readable: wholeNumber('readableHighWaterMark', highWaterMark ?? readableHighWaterMark ?? readable),
-    writable: wholeNumber('writableHighWaterMark', highWaterMark ?? writableHighWaterMark ?? writable),
+    writable: Math.max(1, wholeNumber('writableHighWaterMark', highWaterMark ?? writableHighWaterMark ?? writable)),
   };
 }

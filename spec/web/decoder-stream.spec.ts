@@ -195,6 +195,13 @@ describe('LengthPrefixDecoderStream', () => {
     }
   });
 
+  it('can be piped to with marks of 0', async () => {
+    const { items } = await outcomeOf(
+      streamOf([hello, hello]).pipeThrough(new LengthPrefixDecoderStream({ highWaterMark: 0 })),
+    );
+    expect(items.map(utf8)).to.deep.equal(['hello', 'hello']);
+  });
+
   it('is a pair for pipeThrough, whose source may fail', async () => {
     const failure = new Error('the line broke');
     const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark: 1 });
