@@ -74,8 +74,8 @@ export class LengthPrefixEncoderStream<T = Message> {
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: LengthPrefixEncoderStreamOptions<T> = {}) {
-    const { encode } = checkedEncoding(options);
-    const encoding = new Encoding<T>(formatOf(options), encode, () => pair.goOn());
+    const { format, encode } = checkedEncoding(options);
+    const encoding = new Encoding<T>(format, encode, () => pair.goOn());
     const marks = highWaterMarks(options, 0, LARGE);
     const pair = new OrderedPair<T, Uint8Array>(encoding, marks);
     this.readable = pair.readable;
@@ -83,11 +83,15 @@ export class LengthPrefixEncoderStream<T = Message> {
   }
 }
 
-/** @throws {TypeError} `ERR_INVALID_ARG_TYPE` */
-export function checkedEncoding<T>(options: EncodingOptions<T>): EncodingOptions<T> {
+/**
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ */
+export function checkedEncoding<T>(options: EncodingOptions<T>) {
+  const format = formatOf(options);
   const { encode } = options;
   if (encode !== undefined && typeof encode !== 'function') throw invalidType('encode', 'of type function', encode);
-  return options;
+  return { format, encode };
 }
 
 class Encoding<T> implements Work<T, Uint8Array> {

@@ -1,5 +1,5 @@
 import { invalidType, invalidValue } from '../errors.js';
-import { type FormatOptions, formatOf } from '../format.js';
+import type { FormatOptions } from '../format.js';
 import { concat } from '../memory.js';
 import { type MessagePart, notEncoded } from '../message.js';
 import type { Decoded } from './decoder-stream.js';
@@ -91,8 +91,7 @@ export function encode(
 /** The frame of one value, of which `options.encode` makes a message. */
 export function encode<T>(message: T, options: FormatOptions & { encode: (value: T) => Message }): Uint8Array;
 export function encode(message: unknown, options: EncodingOptions = {}): Uint8Array {
-  const { encode: encoder } = checkedEncoding(options);
-  const format = formatOf(options);
+  const { format, encode: encoder } = checkedEncoding(options);
   let bytes: unknown = message;
   if (encoder !== undefined) {
     try {

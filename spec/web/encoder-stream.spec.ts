@@ -179,13 +179,14 @@ describe('LengthPrefixEncoderStream', () => {
   });
 
   it('refuses options as the Node streams do', () => {
-    const wrong: [object, string, string][] = [
+    const wrong: [object | null, string, string][] = [
       [{ lengthField: 'uint12' }, 'ERR_INVALID_ARG_VALUE', 'options.lengthField'],
       [{ encode: 1 }, 'ERR_INVALID_ARG_TYPE', 'options.encode" property must be of type function'],
       [{ highWaterMark: -1 }, 'ERR_OUT_OF_RANGE', 'options.highWaterMark'],
+      [null, 'ERR_INVALID_ARG_TYPE', 'options'],
     ];
     for (const [options, code, name] of wrong) {
-      const error = thrownBy(() => new LengthPrefixEncoderStream(options));
+      const error = thrownBy(() => new LengthPrefixEncoderStream(options as object));
       expect(error).to.include({ code });
       expect(error.message).to.include(name);
     }

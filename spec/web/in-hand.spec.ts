@@ -125,6 +125,7 @@ describe('encode', () => {
     for (const message of [5, null, { length: 1, body: 'x' }]) {
       expect(thrownBy(() => encode(message as unknown as string))).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
     }
+    expect(thrownBy(() => encode('x', null as unknown as object))).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
     expect(thrownBy(() => encode('x', { encode: 5 as unknown as () => string }))).to.include({
       code: 'ERR_INVALID_ARG_TYPE',
     });
