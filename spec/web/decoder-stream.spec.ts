@@ -277,6 +277,21 @@ describe('LengthPrefixDecoderStream', () => {
       expect(items).to.have.lengthOf(100);
       expect(error).to.equal(reason);
     });
+
+    it('gets an AbortError where an abort gave no reason, be a write in hand or not', async () => {
+      for (const chunks of [[], [hello]]) {
+        const { readable, writable } = new LengthPrefixDecoderStream({ readableHighWaterMark: 0 });
+        const writer = writable.getWriter();
+        writer.closed.catch(() => {});
+        const writes = chunks.map((chunk) => writer.write(chunk).catch((error) => error));
+        await settled();
+        await writer.abort();
+        const { items, error } = await outcomeOf(readable);
+        expect(items).to.have.lengthOf(chunks.length);
+        expect(error).to.include({ name: 'AbortError' });
+        for (const write of writes) expect(await write).to.equal(error);
+      }
+    });
   });
 
   it('fails with the first fault, whatever comes after it', async () => {
