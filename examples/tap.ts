@@ -59,6 +59,7 @@ async function main(): Promise<void> {
     const connection = `#${++connectionCount}`;
     print(`${connection} is ${shownAddress(client.remoteAddress, client.remotePort)}`);
 
+    let isReset = false;
     for (const [socket, peer, direction] of [
       [client, server, '->'],
       [server, client, '<-'],
@@ -66,9 +67,11 @@ async function main(): Promise<void> {
       const say = (what: string) => {
         print(`${performance.now().toFixed(0).padStart(7)} ${connection.padEnd(3)} ${direction} ${what}`);
       };
-      watch(socket, conversation, direction, shown, say);
+      // After a reset neither side ends.
+      watch(socket, conversation, direction, shown, say, () => !isReset && socket.readableEnded);
       socket.on('error', (error) => {
         say(describe(error));
+        isReset = true;
         // To end it would say that all is well.
         peer.resetAndDestroy();
       });
@@ -86,6 +89,7 @@ function watch(
   direction: Direction,
   shown: number,
   say: (what: string) => void,
+  hasEnded: () => boolean,
 ): void {
   // Of a message of any length no more is kept than is printed.
   const decoder = new LengthPrefixDecoder({ ...conversation.format(direction), stream: true });
@@ -99,6 +103,8 @@ function watch(
       position += length;
     };
     body.on('data', (part: Buffer) => {
+      // What waited already still comes.
+      if (body.destroyed) return;
       bytes = Buffer.concat([bytes, part.subarray(0, wanted - bytes.length)]);
       if (bytes.length < wanted) return;
       show();
@@ -109,7 +115,7 @@ function watch(
     body.on('error', show);
   });
   decoder.on('end', () => {
-    if (socket.readableEnded) say(`end, after ${position} bytes`);
+    if (hasEnded()) say(`end, after ${position} bytes`);
   });
   decoder.on('error', (error: FrameError) => {
     const text = describe(error).replace('maxPayloadLength', '--max');

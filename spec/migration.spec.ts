@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import type { Duplex } from 'node:stream';
+import { type Duplex, PassThrough } from 'node:stream';
 import { expect } from 'chai';
 import frameStream from 'frame-stream';
 import lengthPrefixedStream from 'length-prefixed-stream';
@@ -112,8 +112,9 @@ function erlang(options: string): Other {
   return { decode: (frame) => frame.subarray(width, width + frame.readUIntBE(0, width)), maxPayload };
 }
 
-async function through(stream: Duplex, bytes: Buffer): Promise<Buffer[]> {
-  stream.end(bytes);
+async function through(stream: Duplex, ...chunks: Buffer[]): Promise<Buffer[]> {
+  for (const chunk of chunks) stream.write(chunk);
+  stream.end();
   const { items, error } = await outcomeOf<Buffer>(stream);
   if (error !== undefined) throw error;
   return items;
@@ -331,7 +332,10 @@ describe('Messages that other libraries lose or join', () => {
       const ours = await decode([bytes], { lengthField: library === 'frame-stream' ? 'uint32be' : 'varint' });
       expect(ours.items.map(String)).to.deep.equal(['a', '', 'b']);
       const theirs = await through(itself[library]!({}).decoder, bytes);
-      expect(theirs.map(String)).to.deep.equal(['ab']);
+      // It is node:stream that joins what waits, before Node 26.
+      const plain = await through(new PassThrough(), Buffer.from('a'), Buffer.from('b'));
+      const joined = library === 'frame-stream' ? plain.map(String) : ['ab'];
+      expect(theirs.map(String)).to.deep.equal(joined);
     });
   }
 });

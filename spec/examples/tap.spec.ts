@@ -303,7 +303,7 @@ describe('examples/tap', () => {
       const { tap, open } = await startPair(['--max', '100000000'], preload);
       const [one, other] = await open();
       const [sender, reader] = direction === '->' ? [one, other] : [other, one];
-      const messages = 4;
+      const messages = 6;
       const message = sized(randomBytes(50_000_000));
       for (let i = 0; i < messages; i++) sender.write(message);
       // The tap goes round its event loop twice for each.
@@ -319,17 +319,20 @@ describe('examples/tap', () => {
       for await (const chunk of reader) {
         const at = received % message.length;
         const same = Math.min(chunk.length, message.length - at);
-        expect(chunk.compare(message, at, at + same, 0, same)).to.equal(0);
+        expect(chunk.subarray(0, same).equals(message.subarray(at, at + same))).to.equal(true);
         received += chunk.length;
       }
       expect(received).to.equal(messages * message.length);
       await tap.line(new RegExp(`${direction} end`));
       expect(
         messagesOf(tap).filter((line) => line.startsWith(`${direction} `) && line.endsWith(`${message.length}`)),
-      ).to.deep.equal([0, 1, 2, 3].map((i) => `${direction} ${i * message.length} - ${message.length}`));
+      ).to.deep.equal(
+        Array.from({ length: messages }, (_, i) => `${direction} ${i * message.length} - ${message.length}`),
+      );
       tap.signal('SIGTERM');
       await tap.succeeds();
-      expect(Number(tap.lines.at(-1)!.slice('peak '.length))).to.be.within(10_000_000, 150_000_000);
+      // Of 300 MB; runtimes take back late what sockets have read.
+      expect(Number(tap.lines.at(-1)!.slice('peak '.length))).to.be.within(10_000_000, 200_000_000);
     });
   }
 
