@@ -10,6 +10,7 @@ import * as nodePromises from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import * as userland from 'readable-stream';
 import { FrameError, framed, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { decode, encode, LengthPrefixDecoderStream, LengthPrefixEncoderStream } from '../../lib/web/index.js';
 import type { Runtime } from '../support/runtime.js';
 import { runtime } from '../support/runtime.js';
 import { closeAll, transports } from '../torture/connections.js';
@@ -273,6 +274,16 @@ export const probes: readonly Probe[] = [
     },
   },
   { feature: '`framed(socket)` over a Unix socket', run: () => converses('a Unix socket', talkFramed) },
+  {
+    feature: '`length-prefix/web`: `pipeThrough`, `decode` and `encode`',
+    run: async () => {
+      const bytes = Buffer.concat(wire());
+      const messages = new Response(bytes).body!.pipeThrough(new LengthPrefixDecoderStream());
+      const again = await new Response(messages.pipeThrough(new LengthPrefixEncoderStream())).arrayBuffer();
+      const frames = Array.from(decode(again), (message) => encode(message));
+      return Buffer.from(again).equals(bytes) && Buffer.concat(frames).equals(bytes);
+    },
+  },
 ];
 
 /** Tries one of them on the present runtime. */
