@@ -122,18 +122,23 @@ class StreamedDecoding extends Decoding {
   }
 
   #open(): ReadableStream<Uint8Array> {
+    let body: ReadableStreamDefaultController<Uint8Array>;
     return new ReadableStream<Uint8Array>(
       {
         start: (controller) => {
+          body = controller as ReadableStreamDefaultController<Uint8Array>;
           // There is nothing of an empty one to be read: it is not waited for.
-          if (this.#due === 0) controller.close();
-          else this.#body = controller as ReadableStreamDefaultController<Uint8Array>;
+          if (this.#due === 0) body.close();
+          else this.#body = body;
         },
         pull: () => {
+          if (this.#body !== body) return;
           this.#wanted = true;
           this.#give();
         },
         cancel: () => {
+          // One that has all its bytes may still be read when the next one is under way.
+          if (this.#body !== body) return;
           this.#close();
           this.reader.skipRest();
           this.#goOn();
@@ -153,9 +158,11 @@ class StreamedDecoding extends Decoding {
       const body = this.#body!;
       this.#wanted = false;
       this.#due -= part.length;
+      const isLast = this.#due === 0;
+      if (isLast) this.#close();
+      // It may be that this asks for more, at once.
       body.enqueue(part);
-      if (this.#due > 0) return;
-      this.#close();
+      if (!isLast) return;
       body.close();
     }
     this.#goOn();

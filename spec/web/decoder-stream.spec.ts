@@ -382,6 +382,33 @@ describe('LengthPrefixDecoderStream', () => {
       expect(await writer.closed.catch((error) => error)).to.equal(reason);
     });
 
+    it('is not disturbed by a body that is cancelled when the next one is under way', async () => {
+      const { writer, reader } = open();
+      void writer.write(hello.subarray(0, 4));
+      const { body } = (await reader.read()).value!;
+      // Who asks for a part and leaves has it waiting for the next one.
+      const part = body.getReader();
+      const read = part.read().catch((error) => error);
+      part.releaseLock();
+      expect(await read).to.be.instanceOf(TypeError);
+      void writer.write(Buffer.concat([hello.subarray(4), hello]));
+      const next = (await reader.read()).value!;
+      await body.cancel();
+      expect((await outcomeOf(next.body)).items.map(utf8)).to.deep.equal(['hello']);
+    });
+
+    it('gives a body that is asked for more than it has what it has', async () => {
+      const { writer, reader } = open();
+      void writer.write(hello.subarray(0, 4));
+      const part = (await reader.read()).value!.body.getReader();
+      const reads = [part.read(), part.read(), part.read()];
+      void writer.write(hello.subarray(4, 6));
+      void writer.write(hello.subarray(6));
+      const [first, second, third] = await Promise.all(reads);
+      expect([utf8(first!.value!), utf8(second!.value!)]).to.deep.equal(['he', 'llo']);
+      expect(third!.done).to.equal(true);
+    });
+
     it('does not wait for an empty one', async () => {
       const { writer, reader } = open();
       void writer.write(Buffer.concat([Buffer.alloc(8), hello]));
