@@ -62,7 +62,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
   #position = 0;
   #open: OpenFrame<M> | undefined;
   /** What ended a batch. */
-  #fault: unknown;
+  #fault: { readonly error: unknown } | undefined;
 
   constructor(settings: ParserSettings<M, T>) {
     this.settings = settings;
@@ -108,7 +108,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
    * @throws FrameError
    */
   nextAll(): T[] {
-    if (this.#fault !== undefined) throw this.#fault;
+    if (this.#fault !== undefined) throw this.#fault.error;
     const messages: T[] = [];
     try {
       for (;;) {
@@ -119,7 +119,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
       }
     } catch (error) {
       // Kept: to come upon it again would decode a message twice.
-      this.#fault = error;
+      this.#fault = { error };
       if (messages.length === 0) throw error;
       return messages;
     }

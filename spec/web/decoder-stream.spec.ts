@@ -133,6 +133,21 @@ describe('LengthPrefixDecoderStream', () => {
     expect(error).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 5 });
   });
 
+  it('fails with whatever `onOversize` throws, behind what came before', async () => {
+    const wire = await encode(['a', 'too long', 'b']);
+    for (const thrown of [new Error('too much'), undefined]) {
+      const onOversize = () => {
+        throw thrown;
+      };
+      const options = { maxPayloadLength: 7, oversize: 'skip', onOversize } as const;
+      for (const batch of [false, true]) {
+        const { items, writes } = await decode([wire], { ...options, batch });
+        expect(items.flat().map(utf8)).to.deep.equal(['a']);
+        expect(writes[0]).to.deep.equal({ status: 'rejected', reason: thrown });
+      }
+    }
+  });
+
   it('hands out what `decode` makes, once for each message, and what it throws after the ones before', async () => {
     const seen: string[] = [];
     const parse = (bytes: Uint8Array, start: number, end: number) => {
