@@ -249,6 +249,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
     frame.skip = frame.due - frame.kept.length;
     frame.kept = nothing;
     frame.due = undefined;
+    if (frame.skip === 0) this.#open = undefined;
   }
 
   /** The frame under way, when what is in front of its message is dealt with; undefined when the chunk ends before that. */
@@ -262,6 +263,14 @@ export class FrameParser<M extends Uint8Array, T = M> {
       this.#open = undefined;
     }
     return undefined;
+  }
+
+  /** Lets go of the chunk, if all that it has was handed out; returns whether it was. */
+  letGo(): boolean {
+    const isTaken = this.#at === this.#chunk.length && this.#fault === undefined;
+    const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0);
+    if (isUsedUp) this.#useUp();
+    return isUsedUp;
   }
 
   /** A chunk is not kept alive until the next one comes. */

@@ -372,6 +372,51 @@ describe('FrameParser, in parts', () => {
     frames.finish();
   });
 
+  it('is done with a message whose rest is all there when that is passed over', () => {
+    const { parser: frames } = parser({ lengthField: 'uint16be', initialBytesToStrip: 0 }, false, true);
+    frames.push(bytes('00'));
+    expect(frames.nextLength()).to.equal(undefined);
+    frames.push(bytes('00'));
+    expect(frames.nextLength()).to.equal(2);
+    frames.skipRest();
+    frames.finish();
+  });
+
+  it('lets go of a chunk when all that it has was handed out', () => {
+    const { parser: frames } = parser({ lengthField: 'uint16be', initialBytesToStrip: 0 }, false, true);
+    expect(frames.letGo()).to.equal(true);
+    frames.push(bytes('00'));
+    expect(frames.letGo()).to.equal(false);
+    expect(frames.nextLength()).to.equal(undefined);
+    expect(frames.letGo()).to.equal(true);
+    frames.push(bytes('01'));
+    expect(frames.nextLength()).to.equal(3);
+    expect(frames.letGo()).to.equal(false);
+    expect(frames.nextPart()).to.deep.equal(bytes('0001'));
+    expect(frames.letGo()).to.equal(true);
+    frames.push(bytes('61 ffff'));
+    expect(frames.nextPart()).to.deep.equal(bytes('61'));
+    expect(frames.letGo()).to.equal(false);
+    expect(frames.nextLength()).to.equal(65_537);
+    frames.skipRest();
+    expect(frames.letGo()).to.equal(false);
+    expect(frames.nextLength()).to.equal(undefined);
+    expect(thrownBy(() => frames.finish())).to.include({ position: 3 });
+  });
+
+  it('does not let go of a chunk before the fault of a batch', () => {
+    const format = formatOf({ lengthField: 'uint8', maxPayloadLength: 2 });
+    const fault = new Error('too long');
+    const onOversize = () => {
+      throw fault;
+    };
+    const frames = new FrameParser({ format, memory: countingMemory().memory, copy: false, onOversize });
+    frames.push(bytes('01 61 03'));
+    expect(frames.nextAll()).to.deep.equal([bytes('61')]);
+    expect(frames.letGo()).to.equal(false);
+    expect(thrownBy(() => frames.nextAll())).to.equal(fault);
+  });
+
   it('takes messages that no memory could hold, others not', () => {
     const wire = bytes('ffffff ffffff 1f 61');
     const format = formatOf({ lengthField: 'uint56le', maxPayloadLength: Number.MAX_SAFE_INTEGER });

@@ -74,12 +74,13 @@ class Decoding implements Work<ByteChunk, unknown> {
 
   take(chunk: ByteChunk): void {
     this.reader.pushChunk(chunk);
-    this.isSettled = false;
+    this.isSettled = this.reader.letGo();
   }
 
   next(): unknown {
+    if (this.isSettled) return undefined;
     const piece = this.reader.nextPiece();
-    if (piece === undefined) this.isSettled = true;
+    this.isSettled = this.reader.letGo();
     return piece;
   }
 
@@ -111,12 +112,10 @@ class StreamedDecoding extends Decoding {
   }
 
   override next(): StreamedMessage | undefined {
-    if (this.#body !== undefined) return undefined;
+    if (this.#body !== undefined || this.isSettled) return undefined;
     const length = this.reader.nextLength();
-    if (length === undefined) {
-      this.isSettled = true;
-      return undefined;
-    }
+    this.isSettled = this.reader.letGo();
+    if (length === undefined) return undefined;
     this.#due = length;
     return { length, body: this.#open() };
   }
@@ -141,6 +140,7 @@ class StreamedDecoding extends Decoding {
           if (this.#body !== body) return;
           this.#close();
           this.reader.skipRest();
+          this.isSettled = this.reader.letGo();
           this.#goOn();
         },
       },
@@ -152,9 +152,8 @@ class StreamedDecoding extends Decoding {
   /** Gives the body what is there of it. */
   #give(): void {
     const part = this.reader.nextPart();
-    if (part === undefined) {
-      this.isSettled = true;
-    } else {
+    this.isSettled = this.reader.letGo();
+    if (part !== undefined) {
       const body = this.#body!;
       this.#wanted = false;
       this.#due -= part.length;
@@ -162,8 +161,7 @@ class StreamedDecoding extends Decoding {
       if (isLast) this.#close();
       // It may be that this asks for more, at once.
       body.enqueue(part);
-      if (!isLast) return;
-      body.close();
+      if (isLast) body.close();
     }
     this.#goOn();
   }

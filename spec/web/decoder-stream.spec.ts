@@ -258,6 +258,26 @@ describe('LengthPrefixDecoderStream', () => {
       });
     }
 
+    it('has a write done with when all that it becomes was wanted', async () => {
+      for (const options of [{}, { batch: true }, { decode: () => 1 }, { copy: true }]) {
+        const wanted = new LengthPrefixDecoderStream({ ...options, readableHighWaterMark: 0 });
+        const read = wanted.readable.getReader().read();
+        await wanted.writable.getWriter().write(hello);
+        await read;
+        // There is room for one, wanted or not; what comes behind it is held, but for what is nothing.
+        const { writable } = new LengthPrefixDecoderStream({ ...options, readableHighWaterMark: 1 });
+        const writer = writable.getWriter();
+        await writer.write(hello);
+        await writer.write(new Uint8Array(0));
+        let written = false;
+        void writer.write(hello).then(() => {
+          written = true;
+        });
+        await settled();
+        expect(written).to.equal(false);
+      }
+    });
+
     it('may ask for many at once', async () => {
       for (const readableHighWaterMark of [0, 3]) {
         const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark });
@@ -445,9 +465,28 @@ describe('LengthPrefixDecoderStream', () => {
       expect(written).to.equal(false);
       const part = body.getReader();
       expect(utf8((await part.read()).value!)).to.equal('hel');
-      void part.read().catch(() => {});
       await settled();
       expect(written).to.equal(true);
+    });
+
+    it('holds a write until a body has got what it keeps of the head, or is cancelled', async () => {
+      for (const leave of [false, true]) {
+        const { writer, reader } = open({ initialBytesToStrip: 0 });
+        await writer.write(Uint8Array.of(0, 0));
+        let written = false;
+        void writer.write(Uint8Array.of(0, 0)).then(() => {
+          written = true;
+        });
+        const { length, body } = (await reader.read()).value!;
+        expect(length).to.equal(4);
+        await settled();
+        expect(written).to.equal(false);
+        if (leave) await body.cancel();
+        else expect((await outcomeOf(body)).items).to.deep.equal([new Uint8Array(4)]);
+        await settled();
+        expect(written).to.equal(true);
+        await writer.close();
+      }
     });
 
     it('fails a body and the stream when the input ends inside it', async () => {
