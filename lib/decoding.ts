@@ -11,8 +11,9 @@ export interface DecodingOptionsOver<
 > extends FormatOptions {
   /**
    * Gives each message memory of its own, so that a small message kept for long does not keep alive the chunk it came
-   * in, and a chunk's memory may be used again once its write has called back. Default: false, a message that came
-   * whole in one chunk is a view of that chunk.
+   * in, and a chunk's memory may be used again once its write has called back. Needed to transfer messages to a worker:
+   * the memory of the whole chunk would go with one. Default: false, a message that came whole in one chunk is a view of
+   * that chunk.
    */
   copy?: boolean | undefined;
   /**

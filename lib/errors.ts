@@ -104,6 +104,13 @@ export function outOfRange(option: string, expected: string, value: unknown): No
   return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
 }
 
+/** For a chunk whose memory is no longer there, as when a message that is a view of it was transferred to a worker. */
+export function memoryGone(): NodeError<TypeError> {
+  const what =
+    'The memory of a chunk is gone, with messages that were still to be read; with copy: true each has its own';
+  return Object.assign(new TypeError(what), { code: 'ERR_INVALID_STATE' });
+}
+
 /** As Node's own `ERR_STREAM_DESTROYED`: what a write in hand gets when its stream is destroyed without an error. */
 export function streamDestroyed(): NodeError<Error> {
   return Object.assign(new Error('Cannot call write after a stream was destroyed'), { code: 'ERR_STREAM_DESTROYED' });

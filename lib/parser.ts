@@ -1,5 +1,5 @@
 import { Assembler } from './assembler.js';
-import { bytes, FrameError, reason } from './errors.js';
+import { bytes, FrameError, memoryGone, reason } from './errors.js';
 import type { Format } from './format.js';
 import type { Memory } from './memory.js';
 
@@ -224,7 +224,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
     const frame = this.#open!;
     const { kept } = frame;
     const count = kept.length > 0 ? kept.length : Math.min(frame.due!, this.#chunk.length - this.#at);
-    if (count === 0) {
+    if (count <= 0) {
       this.#useUp();
       return undefined;
     }
@@ -275,6 +275,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
 
   /** A chunk is not kept alive until the next one comes. */
   #useUp(): void {
+    if (this.#at > this.#chunk.length) throw memoryGone();
     this.#position += this.#chunk.length;
     this.#at = 0;
     this.push(nothing);

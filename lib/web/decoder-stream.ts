@@ -52,7 +52,7 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Uint8A
   constructor(options: LengthPrefixDecoderStreamOptions<Batch, T, Stream> = {}) {
     const reader = new Reader(options);
     const marks = highWaterMarks(options, 16, 131_072);
-    const decoding = reader.inParts ? new StreamedDecoding(reader, () => pair.goOn()) : new Decoding(reader);
+    const decoding: Decoding = reader.inParts ? new StreamedDecoding(reader, () => pair) : new Decoding(reader);
     const pair = new OrderedPair<ByteChunk, unknown>(decoding, marks);
     this.readable = pair.readable as typeof this.readable;
     this.writable = pair.writable;
@@ -95,15 +95,15 @@ class Decoding implements Work<ByteChunk, unknown> {
 
 /** Hands out messages with their bodies, one at a time. */
 class StreamedDecoding extends Decoding {
-  readonly #goOn: () => void;
+  readonly #pair: () => OrderedPair<ByteChunk, unknown>;
   #body: ReadableStreamDefaultController<Uint8Array> | undefined;
   /** The bytes that the body has not got. */
   #due = 0;
   #wanted = false;
 
-  constructor(reader: Reader, goOn: () => void) {
+  constructor(reader: Reader, pair: () => OrderedPair<ByteChunk, unknown>) {
     super(reader);
-    this.#goOn = goOn;
+    this.#pair = pair;
   }
 
   override take(chunk: ByteChunk): void {
@@ -141,7 +141,7 @@ class StreamedDecoding extends Decoding {
           this.#close();
           this.reader.skipRest();
           this.isSettled = this.reader.letGo();
-          this.#goOn();
+          this.#pair().goOn();
         },
       },
       // A part is asked for when it is read: so none is thrown away when the stream fails.
@@ -151,7 +151,13 @@ class StreamedDecoding extends Decoding {
 
   /** Gives the body what is there of it. */
   #give(): void {
-    const part = this.reader.nextPart();
+    let part: Uint8Array | undefined;
+    try {
+      part = this.reader.nextPart();
+    } catch (error) {
+      this.#pair().fail(error);
+      return;
+    }
     this.isSettled = this.reader.letGo();
     if (part !== undefined) {
       const body = this.#body!;
@@ -163,7 +169,7 @@ class StreamedDecoding extends Decoding {
       body.enqueue(part);
       if (isLast) body.close();
     }
-    this.#goOn();
+    this.#pair().goOn();
   }
 
   #close(): void {

@@ -135,6 +135,13 @@ export class OrderedPair<In, Out> {
     this.#settle();
   }
 
+  /** What is in hand can't be gone on with. */
+  fail(error: unknown): void {
+    this.#break(error);
+    this.#atFault = true;
+    this.#settle();
+  }
+
   #settle(): void {
     if (this.#fault !== undefined) {
       // Each piece counts as one: so much room is there when none waits to be read.

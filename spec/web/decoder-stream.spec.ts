@@ -217,6 +217,37 @@ describe('LengthPrefixDecoderStream', () => {
     expect(items.map(utf8)).to.deep.equal(['hello', 'hello']);
   });
 
+  it('says so when the memory of a chunk was transferred with a message', async () => {
+    const wire = Uint8Array.from(Buffer.concat([hello, hello, hello.subarray(0, 3)]));
+    const transfer = ({ buffer }: Uint8Array) => structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
+    const gone = { name: 'TypeError', code: 'ERR_INVALID_STATE' };
+    for (const options of [{}, { maxPayloadLength: 5, oversize: 'skip' }] as const) {
+      const { readable, writable } = new LengthPrefixDecoderStream({ ...options, readableHighWaterMark: 0 });
+      const writes = writeAll(writable, [wire.slice(), hello.subarray(3)]);
+      const reader = readable.getReader();
+      transfer((await reader.read()).value!);
+      const error = await reader.read().catch((reason) => reason);
+      expect(error).to.include(gone);
+      expect((await writes)[0]).to.include({ status: 'rejected', reason: error });
+    }
+    for (const early of [true, false]) {
+      const { readable, writable } = new LengthPrefixDecoderStream({ stream: true, readableHighWaterMark: 0 });
+      const writes = writeAll(writable, [wire.slice(), hello.subarray(3)]);
+      const reader = readable.getReader();
+      const { items } = await outcomeOf((await reader.read()).value!.body);
+      if (early) transfer(items[0]!);
+      const second = await reader.read().catch((reason) => reason);
+      let error = second;
+      if (!early) {
+        transfer(items[0]!);
+        error = (await outcomeOf(second.value.body)).error;
+        expect(await reader.read().catch((reason) => reason)).to.equal(error);
+      }
+      expect(error).to.include(gone);
+      expect((await writes)[0]).to.include({ status: 'rejected', reason: error });
+    }
+  });
+
   it('is a pair for pipeThrough, whose source may fail', async () => {
     const failure = new Error('the line broke');
     const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark: 1 });
