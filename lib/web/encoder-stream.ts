@@ -167,7 +167,7 @@ class Encoding<T> implements Work<T, Uint8Array> {
   }
 
   next(): Uint8Array | undefined {
-    const isWaiting = this.#coming > 0 && !this.#ended && this.#onEmpty === undefined;
+    const isWaiting = this.#coming > 0 && !this.#ended && this.#body === undefined;
     if (this.#pieces.length === 0 && !(isWaiting && this.#runLength < LARGE)) this.#closeRun();
     const piece = this.#pieces.shift();
     if (this.#isEmpty) this.#onEmpty?.();

@@ -252,6 +252,15 @@ describe('LengthPrefixEncoderStream', () => {
       expect((await reader.read()).done).to.equal(true);
     });
 
+    it('does not keep what is in front of them waiting', async () => {
+      const encoder = new LengthPrefixEncoderStream();
+      const writer = encoder.writable.getWriter();
+      void writer.write('hello');
+      void writer.write({ length: 5, body: new ReadableStream<string>() });
+      void writer.write('behind it');
+      expect(Buffer.from((await encoder.readable.getReader().read()).value!)).to.deep.equal(hello);
+    });
+
     it('fails when they have fewer or more bytes than was said, and lets go of them', async () => {
       const cases: [number, string, RegExp, number][] = [
         [6, 'ERR_FRAME_TRUNCATED', /the body ended after 5 of 6 bytes/, 9],
