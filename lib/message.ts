@@ -57,7 +57,7 @@ export function notEncoded(cause: unknown, position: number): FrameError {
 
 /** What is read in the place of a body until its turn comes, and then. */
 export function adoptBody(body: Body): Body {
-  const { on, getReader } = body as Partial<NodeJS.EventEmitter & ReadableStream>;
+  const { on, getReader } = (body ?? {}) as Partial<NodeJS.EventEmitter & ReadableStream>;
   // A stream may fail before its turn comes: what reads it then is told so.
   if (typeof on === 'function') on.call(body, 'error', () => {});
   return typeof getReader === 'function' ? new WebBody(body as unknown as ReadableStream) : body;
@@ -88,7 +88,7 @@ class WebBody implements AsyncIterable<MessagePart> {
 
 /** Lets go of what a body holds, such as a file. */
 export function destroyBody(body: Body): void {
-  const { destroy, cancel, return: leave } = body as unknown as Record<string, unknown>;
+  const { destroy, cancel, return: leave } = (body ?? {}) as unknown as Record<string, unknown>;
   const letGo = destroy ?? cancel ?? leave;
   // A generator may be running just now, and throws then.
   if (typeof letGo === 'function') new Promise((resolve) => resolve(letGo.call(body))).catch(() => {});

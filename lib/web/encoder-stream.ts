@@ -109,7 +109,10 @@ class Encoding<T> implements Work<T, Uint8Array> {
   /** Small ones, joined. */
   #run = nothing;
   #runLength = 0;
-  #body: MessageBody | undefined;
+  /** The bodies that were taken over and not sent to their end. */
+  readonly #bodies = new Map<MessageSource, MessageBody>();
+  /** One of them is being sent. */
+  #isSending = false;
   /** Is called when nothing is left, for the body to go on. */
   #onEmpty: (() => void) | undefined;
 
@@ -121,6 +124,7 @@ class Encoding<T> implements Work<T, Uint8Array> {
 
   sizeOf(message: T): number {
     this.#coming++;
+    if (this.#encode === undefined && isSource(message)) this.#adopt(message as MessageSource);
     const known = typeof message === 'string' || message instanceof Uint8Array;
     return known ? this.#format.maxHeadLength + message.length : UNKNOWN_SIZE;
   }
@@ -128,12 +132,28 @@ class Encoding<T> implements Work<T, Uint8Array> {
   take(value: T): void | Promise<void> {
     this.#coming--;
     const message = this.#encode === undefined ? (value as Message) : this.#encoded(value);
-    if (isSource(message)) return this.#sendBody(message as MessageSource);
+    if (isSource(message)) {
+      this.#adopt(message as MessageSource);
+      return this.#ended ? undefined : this.#sendBody(message as MessageSource);
+    }
     const frame = frameOf(this.#format, message as MessagePart, this.#position);
     for (const part of frame) {
       this.#position += part.length;
       this.#add(part);
     }
+  }
+
+  /** From when it is written on, a body is let go of when it can't be sent. */
+  #adopt(source: MessageSource): void {
+    if (!this.#bodies.has(source)) this.#bodies.set(source, adoptBody(source.body as MessageBody));
+    if (this.#ended) this.#letGo();
+  }
+
+  #letGo(): void {
+    const bodies = [...this.#bodies.values()];
+    this.#bodies.clear();
+    for (const body of bodies) destroyBody(body);
+    this.#onEmpty?.();
   }
 
   #encoded(value: T): Message {
@@ -167,7 +187,7 @@ class Encoding<T> implements Work<T, Uint8Array> {
   }
 
   next(): Uint8Array | undefined {
-    const isWaiting = this.#coming > 0 && !this.#ended && this.#body === undefined;
+    const isWaiting = this.#coming > 0 && !this.#ended && !this.#isSending;
     if (this.#pieces.length === 0 && !(isWaiting && this.#runLength < LARGE)) this.#closeRun();
     const piece = this.#pieces.shift();
     if (this.#isEmpty) this.#onEmpty?.();
@@ -182,33 +202,33 @@ class Encoding<T> implements Work<T, Uint8Array> {
     return this.#ended ? this.#isEmpty : this.#pieces.length === 0 && this.#runLength < LARGE;
   }
 
-  finish(): void {
+  finish(isBroken: boolean): void {
     this.#ended = true;
+    if (isBroken) this.#letGo();
   }
 
   async #sendBody(source: MessageSource): Promise<void> {
-    const { length, body: given } = checkedSource(source as { length: number; body: MessageBody });
-    const body = adoptBody(given);
-    this.#body = body;
+    const { length } = checkedSource(source as { length: number; body: MessageBody });
     const position = this.#position;
-    try {
-      if (!this.#format.keepsOwn) this.#format.frameLength(nothing, length, position);
-      for await (const part of this.#framed(body, length, position)) {
-        if (this.#body !== body) return;
-        this.#position += part.length;
-        this.#add(part);
-        // Who made it may use it again when it asks for the next one.
-        await new Promise<void>((resolve) => {
-          this.#onEmpty = resolve;
-          this.#goOn();
-        });
-        this.#onEmpty = undefined;
-      }
-      this.#body = undefined;
-    } catch (error) {
-      destroyBody(body);
-      throw error;
+    if (!this.#format.keepsOwn) this.#format.frameLength(nothing, length, position);
+    this.#isSending = true;
+    for await (const part of this.#framed(this.#bodies.get(source)!, length, position)) {
+      if (this.#bodies.has(source)) await this.#taken(part);
+      if (!this.#bodies.has(source)) return;
     }
+    this.#isSending = false;
+    this.#bodies.delete(source);
+  }
+
+  /** Who made a part may use it again when it asks for the next one. */
+  async #taken(part: Uint8Array): Promise<void> {
+    this.#position += part.length;
+    this.#add(part);
+    await new Promise<void>((resolve) => {
+      this.#onEmpty = resolve;
+      this.#goOn();
+    });
+    this.#onEmpty = undefined;
   }
 
   /** The parts of a body, the head in front of the first. */
@@ -239,12 +259,9 @@ class Encoding<T> implements Work<T, Uint8Array> {
   }
 
   destroy(_reason: unknown): void {
-    const body = this.#body;
-    this.#body = undefined;
-    if (body !== undefined) destroyBody(body);
+    this.finish(true);
     this.#pieces = [];
     this.#run = nothing;
     this.#runLength = 0;
-    this.#onEmpty?.();
   }
 }

@@ -155,6 +155,7 @@ export class OrderedPair<In, Out> {
       this.#held = undefined;
       if (this.#ending) {
         this.#over = true;
+        this.#work.destroy(undefined);
         this.#output.close();
       }
       resolve();

@@ -1,3 +1,4 @@
+import { Readable } from 'node:stream';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
@@ -293,6 +294,97 @@ describe('LengthPrefixEncoderStream', () => {
       const wrong = await encode<Message>([{ length: 5, body: [5] as unknown as string[] }]);
       expect(wrong.error).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
       expect(wrong.error!.message).to.match(/^The "message.body" property must be a string, a Uint8Array/);
+    });
+
+    /** A source of 5 bytes that does not give them, and whether it was let go of. */
+    function silent() {
+      const source = {
+        length: 5,
+        cancelled: false,
+        body: new ReadableStream<string>({
+          cancel: () => {
+            source.cancelled = true;
+          },
+        }),
+      };
+      return source;
+    }
+
+    it('lets go of those that can not be sent', async () => {
+      const [queued, longer, wrong, late, made] = Array.from({ length: 5 }, silent) as ReturnType<typeof silent>[];
+      await encode<unknown>([5, queued]);
+      await encode<Message>([Object.assign(longer!, { length: 17_000_000 })]);
+      await encode<unknown>([Object.assign(wrong!, { length: 'x' })]);
+      await encode([1], { encode: () => Object.assign(made!, { length: -1 }) });
+      const encoder = new LengthPrefixEncoderStream();
+      const writer = encoder.writable.getWriter();
+      void writer.write(new Uint8Array(100_000));
+      void writer.close();
+      expect(await writer.write(late!).catch((error) => error)).to.be.instanceOf(TypeError);
+      expect((await outcomeOf(encoder.readable)).items).to.have.lengthOf(2);
+      await settled();
+      for (const source of [queued, longer, wrong, made, late]) expect(source!.cancelled).to.equal(true);
+    });
+
+    it('lets go of one that is made when the reader has left', async () => {
+      const source = silent();
+      const encoder: LengthPrefixEncoderStream<number> = new LengthPrefixEncoderStream({
+        encode: () => {
+          void encoder.readable.cancel();
+          return source;
+        },
+      });
+      await Promise.allSettled([encoder.writable.getWriter().write(1)]);
+      await settled();
+      expect(source.cancelled).to.equal(true);
+    });
+
+    it('asks for no more of them after an abort or a cancel', async () => {
+      for (const abort of [true, false]) {
+        let asked = 0;
+        let left = false;
+        // No iterator itself: all that can be done is not to ask for more.
+        const body = {
+          [Symbol.iterator]: () => ({
+            next: () => ({ done: false as const, value: `part ${asked++}` }),
+            return: () => {
+              left = true;
+              return { done: true as const, value: undefined };
+            },
+          }),
+        };
+        const encoder = new LengthPrefixEncoderStream({ readableHighWaterMark: 1 });
+        const writer = encoder.writable.getWriter();
+        const reader = encoder.readable.getReader();
+        const write = writer.write({ length: 1_000_000, body }).catch((error) => error);
+        await reader.read();
+        await settled();
+        const before = asked;
+        const reason = new Error('enough');
+        await (abort ? writer.abort(reason) : reader.cancel(reason));
+        await settled();
+        expect(asked).to.equal(before);
+        expect(left).to.equal(true);
+        expect(await write).to.equal(reason);
+        if (!abort) continue;
+        // What it had given is read.
+        for (let at = 1; at < before; at++) expect(utf8((await reader.read()).value!)).to.equal(`part ${at}`);
+        expect(await reader.read().catch((error) => error)).to.equal(reason);
+      }
+    });
+
+    it('fails with one of Node that fails before its turn', async () => {
+      const failure = new Error('the disk is gone');
+      const body = new Readable({ read() {} });
+      const encoder = new LengthPrefixEncoderStream();
+      const writer = encoder.writable.getWriter();
+      void writer.write({ length: 5, body: slowly(['he', 'llo']) });
+      const write = writer.write({ length: 5, body }).catch((error) => error);
+      body.destroy(failure);
+      const { items, error } = await outcomeOf(encoder.readable);
+      expect(Buffer.concat(items)).to.deep.equal(hello);
+      expect(error).to.equal(failure);
+      expect(await write).to.equal(failure);
     });
 
     it('lets go of them when the reader leaves, or the writer aborts', async () => {
