@@ -413,7 +413,7 @@ export class Format {
     if (this.stripped === WHOLE_HEAD) {
       this.#checkPayload(messageLength, messageLength, position);
       const field = this.#writeOwn(messageLength - this.lengthAdjustment, position);
-      return { bytes: concat(this.#front, field), kept: 0 };
+      return { bytes: this.#frontLength === 0 ? field : concat(this.#front, field), kept: 0 };
     }
     // The message has a length field of its own.
     const fieldAt = this.lengthFieldOffset - this.stripped;

@@ -118,14 +118,16 @@ export const varint: LengthField = {
     return undefined;
   },
   write(length) {
-    const bytes: number[] = [];
+    let width = 1;
+    for (let most = 128; most <= length; most *= 128) width++;
+    const bytes = new Uint8Array(width);
     let rest = length;
-    while (rest > 0x7f) {
-      bytes.push((rest % 128) | 0x80);
+    for (let at = 0; at < width - 1; at++) {
+      bytes[at] = (rest % 128) | 0x80;
       rest = Math.floor(rest / 128);
     }
-    bytes.push(rest);
-    return Uint8Array.from(bytes);
+    bytes[width - 1] = rest;
+    return bytes;
   },
 };
 

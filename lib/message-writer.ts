@@ -436,7 +436,8 @@ export abstract class MessageWriter extends OrderedTransform {
       clearImmediate(soon);
       start = undefined;
       const written = format.writeHead(first, length, position);
-      const head = asBuffer(written.bytes);
+      // A length field of the user's own may write in the same place each time.
+      const head = Buffer.from(written.bytes);
       if (format.keepsOwn) this.#position += head.length - written.kept - format.stripped;
       const rest = first.subarray(written.kept);
       await this.#sent(rest.length < this.large ? [Buffer.concat([head, rest])] : [head, rest]);

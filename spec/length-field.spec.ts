@@ -1,6 +1,8 @@
+import { once } from 'node:events';
 import { expect } from 'chai';
-import { type LengthField, LengthPrefixDecoder } from '../lib/index.js';
+import { type LengthField, LengthPrefixDecoder, LengthPrefixEncoder } from '../lib/index.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames, varint } from '../lib/length-field.js';
+import { encode as webEncode } from '../lib/web/index.js';
 import { compactSize, octetCount, quic } from './support/fields.js';
 import { decode, encode, fromHex } from './support/streams.js';
 
@@ -159,6 +161,39 @@ describe("a length field of the user's own", () => {
     const write = () => Uint8Array.of(0x80, 0x01);
     const lengthField: LengthField = { maxWidth: 2, read: () => undefined, write };
     expect(await encode(['x'], { lengthField })).to.deep.equal(fromHex('80 01 78'));
+  });
+
+  it('may be written in the same place each time', async () => {
+    const place = new Uint8Array(4);
+    const lengthField: LengthField = {
+      maxWidth: 4,
+      read: () => undefined,
+      write(length) {
+        new DataView(place.buffer).setUint32(0, length);
+        return place;
+      },
+    };
+    const large = Buffer.alloc(100_000);
+    const messages = [
+      'a',
+      large,
+      ['b', large],
+      { length: 100_000, body: [large] },
+      { length: 90_000, body: [large.subarray(10_000)] },
+    ];
+    const encoder = new LengthPrefixEncoder({ lengthField });
+    for (const message of messages) encoder.write(message);
+    encoder.end();
+    const chunks: Buffer[] = [];
+    encoder.on('data', (chunk) => chunks.push(chunk));
+    await once(encoder, 'end');
+    const head = (length: number) => Buffer.from(Uint32Array.of(length).buffer).reverse();
+    const frames = ['a', large, Buffer.concat([Buffer.from('b'), large]), large, large.subarray(10_000)].map(
+      (message) => [head(message.length), Buffer.from(message)],
+    );
+    expect(Buffer.concat(chunks).equals(Buffer.concat(frames.flat()))).to.equal(true);
+    const web = messages.slice(0, 2).map((message) => webEncode(message as string, { lengthField }));
+    expect(web.map((frame) => frame[3])).to.deep.equal([1, 100_000 & 0xff]);
   });
 
   const unwritable: [string, () => unknown, RegExp][] = [
