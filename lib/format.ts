@@ -413,7 +413,7 @@ export class Format {
     if (this.stripped === WHOLE_HEAD) {
       this.#checkPayload(messageLength, messageLength, position);
       const field = this.#writeOwn(messageLength - this.lengthAdjustment, position);
-      return { bytes: this.#frontLength === 0 ? field : concat(this.#front, field), kept: 0 };
+      return { bytes: this.#frontLength === 0 ? field : concat([this.#front, field]), kept: 0 };
     }
     // The message has a length field of its own.
     const fieldAt = this.lengthFieldOffset - this.stripped;
@@ -428,8 +428,8 @@ export class Format {
     this.#checkPayload(payload, messageLength, position);
     const length = payload - this.lengthAdjustment;
     // A length that is right stays as it is: it may be written in more bytes than it needs.
-    if (stands.length === length) return { bytes: concat(this.#front, start.subarray(0, kept)), kept };
-    return { bytes: concat(this.#front, start.subarray(0, fieldAt), this.#writeOwn(length, position)), kept };
+    if (stands.length === length) return { bytes: concat([this.#front, start.subarray(0, kept)]), kept };
+    return { bytes: concat([this.#front, start.subarray(0, fieldAt), this.#writeOwn(length, position)]), kept };
   }
 
   #writeOwn(length: number, position: number): Uint8Array {

@@ -13,7 +13,7 @@ export interface Memory<M extends Uint8Array> {
 }
 
 /** `Buffer` and `Uint8Array` alike joined as a `Uint8Array`. */
-export function concat(...parts: readonly Uint8Array[]): Uint8Array {
+export function concat(parts: readonly Uint8Array[]): Uint8Array {
   const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
   let at = 0;
   for (const part of parts) {

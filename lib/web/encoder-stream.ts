@@ -136,11 +136,7 @@ class Encoding<T> implements Work<T, Uint8Array> {
       this.#adopt(message as MessageSource);
       return this.#ended ? undefined : this.#sendBody(message as MessageSource);
     }
-    const frame = frameOf(this.#format, message as MessagePart, this.#position);
-    for (const part of frame) {
-      this.#position += part.length;
-      this.#add(part);
-    }
+    this.#addAll(frameOf(this.#format, message as MessagePart, this.#position));
   }
 
   /** From when it is written on, a body is let go of when it can't be sent. */
@@ -161,6 +157,13 @@ class Encoding<T> implements Work<T, Uint8Array> {
       return this.#encode!(value);
     } catch (cause) {
       throw notEncoded(cause, this.#position);
+    }
+  }
+
+  #addAll(parts: Uint8Array[]): void {
+    for (const part of parts) {
+      this.#position += part.length;
+      this.#add(part);
     }
   }
 
@@ -212,18 +215,17 @@ class Encoding<T> implements Work<T, Uint8Array> {
     const position = this.#position;
     if (!this.#format.keepsOwn) this.#format.frameLength(nothing, length, position);
     this.#isSending = true;
-    for await (const part of this.#framed(this.#bodies.get(source)!, length, position)) {
-      if (this.#bodies.has(source)) await this.#taken(part);
+    for await (const parts of this.#framed(this.#bodies.get(source)!, length, position)) {
+      if (this.#bodies.has(source)) await this.#taken(parts);
       if (!this.#bodies.has(source)) return;
     }
     this.#isSending = false;
     this.#bodies.delete(source);
   }
 
-  /** Who made a part may use it again when it asks for the next one. */
-  async #taken(part: Uint8Array): Promise<void> {
-    this.#position += part.length;
-    this.#add(part);
+  /** Who made a part may use it again when it is asked for the next one. */
+  async #taken(parts: Uint8Array[]): Promise<void> {
+    this.#addAll(parts);
     await new Promise<void>((resolve) => {
       this.#onEmpty = resolve;
       this.#goOn();
@@ -232,15 +234,15 @@ class Encoding<T> implements Work<T, Uint8Array> {
   }
 
   /** The parts of a body, the head in front of the first. */
-  async *#framed(body: MessageBody, length: number, position: number): AsyncGenerator<Uint8Array, void, undefined> {
+  async *#framed(body: MessageBody, length: number, position: number): AsyncGenerator<Uint8Array[], void, undefined> {
     const keptAtMost = Math.min(this.#format.keptAtMost, length);
-    /** What came before the head can be written. */
+    /** The first bytes, until the head can be written. */
     let start: Uint8Array | undefined = nothing;
     let left = length;
-    const withHead = (first: Uint8Array) => {
+    const withHead = (first: Uint8Array, rest: Uint8Array) => {
       start = undefined;
       const head = this.#format.writeHead(first, length, position);
-      return concat(head.bytes, first.subarray(head.kept));
+      return [head.bytes, first.subarray(head.kept), rest];
     };
     for await (const part of typeof body === 'string' || body instanceof Uint8Array ? [body] : body) {
       const data = bytesOf(part, 'message.body');
@@ -248,14 +250,15 @@ class Encoding<T> implements Work<T, Uint8Array> {
       left -= data.length;
       if (data.length === 0) continue;
       if (start === undefined) {
-        yield data;
+        yield [data];
       } else {
-        start = concat(start, data);
-        if (start.length >= keptAtMost) yield withHead(start);
+        const missing = keptAtMost - start.length;
+        start = concat([start, data.subarray(0, missing)]);
+        if (data.length >= missing) yield withHead(start, data.subarray(missing));
       }
     }
     if (left > 0) throw bodyTruncated(length, left, position);
-    if (start !== undefined) yield withHead(start);
+    if (start !== undefined) yield withHead(start, nothing);
   }
 
   destroy(_reason: unknown): void {

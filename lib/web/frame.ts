@@ -25,7 +25,7 @@ export function bytesOf(part: unknown, name: string): Uint8Array {
  */
 export function frameOf(format: Format, message: MessagePart | readonly MessagePart[], position: number): Uint8Array[] {
   let parts = (Array.isArray(message) ? message : [message]).map((part) => bytesOf(part, 'message'));
-  if (format.keptAtMost > 0) parts = [concat(...parts)];
+  if (format.keptAtMost > 0) parts = [concat(parts)];
   const length = parts.reduce((sum, part) => sum + part.length, 0);
   const first = parts[0] ?? nothing;
   format.frameLength(first, length, position);

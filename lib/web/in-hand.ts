@@ -100,5 +100,5 @@ export function encode(message: unknown, options: EncodingOptions = {}): Uint8Ar
       throw notEncoded(cause, 0);
     }
   }
-  return concat(...frameOf(format, bytes as MessagePart, 0));
+  return concat(frameOf(format, bytes as MessagePart, 0));
 }

@@ -117,6 +117,10 @@ describe('encode', () => {
     expect(Buffer.from(encode(['he', Buffer.from('llo')]))).to.deep.equal(hello);
     expect(Buffer.from(encode([1], { ...json, ...formats.protobuf }))).to.deep.equal(Buffer.from('\x03[1]'));
     expect(encode('x').constructor).to.equal(Uint8Array);
+    const many = Array.from({ length: 200_000 }, () => 'x');
+    for (const format of [{}, formats.mqtt]) {
+      expect(encode(['\x30', '\0', ...many], format).length).to.be.above(200_000);
+    }
   });
 
   it('says what is wrong', () => {
