@@ -1,3 +1,5 @@
+import { isBytes } from './memory.js';
+
 /** What can be wrong with a frame. */
 export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT';
 
@@ -66,7 +68,7 @@ type NodeError<E extends Error> = E & { code: string };
 function received(value: unknown): string {
   if (value === null || value === undefined) return `Received ${value}`;
   if (typeof value === 'string') return `Received '${value}'`;
-  if (value instanceof Uint8Array) return `Received ${bytes(value.length)}`;
+  if (isBytes(value)) return `Received ${bytes(value.length)}`;
   if (typeof value === 'function') return `Received function ${value.name}`;
   if (typeof value === 'object') return `Received an instance of ${value.constructor?.name ?? 'Object'}`;
   return `Received type ${typeof value} (${String(value)})`;

@@ -6,7 +6,7 @@ import {
   lengthFieldNamed,
   lengthFieldNames,
 } from './length-field.js';
-import { concat } from './memory.js';
+import { concat, isBytes } from './memory.js';
 
 /**
  * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
@@ -225,7 +225,7 @@ export class Format {
   #checkedHeader(value: unknown): Uint8Array | undefined {
     if (value === undefined) return undefined;
     const length = this.#frontLength;
-    if (!(value instanceof Uint8Array)) throw invalidType('header', 'a Buffer or Uint8Array', value);
+    if (!isBytes(value)) throw invalidType('header', 'a Buffer or Uint8Array', value);
     if (value.length !== length) {
       throw invalidValue('header', `of ${bytes(length)}, as many as are cut off`, value);
     }
@@ -441,7 +441,7 @@ export class Format {
       const what = `the length ${length} can't be written: ${reason(cause)}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
     }
-    if (!(written instanceof Uint8Array) || written.length < 1 || written.length > field.maxWidth) {
+    if (!isBytes(written) || written.length < 1 || written.length > field.maxWidth) {
       const what = `the length ${length} was not written as a Uint8Array of 1 to ${bytes(field.maxWidth)}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }

@@ -1,6 +1,6 @@
 import { invalidType } from '../errors.js';
 import { type Format, type FormatOptions, formatOf } from '../format.js';
-import { concat } from '../memory.js';
+import { concat, isBytes } from '../memory.js';
 import {
   adoptBody,
   bodyTooLong,
@@ -125,7 +125,7 @@ class Encoding<T> implements Work<T, Uint8Array> {
   sizeOf(message: T): number {
     this.#coming++;
     if (this.#encode === undefined && isSource(message)) this.#adopt(message as MessageSource);
-    const known = typeof message === 'string' || message instanceof Uint8Array;
+    const known = typeof message === 'string' || isBytes(message);
     return known ? this.#format.maxHeadLength + message.length : UNKNOWN_SIZE;
   }
 
@@ -244,7 +244,7 @@ class Encoding<T> implements Work<T, Uint8Array> {
       const head = this.#format.writeHead(first, length, position);
       return [head.bytes, first.subarray(head.kept), rest];
     };
-    for await (const part of typeof body === 'string' || body instanceof Uint8Array ? [body] : body) {
+    for await (const part of typeof body === 'string' || isBytes(body) ? [body] : body) {
       const data = bytesOf(part, 'message.body');
       if (data.length > left) throw bodyTooLong(length, position);
       left -= data.length;

@@ -1,6 +1,6 @@
 import { invalidType } from '../errors.js';
 import type { Format } from '../format.js';
-import { concat } from '../memory.js';
+import { concat, isBytes } from '../memory.js';
 import type { MessagePart } from '../message.js';
 
 const utf8 = new TextEncoder();
@@ -13,7 +13,7 @@ const nothing = new Uint8Array(0);
  */
 export function bytesOf(part: unknown, name: string): Uint8Array {
   if (typeof part === 'string') return utf8.encode(part);
-  if (part instanceof Uint8Array) return part;
+  if (isBytes(part)) return part;
   throw invalidType(name, 'a string, a Uint8Array, or an array of these', part);
 }
 

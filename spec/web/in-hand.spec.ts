@@ -1,11 +1,21 @@
 import { readFileSync } from 'node:fs';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type ByteChunk, decode, encode, formats, json, text } from '../../lib/web/index.js';
+import {
+  type ByteChunk,
+  decode,
+  encode,
+  formats,
+  json,
+  LengthPrefixEncoderStream,
+  type Message,
+  text,
+} from '../../lib/web/index.js';
 import { conversations, truncatedConversations } from '../properties/arbitraries.js';
 import { runs } from '../support/runs.js';
 import { fromHex, outcomeOf, thrownBy } from '../support/streams.js';
-import { streamOf, utf8 } from './support.js';
+import { streamOf, utf8, writeAll } from './support.js';
 
 const hello = fromHex('05000000 68656c6c6f');
 
@@ -133,6 +143,30 @@ describe('encode', () => {
     expect(thrownBy(() => encode('x', { encode: 5 as unknown as () => string }))).to.include({
       code: 'ERR_INVALID_ARG_TYPE',
     });
+  });
+});
+
+describe('bytes of another realm, and what only looks like bytes', () => {
+  const foreign = runInNewContext('Uint8Array.of(104, 101, 108, 108, 111)') as Uint8Array;
+
+  it('are taken', async () => {
+    expect(foreign).not.to.be.instanceOf(Uint8Array);
+    expect(Buffer.from(encode(foreign))).to.deep.equal(hello);
+    expect(Buffer.from(encode(foreign, { lengthField: 'uint8', header: foreign.subarray(0, 1) })).at(-1)).to.equal(
+      0x6f,
+    );
+    expect([...decode(hello.buffer.slice(hello.byteOffset, hello.byteOffset + 9), text)]).to.deep.equal(['hello']);
+    const { readable, writable } = new LengthPrefixEncoderStream();
+    const writes = writeAll<Message>(writable, [foreign, { length: 5, body: foreign }]);
+    const { items } = await outcomeOf(readable);
+    expect(Buffer.concat(items)).to.deep.equal(Buffer.concat([hello, hello]));
+    await writes;
+  });
+
+  it('is refused', () => {
+    for (const message of [Object.create(Uint8Array.prototype), new Int8Array(1), new DataView(new ArrayBuffer(1))]) {
+      expect(thrownBy(() => encode(message))).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
+    }
   });
 });
 
