@@ -213,12 +213,36 @@ class Encoding<T> implements Work<T, Uint8Array> {
   async #sendBody(source: MessageSource): Promise<void> {
     const { length } = checkedSource(source as { length: number; body: MessageBody });
     const position = this.#position;
-    if (!this.#format.keepsOwn) this.#format.frameLength(nothing, length, position);
+    const format = this.#format;
+    if (!format.keepsOwn) format.frameLength(nothing, length, position);
     this.#isSending = true;
-    for await (const parts of this.#framed(this.#bodies.get(source)!, length, position)) {
-      if (this.#bodies.has(source)) await this.#taken(parts);
+    const body = this.#bodies.get(source)!;
+    const keptAtMost = Math.min(format.keptAtMost, length);
+    /** The first bytes, until the head can be written. */
+    let start: Uint8Array | undefined = nothing;
+    let left = length;
+    for await (const part of typeof body === 'string' || isBytes(body) ? [body] : body) {
+      // What was let go of is not asked for more.
+      if (!this.#bodies.has(source)) return;
+      const data = bytesOf(part, 'message.body');
+      if (data.length > left) throw bodyTooLong(length, position);
+      left -= data.length;
+      if (data.length === 0) continue;
+      if (start === undefined) {
+        await this.#taken([data]);
+      } else {
+        const missing = keptAtMost - start.length;
+        start = concat([start, data.subarray(0, missing)]);
+        if (data.length < missing) continue;
+        const head = format.writeHead(start, length, position);
+        await this.#taken([head.bytes, start.subarray(head.kept), data.subarray(missing)]);
+        start = undefined;
+      }
       if (!this.#bodies.has(source)) return;
     }
+    if (left > 0) throw bodyTruncated(length, left, position);
+    if (!this.#bodies.has(source)) return;
+    if (start !== undefined) await this.#taken([format.writeHead(start, length, position).bytes]);
     this.#isSending = false;
     this.#bodies.delete(source);
   }
@@ -231,34 +255,6 @@ class Encoding<T> implements Work<T, Uint8Array> {
       this.#goOn();
     });
     this.#onEmpty = undefined;
-  }
-
-  /** The parts of a body, the head in front of the first. */
-  async *#framed(body: MessageBody, length: number, position: number): AsyncGenerator<Uint8Array[], void, undefined> {
-    const keptAtMost = Math.min(this.#format.keptAtMost, length);
-    /** The first bytes, until the head can be written. */
-    let start: Uint8Array | undefined = nothing;
-    let left = length;
-    const withHead = (first: Uint8Array, rest: Uint8Array) => {
-      start = undefined;
-      const head = this.#format.writeHead(first, length, position);
-      return [head.bytes, first.subarray(head.kept), rest];
-    };
-    for await (const part of typeof body === 'string' || isBytes(body) ? [body] : body) {
-      const data = bytesOf(part, 'message.body');
-      if (data.length > left) throw bodyTooLong(length, position);
-      left -= data.length;
-      if (data.length === 0) continue;
-      if (start === undefined) {
-        yield [data];
-      } else {
-        const missing = keptAtMost - start.length;
-        start = concat([start, data.subarray(0, missing)]);
-        if (data.length >= missing) yield withHead(start, data.subarray(missing));
-      }
-    }
-    if (left > 0) throw bodyTruncated(length, left, position);
-    if (start !== undefined) yield withHead(start, nothing);
   }
 
   destroy(_reason: unknown): void {

@@ -376,6 +376,49 @@ describe('LengthPrefixEncoderStream', () => {
       }
     });
 
+    it('asks for no more behind an empty part that comes after an abort', async () => {
+      const calls: string[] = [];
+      let give = (_part: IteratorResult<string, undefined>) => {};
+      const body = {
+        [Symbol.asyncIterator]: () => body,
+        next: () => {
+          calls.push('next');
+          return new Promise<IteratorResult<string, undefined>>((resolve) => {
+            give = resolve;
+          });
+        },
+        return: async () => {
+          calls.push('return');
+          return { done: true as const, value: undefined };
+        },
+      };
+      const encoder = new LengthPrefixEncoderStream();
+      const writer = encoder.writable.getWriter();
+      writer.closed.catch(() => {});
+      void writer.write({ length: 5, body }).catch(() => {});
+      await settled();
+      await writer.abort();
+      give({ done: false, value: '' });
+      await settled();
+      expect(calls.filter((call) => call === 'next')).to.have.lengthOf(1);
+      expect(calls).to.include('return');
+    });
+
+    it('sends nothing of an empty one whose end comes after an abort', async () => {
+      const encoder = new LengthPrefixEncoderStream();
+      const writer = encoder.writable.getWriter();
+      writer.closed.catch(() => {});
+      await writer.write('hello');
+      void writer.write({ length: 0, body: new ReadableStream<string>() }).catch(() => {});
+      await settled();
+      const reason = new Error('enough');
+      await writer.abort(reason);
+      await settled();
+      const { items, error } = await outcomeOf(encoder.readable);
+      expect(Buffer.concat(items)).to.deep.equal(hello);
+      expect(error).to.equal(reason);
+    });
+
     it('fails with one of Node that fails before its turn', async () => {
       const failure = new Error('the disk is gone');
       const body = new Readable({ read() {} });
