@@ -140,9 +140,14 @@ export function portOf(line: string): number {
 
 /** A connection of a test's own. What breaks it shows in `closed`. */
 export async function connectTo(port: number, host = '127.0.0.1'): Promise<Socket> {
-  const socket = connect({ port, host, allowHalfOpen: true });
+  const socket = connecting(port, host);
   await once(socket, 'connect');
-  return watched(socket);
+  return socket;
+}
+
+/** The same, not waited for: the other side may reset it before it shows that it is connected. */
+export function connecting(port: number, host = '127.0.0.1'): Socket {
+  return watched(connect({ port, host, allowHalfOpen: true }));
 }
 
 function watched(socket: Socket): Socket {

@@ -5,7 +5,17 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { framed } from '../../lib/index.js';
-import { cleanUp, closed, connectTo, listen, Program, sized, startServer, temporaryDirectory } from './programs.js';
+import {
+  cleanUp,
+  closed,
+  connecting,
+  connectTo,
+  listen,
+  Program,
+  sized,
+  startServer,
+  temporaryDirectory,
+} from './programs.js';
 
 describe('examples/proxy', () => {
   afterEach(cleanUp);
@@ -102,7 +112,7 @@ describe('examples/proxy', () => {
     const target = await listen(() => {});
     await cleanUp();
     const { server, port } = await startProxy(target);
-    await closed(await connectTo(port));
+    await closed(connecting(port));
     expect(await server.line(/ECONNREFUSED/)).to.match(/^127\.0\.0\.1:\d+ connect ECONNREFUSED 127\.0\.0\.1:\d+$/);
     expect(server.errors).to.have.lengthOf(1);
   });

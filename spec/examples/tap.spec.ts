@@ -13,7 +13,17 @@ import { drawings } from '../support/drawings.js';
 import { runs } from '../support/runs.js';
 import { decode, fromHex } from '../support/streams.js';
 import { cert, key } from '../torture/tls-fixture.js';
-import { cleanUp, closed, connectTo, listen, Program, sized, startServer, temporaryDirectory } from './programs.js';
+import {
+  cleanUp,
+  closed,
+  connecting,
+  connectTo,
+  listen,
+  Program,
+  sized,
+  startServer,
+  temporaryDirectory,
+} from './programs.js';
 
 /** What is printed of a message: its direction, its place, its type, its length. */
 const MESSAGE = /^ *\d+ #(\d+) +(->|<-) +(\d+) (-|[0-9a-f]{2} .) +(\d+) /;
@@ -289,7 +299,7 @@ describe('examples/tap', () => {
     const target = await listen(() => {});
     await cleanUp();
     const { server: tap, port } = await startTap(target);
-    expect(await closed(await connectTo(port))).to.equal('ECONNRESET');
+    expect(await closed(connecting(port))).to.equal('ECONNRESET');
     await tap.line(/^ *\d+ #1 {2}<- connect ECONNREFUSED 127\.0\.0\.1:\d+$/);
     expect(tap.errors).to.deep.equal([]);
   });
