@@ -13,15 +13,15 @@
  *
  * @module length-prefix
  */
-export { type Codec, json, text } from './codecs.js';
-export { LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './decoder.js';
-export { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from './encoder.js';
-export { FrameError, type FrameErrorCode } from './errors.js';
-export type { FormatOptions } from './format.js';
-export { formats } from './formats.js';
-export { type ByteStream, type Framed, type FramedOptions, framed } from './framed.js';
-export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } from './length-field.js';
-export type { Body, Message, MessagePart, MessageSource } from './message.js';
-export type { Decoded, DecodingOptions, StreamedMessage } from './message-reader.js';
-export type { EncodingOptions } from './message-writer.js';
-export type { StreamOptions } from './ordered-transform.js';
+export { type Codec, json, text } from './node/codecs.js';
+export { LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './node/decoder.js';
+export { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from './node/encoder.js';
+export { FrameError, type FrameErrorCode } from './wire/errors.js';
+export type { FormatOptions } from './wire/format.js';
+export { formats } from './wire/formats.js';
+export { type ByteStream, type Framed, type FramedOptions, framed } from './node/framed.js';
+export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } from './wire/length-field.js';
+export type { Body, Message, MessagePart, MessageSource } from './wire/message.js';
+export type { Decoded, DecodingOptions, StreamedMessage } from './node/message-reader.js';
+export type { EncodingOptions } from './node/message-writer.js';
+export type { StreamOptions } from './node/ordered-transform.js';

@@ -4,7 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { formats } from '../lib/index.js';
-import { peers } from './interop/peers.js';
+import { peers } from './tools/interop/peers.js';
 import { codeArgs, runtime } from './support/runtime.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
@@ -57,7 +57,7 @@ describe('README', () => {
   });
 
   it('has the figures of the benchmark beside it', () => {
-    const { machine, targets } = JSON.parse(read('spec/bench/results/results.json'));
+    const { machine, targets } = JSON.parse(read('spec/tools/bench/results/results.json'));
     expect(readme).to.include(machine);
     expect(targets).to.not.have.lengthOf(0);
     for (const { measure, reached, met } of targets) {

@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
-import { formatOf } from '../format.js';
+import { formatOf } from '../wire/format.js';
 import type { FormatOptions, LengthField, LengthFieldName } from '../index.js';
-import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../length-field.js';
+import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../wire/length-field.js';
 
 /** A message is this many bytes longer, at the most, than the shortest that its format can carry. */
 const MOST = 5000;

@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import fc from 'fast-check';
-import { invalidType } from '../errors.js';
-import { wholeNumber } from '../format.js';
+import { invalidType } from '../wire/errors.js';
+import { wholeNumber } from '../wire/format.js';
 import { anyCut, type CutOptions, MOST_CHUNKS } from './any-cut.js';
 import { choices, cutAt, cutsOf, placesOf } from './cut.js';
 import { CutError, fault } from './cut-error.js';

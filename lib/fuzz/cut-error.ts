@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { inspect, isDeepStrictEqual } from 'node:util';
-import { bytes, reason } from '../errors.js';
+import { bytes, reason } from '../wire/errors.js';
 import type { Outcome } from './drive.js';
 
 /** Of a long list so many are shown, and of long bytes. */

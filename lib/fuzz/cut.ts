@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { formatOf } from '../format.js';
+import { formatOf } from '../wire/format.js';
 import type { FormatOptions } from '../index.js';
 
 /**

@@ -1,4 +1,4 @@
-import { writeJson } from '../codecs.js';
+import { writeJson } from '../node/codecs.js';
 import type { Message } from './encoder-stream.js';
 
 /** Turns messages into values and values into messages: options for both ends. */

@@ -1,6 +1,6 @@
-import { invalidType } from '../errors.js';
-import { type Format, type FormatOptions, formatOf } from '../format.js';
-import { concat, isBytes } from '../memory.js';
+import { invalidType } from '../wire/errors.js';
+import { type Format, type FormatOptions, formatOf } from '../wire/format.js';
+import { concat, isBytes } from '../wire/memory.js';
 import {
   adoptBody,
   bodyTooLong,
@@ -11,7 +11,7 @@ import {
   type Body as MessageBody,
   type MessagePart,
   notEncoded,
-} from '../message.js';
+} from '../wire/message.js';
 import { bytesOf, frameOf } from './frame.js';
 import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
 import { OrderedPair, type Work } from './ordered-pair.js';

@@ -1,7 +1,7 @@
-import { invalidType } from '../errors.js';
-import type { Format } from '../format.js';
-import { concat, isBytes } from '../memory.js';
-import type { MessagePart } from '../message.js';
+import { invalidType } from '../wire/errors.js';
+import type { Format } from '../wire/format.js';
+import { concat, isBytes } from '../wire/memory.js';
+import type { MessagePart } from '../wire/message.js';
 
 const utf8 = new TextEncoder();
 const nothing = new Uint8Array(0);

@@ -1,4 +1,4 @@
-import { wholeNumber } from '../format.js';
+import { wholeNumber } from '../wire/format.js';
 
 /** Options of both streams, as those of the Node streams. */
 export interface StreamOptions {

@@ -1,7 +1,7 @@
-import { invalidType, invalidValue } from '../errors.js';
-import type { FormatOptions } from '../format.js';
-import { concat } from '../memory.js';
-import { type MessagePart, notEncoded } from '../message.js';
+import { invalidType, invalidValue } from '../wire/errors.js';
+import type { FormatOptions } from '../wire/format.js';
+import { concat } from '../wire/memory.js';
+import { type MessagePart, notEncoded } from '../wire/message.js';
 import type { Decoded } from './decoder-stream.js';
 import { checkedEncoding, type EncodingOptions, type Message } from './encoder-stream.js';
 import { frameOf } from './frame.js';

@@ -11,11 +11,11 @@
  *
  * @module length-prefix/web
  */
-export { FrameError, type FrameErrorCode } from '../errors.js';
-export type { FormatOptions } from '../format.js';
-export { formats } from '../formats.js';
-export type { FixedLengthFieldName, LengthField, LengthFieldName } from '../length-field.js';
-export type { MessagePart } from '../message.js';
+export { FrameError, type FrameErrorCode } from '../wire/errors.js';
+export type { FormatOptions } from '../wire/format.js';
+export { formats } from '../wire/formats.js';
+export type { FixedLengthFieldName, LengthField, LengthFieldName } from '../wire/length-field.js';
+export type { MessagePart } from '../wire/message.js';
 export { type Codec, json, text } from './codecs.js';
 export {
   type Decoded,

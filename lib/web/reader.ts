@@ -1,7 +1,7 @@
-import { type CheckedDecoding, checkedDecoding, type DecodingOptionsOver } from '../decoding.js';
-import { invalidType, invalidValue } from '../errors.js';
-import type { Memory } from '../memory.js';
-import { FrameParser } from '../parser.js';
+import { type CheckedDecoding, checkedDecoding, type DecodingOptionsOver } from '../wire/decoding.js';
+import { invalidType, invalidValue } from '../wire/errors.js';
+import type { Memory } from '../wire/memory.js';
+import { FrameParser } from '../wire/parser.js';
 
 /** Bytes as platforms have them. */
 export type ByteChunk = ArrayBufferView | ArrayBufferLike;

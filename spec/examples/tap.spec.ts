@@ -366,7 +366,7 @@ describe('examples/tap', () => {
   });
 
   for (const { options, before } of drawings(
-    readFileSync(new URL('../../../lib/formats.ts', import.meta.url), 'utf8'),
+    readFileSync(new URL('../../../lib/wire/formats.ts', import.meta.url), 'utf8'),
   )) {
     it(`takes a frame of ${options} for a whole message`, async () => {
       const name = options.slice('formats.'.length);

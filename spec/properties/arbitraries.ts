@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { anyCut, anyFormat, anyMessages } from '../../lib/fuzz/index.js';
 import type { FormatOptions, LengthFieldName } from '../../lib/index.js';
-import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../../lib/length-field.js';
+import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../../lib/wire/length-field.js';
 import { compactSize, octetCount, quic } from '../support/fields.js';
 
 /** A format and messages that it can carry, with the frames they should become. */

@@ -1,4 +1,4 @@
-import type { Memory } from '../../lib/memory.js';
+import type { Memory } from '../../lib/wire/memory.js';
 
 /** Memory that is no Buffer, and the lengths of all that it gave. */
 export function countingMemory(): { memory: Memory<Uint8Array>; given: number[] } {

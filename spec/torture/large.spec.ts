@@ -5,7 +5,7 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { programArgs } from '../support/runtime.js';
 
-const script = fileURLToPath(new URL('../large.js', import.meta.url));
+const script = fileURLToPath(new URL('../tools/large.js', import.meta.url));
 
 describe('torture: a message larger than its memory (npm run large -- --gib 5)', () => {
   it('is sent and received within 150 MB at either end, byte for byte', async () => {

@@ -1,9 +1,9 @@
 import { Buffer } from 'node:buffer';
 import { expect } from 'chai';
-import { Format } from '../../lib/format.js';
+import { Format } from '../../lib/wire/format.js';
 import { LengthPrefixDecoder } from '../../lib/index.js';
-import type { Memory } from '../../lib/memory.js';
-import { FrameParser } from '../../lib/parser.js';
+import type { Memory } from '../../lib/wire/memory.js';
+import { FrameParser } from '../../lib/wire/parser.js';
 import { frame, turns } from './support.js';
 
 const KIB = 1024;

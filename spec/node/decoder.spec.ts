@@ -1,0 +1,320 @@
+import { once } from 'node:events';
+import * as nodeStream from 'node:stream';
+import { expect } from 'chai';
+import * as readableStream from 'readable-stream';
+import { type FrameError, LengthPrefixDecoder } from '../../lib/index.js';
+import { decode, encode, fromHex, outcomeOf } from '../support/streams.js';
+
+describe('LengthPrefixDecoder', () => {
+  it('is a Transform of readable-stream, its readable side in object mode', () => {
+    const decoder = new LengthPrefixDecoder();
+    expect(decoder).to.be.instanceOf(readableStream.Transform);
+    expect(decoder.readableHighWaterMark).to.equal(16);
+    expect(decoder).to.include({ readableObjectMode: true, writableObjectMode: false });
+    expect(decoder.writableHighWaterMark).to.equal(131_072);
+  });
+
+  it('reads what the .NET sample writes, with no options', async () => {
+    const { items } = await decode([fromHex('05 00 00 00'), Buffer.from('hel'), Buffer.from('lo')]);
+    expect(items.map(String)).to.deep.equal(['hello']);
+  });
+
+  it('makes one turn of for await of each message, 2,000 in one chunk, empty ones included', async () => {
+    const messages = Array.from({ length: 2000 }, (_, i) => (i % 3 === 0 ? '' : `message ${i}`));
+    const { items } = await decode([await encode(messages)]);
+    expect(items.map(String)).to.deep.equal(messages);
+  });
+
+  it("makes one 'data' event and one read() of each message", async () => {
+    const wire = await encode(['a', '', 'c']);
+    const flowing = new LengthPrefixDecoder();
+    const seen: string[] = [];
+    flowing.on('data', (message) => seen.push(String(message)));
+    flowing.end(wire);
+    await once(flowing, 'end');
+    expect(seen).to.deep.equal(['a', '', 'c']);
+
+    const paused = new LengthPrefixDecoder();
+    paused.write(wire);
+    expect([paused.read(), paused.read(), paused.read(), paused.read()].map((m) => m && String(m))).to.deep.equal([
+      'a',
+      '',
+      'c',
+      null,
+    ]);
+  });
+
+  it('takes Uint8Arrays and encoded strings for bytes', async () => {
+    const decoder = new LengthPrefixDecoder({ lengthField: 'uint8' });
+    decoder.write(Uint8Array.of(2, 0x68));
+    decoder.write('69', 'hex');
+    decoder.end();
+    expect((await outcomeOf(decoder)).items.map(String)).to.deep.equal(['hi']);
+  });
+
+  it('ends without an error when nothing was written', async () => {
+    expect(await decode([])).to.deep.equal({ items: [], error: undefined });
+  });
+
+  it('hands out a view of the chunk for a message that came whole in it', async () => {
+    const chunk = await encode(['hello', 'world']);
+    const { items } = await decode([chunk]);
+    for (const message of items) expect(message.buffer).to.equal(chunk.buffer);
+    expect(items[1]!.byteOffset).to.equal(chunk.byteOffset + 13);
+    expect(items[0]).to.be.instanceOf(Buffer);
+  });
+
+  it('hands out a view also when the prefix came before', async () => {
+    const payload = Buffer.from('hello');
+    const { items } = await decode([fromHex('05 00 00 00'), payload]);
+    expect(items[0]!.buffer).to.equal(payload.buffer);
+  });
+
+  describe('copy: true', () => {
+    it('gives each message memory of its own', async () => {
+      const chunk = await encode(['hello', 'world', '']);
+      const decoder = new LengthPrefixDecoder({ copy: true });
+      decoder.end(chunk, () => chunk.fill(0));
+      const { items } = await outcomeOf(decoder);
+      expect(items.map(String)).to.deep.equal(['hello', 'world', '']);
+      for (const message of items) expect(message.buffer.byteLength).to.equal(message.length);
+      expect(new Set(items.map((message) => message.buffer)).size).to.equal(3);
+    });
+
+    it('keeps nothing of a chunk once its write has called back', async () => {
+      const message = Buffer.alloc(300_000, 'x');
+      const wire = await encode([message]);
+      const decoder = new LengthPrefixDecoder({ copy: true });
+      const reused = Buffer.alloc(8192);
+      for (let at = 0; at < wire.length; at += reused.length) {
+        const chunk = reused.subarray(0, wire.copy(reused, 0, at));
+        await new Promise<void>((resolve) => decoder.write(chunk, () => resolve()));
+        reused.fill('y');
+      }
+      decoder.end();
+      expect((await outcomeOf(decoder)).items[0]!.equals(message)).to.equal(true);
+    });
+  });
+
+  describe('batch: true', () => {
+    it('hands out what each chunk completes in one array, and no empty one', async () => {
+      const wire = await encode(['a', 'b', 'c', 'd']);
+      const decoder = new LengthPrefixDecoder({ batch: true });
+      for (const chunk of [wire.subarray(0, 12), wire.subarray(12, 14), wire.subarray(14)]) decoder.write(chunk);
+      decoder.end();
+      const { items } = await outcomeOf(decoder);
+      expect(items.map((batch) => batch.map(String))).to.deep.equal([
+        ['a', 'b'],
+        ['c', 'd'],
+      ]);
+    });
+
+    it('hands out the messages before a fault, then the fault', async () => {
+      const decoder = new LengthPrefixDecoder({ batch: true, maxPayloadLength: 1 });
+      decoder.end(await encode(['a', 'b', 'cc', 'd']));
+      const { items, error } = await outcomeOf(decoder);
+      expect(items.map((batch) => batch.map(String))).to.deep.equal([['a', 'b']]);
+      expect(error).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 10 });
+    });
+
+    it('counts batches against the high-water mark', async () => {
+      const decoder = new LengthPrefixDecoder({ batch: true, readableHighWaterMark: 2 });
+      const wire = await encode(['a', 'b', 'c']);
+      for (let i = 0; i < 5; i++) decoder.write(wire);
+      expect(decoder.readableLength).to.equal(2);
+      decoder.end();
+      expect((await outcomeOf(decoder)).items.flat()).to.have.lengthOf(15);
+    });
+  });
+
+  describe("oversize: 'skip'", () => {
+    const options = { oversize: 'skip', maxPayloadLength: 3 } as const;
+
+    it('passes over what is too long, tells its length and place, and goes on', async () => {
+      const wire = await encode(['a', 'toolong', '', 'abc', 'long', 'z']);
+      for (const chunks of [[wire], Array.from(wire, (byte) => Buffer.of(byte))]) {
+        const decoder = new LengthPrefixDecoder(options);
+        const passed: [number, number][] = [];
+        decoder.on('oversize', (length, position) => passed.push([length, position]));
+        for (const chunk of chunks) decoder.write(chunk);
+        decoder.end();
+        const { items, error } = await outcomeOf(decoder);
+        expect(error).to.equal(undefined);
+        expect(items.map(String)).to.deep.equal(['a', '', 'abc', 'z']);
+        expect(passed).to.deep.equal([
+          [7, 5],
+          [4, 27],
+        ]);
+      }
+    });
+
+    it('needs no listener', async () => {
+      const { items } = await decode([await encode(['long', 'a'])], options);
+      expect(items.map(String)).to.deep.equal(['a']);
+    });
+
+    it('passes over what keeps its header', async () => {
+      const wire = await encode(['1234', '12345678', '1234'], { lengthField: 'uint16be', initialBytesToStrip: 0 });
+      const kept = { ...options, lengthField: 'uint16be', initialBytesToStrip: 0 } as const;
+      for (const chunks of [[wire], Array.from(wire, (byte) => Buffer.of(byte))]) {
+        expect((await decode(chunks, kept)).items).to.deep.equal([fromHex('0002 3334'), fromHex('0002 3334')]);
+      }
+    });
+
+    it('passes over lengths that no memory could hold', async () => {
+      const decoder = new LengthPrefixDecoder({ ...options, lengthField: 'varint' });
+      const passed = once(decoder, 'oversize');
+      decoder.write(fromHex('01 61 ff ff ff ff ff ff ff 0f 00'));
+      decoder.resume();
+      expect(await passed).to.deep.equal([Number.MAX_SAFE_INTEGER, 2]);
+      decoder.destroy();
+    });
+
+    it('is no cure for a corrupt length', async () => {
+      const { error } = await decode([fromHex('00')], { ...options, lengthField: 'uint8', lengthAdjustment: -1 });
+      expect(error).to.have.property('code', 'ERR_FRAME_CORRUPT');
+    });
+  });
+
+  describe('order', () => {
+    it('a slow reader gets all messages before a fault, and the error when it has the last one', async () => {
+      const wire = Buffer.concat([await encode(['a', 'b', 'c', 'd', 'e']), fromHex('ff ff ff ff')]);
+      const decoder = new LengthPrefixDecoder({ readableHighWaterMark: 2 });
+      const errors: Error[] = [];
+      decoder.on('error', (error) => errors.push(error));
+      const write = new Promise<FrameError | null | undefined>((resolve) =>
+        decoder.write(wire, (error) => resolve(error as FrameError)),
+      );
+      for (const expected of ['a', 'b', 'c', 'd', 'e']) {
+        await new Promise(setImmediate);
+        expect(errors).to.deep.equal([]);
+        expect(String(decoder.read())).to.equal(expected);
+      }
+      expect(await write).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+      await new Promise((resolve) => decoder.on('close', resolve));
+      expect(errors).to.have.lengthOf(1);
+      expect(errors[0]).to.equal(await write);
+    });
+
+    it('and the same before a truncated end', async () => {
+      const decoder = new LengthPrefixDecoder();
+      decoder.end(Buffer.concat([await encode(['a', 'b']), fromHex('05')]));
+      for (const expected of ['a', 'b']) {
+        await new Promise(setImmediate);
+        expect(decoder.destroyed).to.equal(false);
+        expect(String(decoder.read())).to.equal(expected);
+      }
+      const [error] = await once(decoder, 'error');
+      expect(error).to.have.property('code', 'ERR_FRAME_TRUNCATED');
+    });
+  });
+
+  it('the callback of end() gets the error, too, and only once', async () => {
+    const decoder = new LengthPrefixDecoder();
+    decoder.resume();
+    decoder.on('error', () => {});
+    const calls: unknown[] = [];
+    decoder.end(fromHex('05'), (error?: unknown) => calls.push(error));
+    await new Promise((resolve) => decoder.on('close', resolve));
+    expect(calls).to.have.lengthOf(1);
+    expect(calls[0]).to.have.property('code', 'ERR_FRAME_TRUNCATED');
+  });
+
+  it('destroyed with a write in hand and one behind it, fails both', async () => {
+    const decoder = new LengthPrefixDecoder({ readableHighWaterMark: 1 });
+    const wire = await encode(['a', 'b']);
+    const errors = [1, 2].map(() => new Promise<Error | null | undefined>((resolve) => decoder.write(wire, resolve)));
+    decoder.destroy();
+    for (const error of await Promise.all(errors)) {
+      expect(error).to.have.property('code', 'ERR_STREAM_DESTROYED');
+      expect(error!.message).to.equal('Cannot call write after a stream was destroyed');
+    }
+  });
+
+  it('without options shares what it goes by, and one with options does not', async () => {
+    const decoders = [{}, { copy: true }, { oversize: 'skip' }, {}] as const;
+    const wire = await encode(['a', 'b']);
+    const buffers = await Promise.all(
+      decoders.map(async (options) => {
+        const decoder = new LengthPrefixDecoder(options);
+        decoder.on('oversize', () => {});
+        decoder.end(wire);
+        return (await outcomeOf(decoder)).items.map((message) => message.buffer === wire.buffer);
+      }),
+    );
+    expect(buffers).to.deep.equal([
+      [true, true],
+      [false, false],
+      [true, true],
+      [true, true],
+    ]);
+    expect((await decode([fromHex('01 00 00 01')], { oversize: 'skip' })).error).to.have.property(
+      'code',
+      'ERR_FRAME_TRUNCATED',
+    );
+    expect((await decode([fromHex('01 00 00 01')])).error).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+  });
+
+  describe('with the tools of streams', () => {
+    const tools: [string, typeof nodeStream][] = [
+      ['node:stream', nodeStream],
+      ['readable-stream', readableStream as unknown as typeof nodeStream],
+    ];
+    for (const [name, stream] of tools) {
+      it(`${name}: pipe, pipeline, finished`, async () => {
+        const wire = await encode(['a', 'bc', '']);
+        const seen: string[] = [];
+        const sink = new stream.Writable({
+          objectMode: true,
+          highWaterMark: 1,
+          write(message, _encoding, callback) {
+            seen.push(String(message));
+            setImmediate(callback);
+          },
+        });
+        const decoder = new LengthPrefixDecoder();
+        const finished = new Promise((resolve) => stream.finished(decoder, resolve));
+        await new Promise<void>((resolve, reject) =>
+          stream.pipeline(stream.Readable.from([wire.subarray(0, 6), wire.subarray(6)]), decoder, sink, (error) =>
+            error ? reject(error) : resolve(),
+          ),
+        );
+        expect(seen).to.deep.equal(['a', 'bc', '']);
+        expect(await finished).to.equal(undefined);
+      });
+    }
+
+    it('an AbortSignal destroys it', async () => {
+      const controller = new AbortController();
+      const decoder = new LengthPrefixDecoder({ signal: controller.signal });
+      const error = once(decoder, 'error');
+      controller.abort();
+      expect((await error)[0]).to.have.property('name', 'AbortError');
+    });
+
+    it('the options of streams have their effect', () => {
+      const decoder = new LengthPrefixDecoder({
+        readableHighWaterMark: 3,
+        writableHighWaterMark: 5,
+        allowHalfOpen: false,
+      });
+      expect(decoder).to.include({ readableHighWaterMark: 3, writableHighWaterMark: 5, allowHalfOpen: false });
+      expect(new LengthPrefixDecoder({ highWaterMark: 7 })).to.include({
+        readableHighWaterMark: 7,
+        writableHighWaterMark: 7,
+      });
+    });
+
+    it('emitClose and autoDestroy have their effect', async () => {
+      const silent = new LengthPrefixDecoder({ emitClose: false });
+      silent.on('close', () => expect.fail('closed'));
+      silent.destroy();
+      const lasting = new LengthPrefixDecoder({ autoDestroy: false });
+      lasting.resume();
+      lasting.end();
+      await once(lasting, 'end');
+      await new Promise(setImmediate);
+      expect(lasting.destroyed).to.equal(false);
+    });
+  });
+});

@@ -1,0 +1,543 @@
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import * as nodeStream from 'node:stream';
+import { expect } from 'chai';
+import * as readableStream from 'readable-stream';
+import { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from '../../lib/index.js';
+import { encode, fromHex, thrownBy } from '../support/streams.js';
+
+/** An encoder, and the chunks that flow out of it. */
+function flowing(options?: LengthPrefixEncoderOptions) {
+  const encoder = new LengthPrefixEncoder(options);
+  const chunks: Buffer[] = [];
+  encoder.on('data', (chunk) => chunks.push(chunk));
+  return { encoder, chunks };
+}
+
+const tick = () => new Promise<void>((resolve) => process.nextTick(resolve));
+const turn = () => new Promise<void>((resolve) => setImmediate(resolve));
+
+describe('LengthPrefixEncoder', () => {
+  it('is a Transform of readable-stream, both sides in byte mode', () => {
+    const encoder = new LengthPrefixEncoder();
+    expect(encoder).to.be.instanceOf(readableStream.Transform);
+    expect(encoder).to.include({ readableObjectMode: false, writableObjectMode: false });
+  });
+
+  it('writes what the .NET sample reads, with no options', async () => {
+    expect(await encode(['hello', ''])).to.deep.equal(fromHex('05 00 00 00 68 65 6c 6c 6f 00 00 00 00'));
+  });
+
+  it('takes Buffers, Uint8Arrays and strings, with an encoding or by default', async () => {
+    const { encoder, chunks } = flowing({ lengthField: 'uint8', defaultEncoding: 'latin1' });
+    encoder.write(Buffer.from('a'));
+    encoder.write(Uint8Array.of(0x62));
+    encoder.write('é');
+    encoder.write('é', 'utf8');
+    encoder.write('636465', 'hex');
+    encoder.setDefaultEncoding('base64');
+    encoder.end('Zg==');
+    await once(encoder, 'end');
+    expect(Buffer.concat(chunks)).to.deep.equal(fromHex('01 61 01 62 01 e9 02 c3 a9 03 63 64 65 01 66'));
+  });
+
+  it('counts bytes for backpressure', () => {
+    const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 10 });
+    expect(encoder.write('12345')).to.equal(true);
+    expect(encoder.writableLength).to.equal(9);
+    expect(encoder.write('')).to.equal(false);
+    expect(new LengthPrefixEncoder()).to.include({ readableHighWaterMark: 65_536, writableHighWaterMark: 65_536 });
+  });
+
+  it('refuses what is no message as every Writable does', async () => {
+    const encoder = new LengthPrefixEncoder();
+    expect(thrownBy(() => encoder.write(5 as never))).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    expect(thrownBy(() => encoder.write(null as never))).to.have.property('code', 'ERR_STREAM_NULL_VALUES');
+    expect(thrownBy(() => encoder.write('a', 'utf-9'))).to.have.property('code', 'ERR_UNKNOWN_ENCODING');
+    expect(thrownBy(() => new LengthPrefixEncoder({ defaultEncoding: 'x' as never }))).to.have.property(
+      'code',
+      'ERR_UNKNOWN_ENCODING',
+    );
+    encoder.end();
+    encoder.write('late');
+    expect((await once(encoder, 'error'))[0]).to.have.property('code', 'ERR_STREAM_WRITE_AFTER_END');
+  });
+
+  it('end takes a last message, an encoding and a callback in any company', async () => {
+    const ends: [string, (encoder: LengthPrefixEncoder, done: () => void) => void][] = [
+      ['', (encoder, done) => encoder.end(done)],
+      ['02 68 69', (encoder, done) => encoder.end('hi', done)],
+      ['02 68 69', (encoder, done) => encoder.end('6869', 'hex', done)],
+      ['00', (encoder, done) => encoder.end('', done)],
+      ['00', (encoder, done) => encoder.end(new Uint8Array(0), undefined, done)],
+      ['', (encoder, done) => encoder.end(undefined as never, undefined, done)],
+      ['', (encoder, done) => encoder.end(null as never, done)],
+    ];
+    for (const [expected, end] of ends) {
+      const { encoder, chunks } = flowing({ lengthField: 'uint8' });
+      await new Promise<void>((resolve) => end(encoder, resolve));
+      await turn();
+      expect(Buffer.concat(chunks)).to.deep.equal(fromHex(expected));
+    }
+  });
+
+  describe('batches by itself', () => {
+    it('messages of one tick leave as one chunk, when it ends', async () => {
+      const { encoder, chunks } = flowing();
+      for (let i = 0; i < 1000; i++) encoder.write(`message ${i}`);
+      expect(chunks).to.have.lengthOf(0);
+      await tick();
+      expect(chunks).to.have.lengthOf(1);
+      encoder.write('a');
+      await tick();
+      encoder.write('b');
+      await tick();
+      expect(chunks).to.have.lengthOf(3);
+    });
+
+    it('large payloads pass through uncopied, their prefix in front', async () => {
+      const { encoder, chunks } = flowing();
+      const large = Buffer.alloc(100_000, 'x');
+      const message = new Uint8Array(large.buffer, large.byteOffset, large.length);
+      encoder.write('a');
+      encoder.write(message);
+      encoder.write('b');
+      await turn();
+      expect(chunks.map((chunk) => chunk.length)).to.deep.equal([9, 100_000, 5]);
+      expect(chunks[1]!.buffer).to.equal(large.buffer);
+      expect(chunks[0]!.readUInt32LE(5)).to.equal(100_000);
+    });
+
+    it('a large message that keeps its length field is copied no further than that', async () => {
+      const { encoder, chunks } = flowing({ initialBytesToStrip: 0 });
+      const large = Buffer.alloc(100_000, 'x');
+      encoder.write(large);
+      await turn();
+      expect(chunks.map((chunk) => chunk.length)).to.deep.equal([4, 99_996]);
+      expect(chunks[1]!.buffer).to.equal(large.buffer);
+      expect(chunks[0]!.readUInt32LE()).to.equal(99_996);
+      expect(large.equals(Buffer.alloc(100_000, 'x'))).to.equal(true);
+    });
+
+    it('and so is one whose length is right already', async () => {
+      const { encoder, chunks } = flowing({ lengthField: 'varint', initialBytesToStrip: 0 });
+      const large = Buffer.concat([fromHex('80 80 04'), Buffer.alloc(65_536)]);
+      encoder.write(large);
+      await turn();
+      expect(chunks.map((chunk) => chunk.length)).to.deep.equal([3, 65_536]);
+    });
+
+    it("goes together with the user's own cork and uncork", async () => {
+      const { encoder, chunks } = flowing({ lengthField: 'uint8' });
+      encoder.cork();
+      encoder.write('a');
+      await turn();
+      encoder.write('b');
+      await turn();
+      expect(chunks).to.have.lengthOf(0);
+      encoder.uncork();
+      await turn();
+      expect(Buffer.concat(chunks)).to.deep.equal(fromHex('01 61 01 62'));
+      expect(chunks).to.have.lengthOf(1);
+    });
+  });
+
+  it('a body that is there leaves with its head; a head does not wait for one that is not', async () => {
+    const { encoder, chunks } = flowing();
+    encoder.write({
+      length: 4,
+      body: (async function* () {
+        yield 'he';
+        yield 'll';
+      })(),
+    });
+    await turn();
+    expect(chunks).to.deep.equal([fromHex('04 00 00 00 68 65'), fromHex('6c 6c')]);
+
+    chunks.length = 0;
+    const late = new readableStream.PassThrough();
+    encoder.write({ length: 2, body: late });
+    await turn();
+    expect(chunks).to.deep.equal([fromHex('02 00 00 00')]);
+    late.end('hi');
+    await turn();
+    expect(chunks.slice(1)).to.deep.equal([fromHex('68 69')]);
+  });
+
+  describe('piped', () => {
+    it('reaches its destination in one go, the head of a large message with the message', async () => {
+      const writes: number[][] = [];
+      const sink = new nodeStream.Writable({
+        writev(chunks, callback) {
+          writes.push(chunks.map(({ chunk }) => chunk.length));
+          callback();
+        },
+      });
+      const encoder = new LengthPrefixEncoder();
+      encoder.pipe(sink);
+      await turn();
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      encoder.write('a');
+      encoder.write('b');
+      await turn();
+      expect(writes).to.deep.equal([[4, 70_000], [10]]);
+    });
+
+    /** A sink that is piped to, and what was written to it. */
+    function sinkOf(encoder: LengthPrefixEncoder) {
+      const sizes: number[] = [];
+      const sink = new nodeStream.Writable({
+        write(chunk, _encoding, callback) {
+          sizes.push(chunk.length);
+          callback();
+        },
+      });
+      encoder.pipe(sink);
+      return { sink, sizes };
+    }
+
+    it('leaves nothing corked that is unpiped while it is written to', async () => {
+      for (const all of [false, true]) {
+        const encoder = new LengthPrefixEncoder();
+        const { sink, sizes } = sinkOf(encoder);
+        encoder.on('data', (chunk) => chunk.length > 4 && encoder.unpipe(all ? undefined : sink));
+        encoder.write(Buffer.alloc(70_000));
+        await turn();
+        sink.write('b');
+        await turn();
+        expect(sink.writableCorked).to.equal(0);
+        expect(sizes).to.deep.equal([4, 70_000, 1]);
+      }
+    });
+
+    it('corks what it is piped to, and nothing else', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const [first, second] = [sinkOf(encoder), sinkOf(encoder)];
+      const corked: string[] = [];
+      for (const [name, { sink }] of Object.entries({ first, second })) {
+        const cork = sink.cork.bind(sink);
+        sink.cork = () => {
+          corked.push(name);
+          cork();
+        };
+      }
+      encoder.write('small');
+      await turn();
+      expect(corked).to.deep.equal([]);
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      expect(new Set(corked)).to.deep.equal(new Set(['first', 'second']));
+      corked.length = 0;
+      encoder.unpipe(first.sink);
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      expect(new Set(corked)).to.deep.equal(new Set(['second']));
+      expect(second.sizes).to.deep.equal([9, 4, 70_000, 4, 70_000]);
+      corked.length = 0;
+      encoder.unpipe();
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      expect(corked).to.deep.equal([]);
+    });
+
+    it('goes to what can not be corked, too', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const { sink, sizes } = sinkOf(encoder);
+      sink.cork = undefined as never;
+      encoder.unpipe().pipe(sink);
+      encoder.write(Buffer.alloc(70_000));
+      await turn();
+      expect(sizes).to.deep.equal([4, 70_000]);
+    });
+
+    it('copies what would not fill the buffer of what it is piped to', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const chunks: Buffer[] = [];
+      const sink = new nodeStream.Writable({
+        highWaterMark: 100_000,
+        write(chunk, _encoding, callback) {
+          chunks.push(chunk);
+          callback();
+        },
+      });
+      encoder.pipe(sink);
+      const messages = [Buffer.alloc(99_999), Buffer.alloc(100_000)];
+      for (const message of messages) encoder.write(message);
+      await turn();
+      const shared = messages.map(({ buffer }) => chunks.some((chunk) => chunk.buffer === buffer));
+      expect(shared).to.deep.equal([false, true]);
+    });
+  });
+
+  describe('backpressure', () => {
+    it('tells a writer to wait only where a drain follows, also for a large message behind a small one', async () => {
+      const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 70_000, readableHighWaterMark: 1 });
+      encoder.write(Buffer.alloc(10_000));
+      const drained = encoder.write(Buffer.alloc(65_536)) ? undefined : once(encoder, 'drain');
+      encoder.resume();
+      await drained;
+    });
+
+    it('a user who corks, fills it and uncorks gets a drain', async () => {
+      const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 100 });
+      encoder.resume();
+      await turn();
+      encoder.cork();
+      expect(encoder.write(Buffer.alloc(100))).to.equal(false);
+      const drained = once(encoder, 'drain');
+      encoder.uncork();
+      await drained;
+      expect(encoder.writableLength).to.equal(0);
+    });
+
+    it('and also when there is room again by then', async () => {
+      const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 100, readableHighWaterMark: 1 });
+      let drains = 0;
+      encoder.on('drain', () => drains++);
+      expect(encoder.write(Buffer.alloc(76))).to.equal(true);
+      await turn();
+      expect(encoder.writableLength).to.equal(80);
+      encoder.cork();
+      expect(encoder.write(Buffer.alloc(40))).to.equal(false);
+      expect(encoder.read()).to.have.lengthOf(80);
+      await turn();
+      expect(drains).to.equal(0);
+      encoder.uncork();
+      await turn();
+      expect(drains).to.equal(1);
+      expect(encoder.write('')).to.equal(true);
+      await turn();
+      expect(drains).to.equal(1);
+    });
+
+    it('nothing is read ahead for a reader that has paused', async () => {
+      const { encoder, chunks } = flowing();
+      await turn();
+      encoder.pause();
+      for (const message of ['a', 'b', 'c', 'd']) {
+        encoder.write(message);
+        await turn();
+      }
+      expect(encoder.readableLength).to.equal(5);
+      expect(encoder.writableLength).to.equal(20);
+      encoder.resume();
+      await turn();
+      expect(Buffer.concat(chunks)).to.deep.equal(await encode(['a', 'b', 'c', 'd']));
+    });
+
+    it('a large message counts', () => {
+      expect(new LengthPrefixEncoder().write(Buffer.alloc(70_000))).to.equal(false);
+      expect(new LengthPrefixEncoder({ writableHighWaterMark: 70_005 }).write(Buffer.alloc(70_000))).to.equal(true);
+      expect(new LengthPrefixEncoder({ writableHighWaterMark: 70_000 }).write(Buffer.alloc(70_000))).to.equal(false);
+    });
+
+    it('what is written in a tick past the mark leaves in at most two chunks', async () => {
+      const { encoder, chunks } = flowing({ writableHighWaterMark: 100 });
+      await turn();
+      for (let i = 0; i < 100; i++) encoder.write(Buffer.alloc(16));
+      await turn();
+      expect(chunks.map(({ length }) => length)).to.deep.equal([100, 1900]);
+    });
+  });
+
+  describe('a message that the format can not carry', () => {
+    it('fails its own write and sends none of it; what was written before is sent, and calls back well', async () => {
+      const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3 });
+      const calls: [string, string | undefined][] = [];
+      const events: string[] = [];
+      for (const event of ['error', 'finish', 'end', 'close']) encoder.on(event, () => events.push(event));
+      const write = (message: string) =>
+        encoder.write(message, (error) => calls.push([message, (error as { code?: string } | null)?.code]));
+      expect(write('abc')).to.equal(true);
+      expect(write('')).to.equal(true);
+      expect(write('four')).to.equal(false);
+      expect(write('z')).to.equal(false);
+      expect(encoder.write('no callback')).to.equal(false);
+      await turn();
+      expect(encoder.read()).to.deep.equal(fromHex('03 61 62 63 00'));
+      expect(encoder.read()).to.equal(null);
+      await turn();
+      expect(events).to.deep.equal(['error', 'close']);
+      expect(calls.filter(([, code]) => code === undefined).map(([message]) => message)).to.deep.equal(['abc', '']);
+      expect(new Map(calls)).to.deep.equal(
+        new Map([
+          ['abc', undefined],
+          ['', undefined],
+          ['four', 'ERR_FRAME_TOO_LONG'],
+          ['z', 'ERR_FRAME_TOO_LONG'],
+        ]),
+      );
+      expect(calls).to.have.lengthOf(4);
+    });
+
+    it('is not reported before a slow reader has all that came before it', async () => {
+      const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3 });
+      const errors: Error[] = [];
+      encoder.on('error', (error) => errors.push(error));
+      encoder.write('abc');
+      encoder.write('four');
+      for (let i = 0; i < 4; i++) {
+        await turn();
+        expect(errors).to.have.lengthOf(0);
+        expect(encoder.read(1)).to.have.lengthOf(1);
+      }
+      await turn();
+      expect(errors).to.have.lengthOf(1);
+    });
+
+    it('fails its own write also where the stream is not destroyed for it', async () => {
+      const encoder = new LengthPrefixEncoder({ maxPayloadLength: 3, autoDestroy: false });
+      encoder.on('error', () => {});
+      encoder.resume();
+      const calls: unknown[] = [];
+      encoder.write('four', (error) => calls.push(error));
+      await turn();
+      await turn();
+      expect(encoder.destroyed).to.equal(false);
+      expect(calls).to.have.lengthOf(1);
+      expect(calls[0]).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+    });
+
+    it('given to end() fails it', async () => {
+      const encoder = new LengthPrefixEncoder({ maxPayloadLength: 3 });
+      const ended = new Promise<unknown>((resolve) => encoder.end('four', resolve as never));
+      const [error] = await once(encoder, 'error');
+      expect(error).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+      expect(await ended).to.equal(error);
+    });
+
+    it('has its callback called also when the stream is destroyed first', async () => {
+      const encoder = new LengthPrefixEncoder({ maxPayloadLength: 3 });
+      const calls: unknown[] = [];
+      encoder.on('error', () => {});
+      encoder.write('abc');
+      encoder.write('four', (error) => calls.push(error));
+      encoder.destroy();
+      await turn();
+      expect(calls).to.have.lengthOf(1);
+      expect(calls[0]).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+    });
+  });
+
+  describe('callbacks', () => {
+    it('come once each, in order, when their bytes are handed on', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const calls: number[] = [];
+      const sizes = [1, 100_000, 0, 70_000, 5];
+      sizes.forEach((size, i) => {
+        encoder.write(Buffer.alloc(size), () => calls.push(i));
+      });
+      await turn();
+      expect(calls).to.deep.equal([]);
+      let length = 0;
+      for await (const chunk of encoder) {
+        length += chunk.length;
+        if (length === sizes.reduce((sum, size) => sum + size + 4, 0)) encoder.end();
+      }
+      expect(calls).to.deep.equal([0, 1, 2, 3, 4]);
+    });
+
+    it('come when a reader that had paused goes over to readable events', async () => {
+      const encoder = new LengthPrefixEncoder();
+      encoder.on('data', (chunk) => chunk.length > 4 && encoder.pause());
+      let calls = 0;
+      encoder.write(Buffer.alloc(65_536), () => calls++);
+      await turn();
+      await turn();
+      expect(calls).to.equal(0);
+      encoder.removeAllListeners('data').on('readable', () => {});
+      await turn();
+      expect(calls).to.equal(1);
+      const other = new LengthPrefixEncoder();
+      other.on('data', (chunk) => chunk.length > 4 && other.pause());
+      other.write(Buffer.alloc(65_536), () => calls++);
+      await turn();
+      expect(other.removeAllListeners('data').addListener('readable', () => {})).to.equal(other);
+      await turn();
+      expect(calls).to.equal(2);
+    });
+
+    it('come when a reader that has paused asks for more by itself', async () => {
+      const encoder = new LengthPrefixEncoder();
+      encoder.on('data', (chunk) => chunk.length > 4 && encoder.pause());
+      let calls = 0;
+      encoder.write(Buffer.alloc(65_536), () => calls++);
+      await turn();
+      encoder.read(0);
+      await turn();
+      expect(calls).to.equal(0);
+      expect(encoder.read()).to.equal(null);
+      await turn();
+      expect(calls).to.equal(1);
+    });
+
+    it('come for a reader that reads once for each readable event', async () => {
+      const encoder = new LengthPrefixEncoder();
+      const sizes: number[] = [];
+      encoder.on('readable', () => sizes.push(encoder.read()?.length ?? 0));
+      for (let i = 0; i < 3; i++) await new Promise((resolve) => encoder.write(Buffer.alloc(70_000), resolve));
+      expect(sizes.reduce((sum, size) => sum + size, 0)).to.equal(3 * 70_004);
+    });
+
+    it('leave a large message to a full socket until it is through', async () => {
+      const server = createServer().listen(0, '127.0.0.1');
+      await once(server, 'listening');
+      const received = (async () => {
+        const [peer] = (await once(server, 'connection')) as [Socket];
+        const chunks: Buffer[] = [];
+        for await (const chunk of peer) chunks.push(chunk);
+        return Buffer.concat(chunks);
+      })();
+      const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+      const encoder = new LengthPrefixEncoder();
+      encoder.pipe(socket);
+      const message = Buffer.alloc(8_000_000);
+      for (const letter of ['a', 'b', 'c']) {
+        message.fill(letter);
+        await new Promise((resolve) => encoder.write(message, resolve));
+      }
+      message.fill('!');
+      encoder.end();
+      const wire = await received;
+      server.close();
+      expect(wire).to.have.lengthOf(3 * (4 + message.length));
+      ['a', 'b', 'c'].forEach((letter, i) => {
+        const at = i * (4 + message.length) + 4;
+        const expected = Buffer.alloc(message.length, letter);
+        expect(wire.subarray(at, at + message.length).equals(expected), letter).to.equal(true);
+      });
+    });
+  });
+
+  describe('with the tools of streams', () => {
+    const tools: [string, typeof nodeStream][] = [
+      ['node:stream', nodeStream],
+      ['readable-stream', readableStream as unknown as typeof nodeStream],
+    ];
+    for (const [name, stream] of tools) {
+      it(`${name}: pipeline to a slow sink`, async () => {
+        const chunks: Buffer[] = [];
+        const sink = new stream.Writable({
+          highWaterMark: 1,
+          write(chunk, _encoding, callback) {
+            chunks.push(chunk);
+            setImmediate(callback);
+          },
+        });
+        const source = stream.Readable.from(['a', 'bc', 'x'.repeat(70_000), 'd'], { objectMode: true });
+        await new Promise<void>((resolve, reject) =>
+          stream.pipeline(source, new LengthPrefixEncoder({ lengthField: 'uint24be' }), sink, (error) =>
+            error ? reject(error) : resolve(),
+          ),
+        );
+        const expected = Buffer.concat([
+          fromHex('000001 61 000002 6263 011170'),
+          Buffer.alloc(70_000, 'x'),
+          fromHex('000001 64'),
+        ]);
+        expect(Buffer.concat(chunks).equals(expected)).to.equal(true);
+      });
+    }
+  });
+});

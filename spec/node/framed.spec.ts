@@ -1,0 +1,656 @@
+import { Buffer } from 'node:buffer';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import * as http2 from 'node:http2';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { PassThrough, Readable, Transform } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { expect } from 'chai';
+import * as readableStream from 'readable-stream';
+import { type Framed, type FramedOptions, FrameError, framed, json, text } from '../../lib/index.js';
+import { outcomeOf, thrownBy } from '../support/streams.js';
+import { kinds, reset, Wire, wirePair } from '../support/wire.js';
+import { frame, turns } from '../torture/support.js';
+
+const bytesOf = (...messages: string[]) => Buffer.concat(messages.map(frame));
+
+/** A framed wire. */
+function framedWire(options?: FramedOptions<false, Buffer, false>, wire = new Wire()) {
+  return { wire, messages: framed(wire.stream, options) };
+}
+
+async function textsOf(messages: AsyncIterable<Buffer>): Promise<string[]> {
+  return (await outcomeOf(messages)).items.map(String);
+}
+
+const inCapitals = async function* (messages: AsyncIterable<Buffer>) {
+  for await (const message of messages) yield String(message).toUpperCase();
+};
+
+/** The sockets of a connection, `server` as a server gets it that says nothing of half-open ones. */
+async function sockets(options: { allowHalfOpen?: boolean } = {}): Promise<{ client: Socket; server: Socket }> {
+  const listener = createServer(options).listen(0, '127.0.0.1');
+  await once(listener, 'listening');
+  const client = connect((listener.address() as AddressInfo).port, '127.0.0.1');
+  const [server] = (await once(listener, 'connection')) as [Socket];
+  listener.close();
+  return { client, server };
+}
+
+describe('framed', () => {
+  it('is a Duplex of readable-stream: messages to read, bytes counted to write', () => {
+    const { messages } = framedWire();
+    expect(messages).to.be.instanceOf(readableStream.Duplex);
+    expect(messages).to.include({ readableObjectMode: true, writableObjectMode: false });
+    expect(messages).to.include({ readableHighWaterMark: 16, writableHighWaterMark: 65_536 });
+  });
+
+  for (const kind of kinds) {
+    it(`sends what is written and reads what comes, over a Duplex of ${kind}`, async () => {
+      const [a, b] = wirePair(kind).map((end) => framed(end)) as [Framed, Framed];
+      a.write('hello');
+      a.write(Buffer.from('Buffer'));
+      a.write('');
+      a.end(Uint8Array.of(0x61));
+      b.end(['in ', 'parts']);
+      expect(await textsOf(b)).to.deep.equal(['hello', 'Buffer', '', 'a']);
+      expect(await textsOf(a)).to.deep.equal(['in parts']);
+    });
+  }
+
+  it('takes a pair', async () => {
+    const [readable, writable] = [new PassThrough(), new PassThrough()];
+    const messages = framed({ readable, writable });
+    messages.end('out');
+    readable.end(bytesOf('in'));
+    expect(await textsOf(messages)).to.deep.equal(['in']);
+    expect(writable.read()).to.deep.equal(bytesOf('out'));
+  });
+
+  it('leaves the other half of a pair open, whose reading half knows of none', async () => {
+    const writable = new PassThrough();
+    const messages = framed({ readable: Readable.from([bytesOf('in')]), writable });
+    expect(await textsOf(messages)).to.deep.equal(['in']);
+    await turns(5);
+    messages.end('out');
+    expect(await outcomeOf(writable)).to.deep.equal({ items: [bytesOf('out')], error: undefined });
+  });
+
+  it('takes the output and the input of a child process', async () => {
+    const child = spawn(process.execPath, ['-e', 'process.stdin.pipe(process.stdout)']);
+    const messages = framed({ readable: child.stdout, writable: child.stdin });
+    for (let i = 0; i < 100; i++) messages.write(`message ${i}`);
+    messages.end();
+    expect(await textsOf(messages)).to.deep.equal(Array.from({ length: 100 }, (_, i) => `message ${i}`));
+    expect(await once(child, 'close')).to.deep.equal([0, null]);
+  });
+
+  it('leaves an HTTP/2 stream the time to send its trailers', async () => {
+    const server = http2.createServer();
+    server.on('stream', (stream: http2.ServerHttp2Stream) => {
+      stream.respond({}, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ status: 'well' }));
+      const messages = framed(stream);
+      messages.pipe(messages);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    try {
+      const request = session.request({ ':method': 'POST' });
+      const trailers = new Promise<http2.IncomingHttpHeaders | undefined>((resolve) => {
+        request.on('trailers', resolve).on('close', () => resolve(undefined));
+      });
+      const messages = framed(request);
+      messages.end('hello');
+      expect(await textsOf(messages)).to.deep.equal(['hello']);
+      expect(await trailers).to.include({ status: 'well' });
+    } finally {
+      session.close();
+      server.close();
+    }
+  });
+
+  it('starts a stream that was paused, and takes what is there already', async () => {
+    const wire = new Wire();
+    wire.receive(bytesOf('a'));
+    wire.stream.pause();
+    await turns(2);
+    const messages = framed(wire.stream);
+    wire.receive(bytesOf('b'));
+    wire.receiveEnd();
+    expect(await textsOf(messages)).to.deep.equal(['a', 'b']);
+  });
+
+  it('takes strings from a stream with an encoding; what else is no bytes fails it', async () => {
+    const { wire, messages } = framedWire();
+    wire.stream.setEncoding('utf8');
+    wire.receive(bytesOf('é'));
+    expect((await once(messages, 'data')).map(String)).to.deep.equal(['é']);
+    const objects = new PassThrough({ objectMode: true });
+    const other = framed(objects);
+    objects.write({});
+    const [error] = await once(other, 'error');
+    expect(error).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    expect(error.message).to.match(/"stream".* a stream of bytes\. Received an instance of Object/);
+    expect(objects.destroyed).to.equal(true);
+  });
+
+  it('has the options of decoder, encoder and streams', async () => {
+    const { wire, messages } = framedWire({
+      lengthField: 'uint16be',
+      maxPayloadLength: 3,
+      oversize: 'skip',
+      copy: true,
+    });
+    const oversize: number[][] = [];
+    messages.on('oversize', (...args) => oversize.push(args));
+    const chunk = Buffer.from('\0\x01a\0\x04long\0\x01b', 'latin1');
+    wire.receive(chunk);
+    wire.receiveEnd();
+    messages.end('c');
+    const { items } = await outcomeOf(messages);
+    expect(items.map(String)).to.deep.equal(['a', 'b']);
+    expect(items[0]!.buffer).not.to.equal(chunk.buffer);
+    expect(oversize).to.deep.equal([[4, 3]]);
+    expect(wire.sent).to.deep.equal(Buffer.from('\0\x01c'));
+
+    const marks = framed(new PassThrough(), { readableHighWaterMark: 3, writableHighWaterMark: 100 });
+    expect(marks).to.include({ readableHighWaterMark: 3, writableHighWaterMark: 100 });
+    const quiet = framed(new PassThrough(), { emitClose: false, autoDestroy: false });
+    quiet.on('close', () => expect.fail("'close'"));
+    quiet.resume().end();
+    await once(quiet, 'end');
+    await turns(2);
+    expect(quiet.destroyed).to.equal(false);
+  });
+
+  it('reads batches, values and bodies', async () => {
+    const [a, b] = wirePair();
+    const batches = framed(b, { ...text, batch: true });
+    const values = framed(a, json);
+    values.write({ one: 1 });
+    values.end([2]);
+    expect(await outcomeOf(batches)).to.deep.equal({ items: [['{"one":1}', '[2]']], error: undefined });
+    batches.end('"answer"');
+    expect((await outcomeOf<unknown>(values)).items).to.deep.equal(['answer']);
+
+    const [c, d] = wirePair();
+    framed(c).end({ length: 5, body: ['he', 'llo'] });
+    for await (const { length, body } of framed(d, { stream: true })) {
+      expect(length).to.equal(5);
+      expect(Buffer.concat(await body.toArray()).toString()).to.equal('hello');
+    }
+  });
+
+  it('messages of a tick leave in one go; a head and its large payload, too, which is not copied', async () => {
+    const { wire, messages } = framedWire();
+    messages.write('a');
+    messages.write('b');
+    await turns(1);
+    expect(wire.writes).to.deep.equal([[bytesOf('a', 'b')]]);
+    const large = Buffer.alloc(16_384, 'x');
+    const given: unknown[] = [];
+    const { write } = wire.stream;
+    wire.stream.write = (chunk: Buffer, callback: never) => {
+      given.push(chunk.buffer);
+      return write.call(wire.stream, chunk, callback);
+    };
+    messages.write('c');
+    messages.write(large);
+    await turns(1);
+    expect(wire.writes.slice(1).map((group) => group.map((chunk) => chunk.length))).to.deep.equal([[9, 16_384]]);
+    expect(given[1]).to.equal(large.buffer);
+  });
+
+  it('fails as decoder and encoder do, and the stream with it', async () => {
+    const { wire, messages } = framedWire();
+    wire.receive(bytesOf('a'), Buffer.alloc(4, 0xff));
+    const { items, error } = await outcomeOf(messages);
+    expect(items.map(String)).to.deep.equal(['a']);
+    expect(error).to.be.instanceOf(FrameError).and.to.include({ code: 'ERR_FRAME_TOO_LONG', position: 5 });
+    expect(wire.stream.errored).to.equal(error);
+
+    const other = framedWire();
+    other.wire.receive(bytesOf('a').subarray(0, 3));
+    other.wire.receiveEnd();
+    expect((await outcomeOf(other.messages)).error).to.include({ code: 'ERR_FRAME_TRUNCATED' });
+  });
+
+  it('a message that is too long fails its own write; those before it are sent, not one byte of it or behind it is', async () => {
+    const { wire, messages } = framedWire({ maxPayloadLength: 3 });
+    const called: unknown[] = [];
+    messages.write('a', (error) => called.push(error));
+    messages.write('long', (error) => called.push(error));
+    messages.write('b', (error) => called.push(error));
+    const [error] = await once(messages, 'error');
+    await turns(2);
+    expect(error).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 5 });
+    expect(called).to.have.members([undefined, error, error]);
+    expect(wire.sent).to.deep.equal(bytesOf('a'));
+    expect(wire.stream.errored).to.equal(error);
+  });
+
+  describe('end()', () => {
+    it("ends the stream's writable side when all is sent", async () => {
+      const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
+      for (let i = 0; i < 100; i++) messages.write(`message ${i}`);
+      messages.end('last');
+      await turns(3);
+      expect(wire.stream.writableEnded).to.equal(false);
+      wire.open();
+      await once(messages, 'finish');
+      expect(wire.stream.writableFinished).to.equal(true);
+      expect(wire.sent.subarray(-8)).to.deep.equal(bytesOf('last'));
+    });
+
+    it('leaves the readable side open', async () => {
+      const { wire, messages } = framedWire();
+      messages.end();
+      await once(messages, 'finish');
+      wire.receive(bytesOf('answer'));
+      wire.receiveEnd();
+      expect(await textsOf(messages)).to.deep.equal(['answer']);
+    });
+
+    it('has nothing to do where somebody else has ended the stream', async () => {
+      for (const early of [true, false]) {
+        const wire = new Wire();
+        if (early) await new Promise<void>((resolve) => wire.stream.end(resolve));
+        const messages = framed(wire.stream);
+        if (!early) wire.stream.end();
+        await turns(2);
+        messages.end();
+        await once(messages, 'finish');
+        wire.receive(bytesOf('a'));
+        wire.receiveEnd();
+        expect(await outcomeOf(messages)).to.deep.equal({ items: [Buffer.from('a')], error: undefined });
+      }
+    });
+
+    it('and the end of the input close both streams', async () => {
+      const { wire, messages } = framedWire();
+      messages.end('a');
+      wire.receiveEnd();
+      // Nothing is there to be read: nobody need read for that.
+      await once(messages, 'close');
+      expect(wire.stream.destroyed).to.equal(true);
+    });
+  });
+
+  describe('the end of the input', () => {
+    it('is that of the readable side, and one can still write', async () => {
+      const { wire, messages } = framedWire();
+      wire.receive(bytesOf('a'));
+      wire.receiveEnd();
+      expect(await textsOf(messages)).to.deep.equal(['a']);
+      await turns(3);
+      messages.end('late');
+      await once(messages, 'finish');
+      expect(wire.sent).to.deep.equal(bytesOf('late'));
+    });
+
+    it('shows though what is written can not be sent', async () => {
+      const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
+      messages.end('stuck');
+      await turns(2);
+      wire.receiveEnd();
+      expect(await textsOf(messages)).to.deep.equal([]);
+    });
+
+    for (const half of ['of the stream', 'of the options']) {
+      it(`without allowHalfOpen ${half}, ends the writable side when all messages are read`, async () => {
+        const allowHalfOpen = false;
+        const ofStream = half === 'of the stream';
+        const wire = new Wire('node', ofStream ? { allowHalfOpen } : {});
+        const messages = framed(wire.stream, ofStream ? {} : { allowHalfOpen });
+        wire.receive(bytesOf('a', 'b'));
+        wire.receiveEnd();
+        await turns(5);
+        expect(messages.writable).to.equal(true);
+        messages.on('data', (message) => messages.write(message));
+        await once(messages, 'close');
+        expect(wire.sent).to.deep.equal(bytesOf('a', 'b'));
+      });
+    }
+
+    it("the option outdoes the stream's own allowHalfOpen", async () => {
+      const wire = new Wire('node', { allowHalfOpen: false });
+      const messages = framed(wire.stream, { allowHalfOpen: true });
+      wire.receiveEnd();
+      messages.resume();
+      await once(messages, 'end');
+      await turns(5);
+      expect(messages.writable).to.equal(true);
+    });
+
+    it('waits for a loop that answers slowly, the last message, too', async () => {
+      const wire = new Wire('node', { allowHalfOpen: false });
+      const messages = framed(wire.stream);
+      wire.receive(bytesOf('a', 'b', 'c'));
+      wire.receiveEnd();
+      for await (const message of messages) {
+        await turns(5);
+        messages.write(message);
+      }
+      await once(messages, 'close');
+      expect(wire.sent).to.deep.equal(bytesOf('a', 'b', 'c'));
+    });
+
+    it('waits for what is piped into it', async () => {
+      const wire = new Wire('node', { allowHalfOpen: false });
+      const messages = framed(wire.stream);
+      wire.receive(bytesOf('a', 'b'));
+      wire.receiveEnd();
+      const slowly = async function* (source: AsyncIterable<Buffer>) {
+        for await (const message of source) {
+          await turns(5);
+          yield message;
+        }
+        await turns(5);
+        yield 'bye';
+      };
+      await pipeline(messages, slowly, messages);
+      expect(wire.sent).to.deep.equal(bytesOf('a', 'b', 'bye'));
+    });
+  });
+
+  describe('an error of the stream', () => {
+    it('destroys both, with that error, as soon as what came before it is read', async () => {
+      const { wire, messages } = framedWire();
+      const error = reset();
+      wire.receive(bytesOf('a', 'b'));
+      await turns(2);
+      wire.stream.destroy(error);
+      await turns(3);
+      expect(messages.destroyed).to.equal(false);
+      expect(await outcomeOf(messages)).to.deep.equal({ items: [Buffer.from('a'), Buffer.from('b')], error });
+      expect(messages.errored).to.equal(error);
+    });
+
+    it('of either stream of a pair destroys the other', async () => {
+      for (const failing of ['readable', 'writable'] as const) {
+        const pair = { readable: new PassThrough(), writable: new PassThrough() };
+        const messages = framed(pair);
+        const error = reset();
+        pair[failing].destroy(error);
+        expect((await once(messages, 'error'))[0]).to.equal(error);
+        expect([pair.readable.destroyed, pair.writable.destroyed]).to.deep.equal([true, true]);
+      }
+    });
+
+    it('that a write meets with does not overtake what came: answers to it fail, one by one', async () => {
+      const { wire, messages } = framedWire();
+      const error = reset();
+      wire.receive(bytesOf('a', 'b', 'c'));
+      await turns(2);
+      const got: string[] = [];
+      const failed: unknown[] = [];
+      const reading = (async () => {
+        for await (const message of messages) {
+          got.push(String(message));
+          if (got.length === 1) wire.stream.destroy(error);
+          await turns(2);
+          // Who waits for its callback does not wait for ever.
+          if (got.length < 3) failed.push(await new Promise((resolve) => messages.write('answer', resolve)));
+        }
+      })();
+      expect(await reading.catch((caught) => caught)).to.equal(error);
+      expect(got).to.deep.equal(['a', 'b', 'c']);
+      expect(failed).to.deep.equal([error, error]);
+    });
+
+    it("and 'drain' still comes to who reads and waits for it; a body is let go of", async () => {
+      const { wire, messages } = framedWire({ writableHighWaterMark: 10 }, new Wire('node', { slow: true }));
+      wire.receive(bytesOf('a', 'b'));
+      await turns(2);
+      expect(String(messages.read())).to.equal('a');
+      expect(messages.write('more than ten bytes')).to.equal(false);
+      await turns(2);
+      const error = reset();
+      setImmediate(() => wire.step(error));
+      await once(messages, 'drain');
+      const body = new PassThrough();
+      expect(messages.write({ length: 9, body })).to.equal(false);
+      await once(messages, 'drain');
+      expect(body.destroyed).to.equal(true);
+      expect(messages.destroyed).to.equal(false);
+      const failure = once(messages, 'error');
+      expect(String(messages.read())).to.equal('b');
+      expect((await failure)[0]).to.equal(error);
+    });
+
+    it('that a write meets with shows at once where nobody reads', async () => {
+      const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
+      wire.receive(bytesOf('never read'));
+      messages.write('a');
+      await turns(2);
+      const error = reset();
+      setImmediate(() => wire.step(error));
+      expect((await once(messages, 'error'))[0]).to.equal(error);
+    });
+
+    it('shows where it was there before, and so does a premature end', async () => {
+      const failed = new Wire();
+      failed.stream.on('error', () => {}).destroy(reset());
+      const destroyed = new Wire();
+      destroyed.stream.destroy();
+      for (const [wire, code] of [
+        [failed, 'ECONNRESET'],
+        [destroyed, 'ERR_STREAM_PREMATURE_CLOSE'],
+      ] as const) {
+        await turns(2);
+        const messages = framed(wire.stream);
+        expect((await once(messages, 'error'))[0]).to.have.property('code', code);
+      }
+    });
+  });
+
+  describe('destroy()', () => {
+    it('destroys the stream, with the error if there is one', async () => {
+      for (const error of [undefined, new Error('mine')]) {
+        const { wire, messages } = framedWire();
+        messages.on('error', () => {});
+        messages.destroy(error);
+        await once(messages, 'close').catch(() => {});
+        expect(wire.stream.destroyed).to.equal(true);
+        expect(wire.stream.errored).to.equal(error ?? null);
+      }
+    });
+
+    it('is what leaving the loop does', async () => {
+      const { wire, messages } = framedWire();
+      wire.receive(bytesOf('a', 'b'));
+      for await (const message of messages) {
+        expect(String(message)).to.equal('a');
+        break;
+      }
+      expect(wire.stream.destroyed).to.equal(true);
+    });
+
+    it('is what a signal does, one that was aborted before, too', async () => {
+      for (const early of [true, false]) {
+        const abort = new AbortController();
+        if (early) abort.abort();
+        const { wire, messages } = framedWire({ signal: abort.signal });
+        if (!early) setImmediate(() => abort.abort());
+        expect((await once(messages, 'error'))[0]).to.include({ name: 'AbortError', code: 'ABORT_ERR' });
+        expect(wire.stream.destroyed).to.equal(true);
+      }
+    });
+
+    it('calls the callbacks of writes that the stream never finishes', async () => {
+      const { messages } = framedWire({}, new Wire('node', { slow: true }));
+      const called: unknown[] = [];
+      for (const message of ['in hand', 'waiting', Buffer.alloc(20_000)]) {
+        messages.write(message, (error) => called.push((error as { code?: string } | undefined)?.code));
+        await turns(1);
+      }
+      messages.destroy();
+      await turns(2);
+      expect(called).to.deep.equal(Array(3).fill('ERR_STREAM_DESTROYED'));
+    });
+  });
+
+  it('pauses the stream at the chunk that fills it, and resumes it when that is read', async () => {
+    const { wire, messages } = framedWire({ readableHighWaterMark: 1 });
+    wire.receive(bytesOf('a', 'b', 'c'));
+    await turns(2);
+    expect([messages.readableLength, wire.stream.isPaused()]).to.deep.equal([1, true]);
+    for (const text of ['a', 'b', 'c']) expect(String(messages.read())).to.equal(text);
+    await turns(2);
+    expect(wire.stream.isPaused()).to.equal(false);
+  });
+
+  it('takes in order what a stream sends while a listener writes to it', async () => {
+    const { stream } = new Wire();
+    const { _write } = stream;
+    stream._write = (chunk, encoding, callback) => {
+      // At once, as a stream may that answers by itself.
+      stream.push(chunk);
+      _write.call(stream, chunk, encoding, callback);
+    };
+    (stream as { _writev?: unknown })._writev = null;
+    const messages = framed(stream);
+    const got: number[] = [];
+    messages.on('data', (message) => {
+      got.push(message.length);
+      if (got.length <= 2) messages.write(Buffer.alloc(20_000));
+    });
+    await turns(2);
+    stream.push(bytesOf('a', 'bb', 'ccc'));
+    await turns(10);
+    expect(got).to.deep.equal([1, 2, 3, 20_000, 20_000]);
+  });
+
+  describe('once more for the same stream', () => {
+    it('gives the same Duplex', () => {
+      const [readable, writable] = [new PassThrough(), new PassThrough()];
+      expect(framed(readable)).to.equal(framed(readable));
+      expect(framed({ readable: writable, writable })).to.equal(framed(writable));
+      const pair = { readable: new PassThrough(), writable };
+      expect(framed(pair)).to.equal(framed({ ...pair }));
+      const stream = new PassThrough();
+      expect(framed(stream, { ...json, copy: true })).to.equal(
+        framed(stream, { batch: undefined as never, copy: true, ...json }),
+      );
+    });
+
+    it('is refused with other options, or with another writable side', () => {
+      const [readable, writable] = [new PassThrough(), new PassThrough()];
+      framed({ readable, writable }, { lengthField: 'varint' });
+      const others: [object, unknown][] = [
+        [{ readable, writable }, undefined],
+        [{ readable, writable }, null],
+        [{ readable, writable }, { lengthField: 'uint8' }],
+        [
+          { readable, writable },
+          { lengthField: 'varint', copy: true },
+        ],
+        [{ readable, writable: new PassThrough() }, { lengthField: 'varint' }],
+        [readable, { lengthField: 'varint' }],
+      ];
+      for (const [stream, options] of others) {
+        const error = thrownBy(() => framed(stream as PassThrough, options as object));
+        expect(error).to.be.instanceOf(TypeError);
+        expect(error.code).to.equal('ERR_INVALID_ARG_VALUE');
+        expect(error.message).to.match(
+          /^The argument 'stream' must be framed once, or with the same options\. Received/,
+        );
+      }
+    });
+  });
+
+  it('refuses wrong arguments with the errors of Node', () => {
+    const stream = new PassThrough();
+    const wrong: [unknown, unknown, string][] = [
+      [undefined, {}, 'ERR_INVALID_ARG_TYPE'],
+      [null, {}, 'ERR_INVALID_ARG_TYPE'],
+      ['socket', {}, 'ERR_INVALID_ARG_TYPE'],
+      [{}, {}, 'ERR_INVALID_ARG_TYPE'],
+      [{ readable: stream }, {}, 'ERR_INVALID_ARG_TYPE'],
+      [{ readable: {}, writable: stream }, {}, 'ERR_INVALID_ARG_TYPE'],
+      [new readableStream.Readable(), {}, 'ERR_INVALID_ARG_TYPE'],
+      [stream, null, 'ERR_INVALID_ARG_TYPE'],
+      [stream, { batch: 1 }, 'ERR_INVALID_ARG_TYPE'],
+      [stream, { decode: 1 }, 'ERR_INVALID_ARG_TYPE'],
+      [stream, { encode: 1 }, 'ERR_INVALID_ARG_TYPE'],
+      [stream, { signal: 1 }, 'ERR_INVALID_ARG_TYPE'],
+      [stream, { lengthField: 'uint7' }, 'ERR_INVALID_ARG_VALUE'],
+      [stream, { oversize: 'no' }, 'ERR_INVALID_ARG_VALUE'],
+      [stream, { maxPayloadLength: -1 }, 'ERR_OUT_OF_RANGE'],
+    ];
+    for (const [one, options, code] of wrong) {
+      expect(thrownBy(() => framed(one as PassThrough, options as object))).to.have.property('code', code);
+    }
+    const { message } = thrownBy(() => framed({} as never));
+    expect(message).to.equal(
+      'The "stream" argument must be a Duplex, or an object with a readable and a writable stream. Received an instance of Object',
+    );
+    // None of them is known, or listened to.
+    expect(stream.eventNames().filter((name) => name === 'data')).to.deep.equal([]);
+    expect(framed(stream, { lengthField: 'uint8' })).to.be.instanceOf(readableStream.Duplex);
+  });
+
+  describe('composes', () => {
+    it('to an echo server', async () => {
+      for (const transform of [
+        inCapitals,
+        new Transform({
+          objectMode: true,
+          transform: (message, _encoding, callback) => callback(null, String(message).toUpperCase()),
+        }),
+      ]) {
+        const { client, server } = await sockets();
+        const served = pipeline(framed(server), transform as typeof inCapitals, framed(server));
+        const messages = framed(client);
+        messages.write('hello');
+        messages.end('world');
+        expect(await textsOf(messages)).to.deep.equal(['HELLO', 'WORLD']);
+        await served;
+      }
+    });
+
+    it('to a proxy', async () => {
+      const near = await sockets();
+      const far = await sockets();
+      const [a, b] = [near.server, far.client];
+      const proxied = pipeline(framed(a), framed(b), framed(a));
+      const served = pipeline(framed(far.server), inCapitals, framed(far.server));
+      const messages = framed(near.client);
+      messages.write('hello');
+      messages.end('world');
+      expect(await textsOf(messages)).to.deep.equal(['HELLO', 'WORLD']);
+      await Promise.all([proxied, served]);
+    });
+
+    it('and an error on the way destroys all', async () => {
+      const { client, server } = await sockets();
+      const error = new Error('mine');
+      const served = pipeline(
+        framed(server),
+        // biome-ignore lint/correctness/useYield: it fails before
+        async function* (messages: AsyncIterable<Buffer>) {
+          for await (const _message of messages) throw error;
+        },
+        framed(server),
+      ).catch((caught) => caught);
+      const messages = framed(client);
+      messages.write('hello');
+      messages.resume();
+      await new Promise((resolve) => messages.on('error', () => {}).on('close', resolve));
+      expect(await served).to.equal(error);
+      expect([server.destroyed, client.destroyed]).to.deep.equal([true, true]);
+    });
+  });
+
+  it('a client that only writes closes, when the server has read all', async () => {
+    const { client, server } = await sockets();
+    const messages = framed(client);
+    messages.write('a');
+    messages.end('b');
+    expect(await textsOf(framed(server))).to.deep.equal(['a', 'b']);
+    if (!messages.closed) await once(messages, 'close');
+    expect(client.destroyed).to.equal(true);
+  });
+});

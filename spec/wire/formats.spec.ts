@@ -1,0 +1,154 @@
+import { readFileSync } from 'node:fs';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { anyCut, anyMessages } from '../../lib/fuzz/index.js';
+import { type FormatOptions, formats } from '../../lib/index.js';
+import { compactSize, mqttLength, octetCount } from '../../lib/wire/length-field.js';
+import { encode as webEncode } from '../../lib/web/index.js';
+import { drawings, itIsAsDrawn } from '../support/drawings.js';
+import { runs } from '../support/runs.js';
+import { decode, encode, fromHex } from '../support/streams.js';
+
+const source = readFileSync(new URL('../../../lib/wire/formats.ts', import.meta.url), 'utf8');
+const all = formats as Record<string, FormatOptions>;
+
+describe('formats', () => {
+  const drawn = drawings(source);
+
+  it('each name their specification', () => {
+    for (const documentation of source.match(/ {2}\/\*\*\n.*? {2}\*\/\n/gs)!)
+      expect(documentation).to.match(/https:|RFC \d/);
+  });
+
+  it('are each drawn, and frozen', () => {
+    expect(drawn.map(({ options }) => options)).to.deep.equal(Object.keys(formats).map((name) => `formats.${name}`));
+    expect(formats).to.be.frozen;
+    for (const format of Object.values(all)) {
+      expect(format).to.be.frozen;
+      expect(format.lengthField).to.be.frozen;
+    }
+  });
+
+  for (const drawing of drawn) itIsAsDrawn(drawing, all[drawing.options.slice('formats.'.length)]!);
+
+  const limits: Record<string, number> = {
+    postgresStartup: 10_000,
+    mysql: 2 ** 24,
+    kafka: 100 * 2 ** 20,
+    grpc: 4 * 2 ** 20,
+    nativeMessagingToHost: 64 * 2 ** 20,
+    nativeMessagingToBrowser: 2 ** 20,
+    mqtt: 2 ** 28 - 1,
+    tls: 2 ** 14 + 2048,
+    compactSize: 2 ** 25,
+  };
+
+  it('have the limits of their protocols, and the usual one where there are none', () => {
+    for (const [name, { maxPayloadLength }] of Object.entries(all)) {
+      expect(maxPayloadLength, name).to.equal(limits[name]);
+    }
+  });
+
+  it('are spread with options of your own', async () => {
+    const format = { ...formats.grpc, initialBytesToStrip: 5 };
+    const wire = fromHex('00 00000005 0a03626f62');
+    expect((await decode([wire], format)).items).to.deep.equal([fromHex('0a03626f62')]);
+    expect(await encode([fromHex('0a03626f62')], format)).to.deep.equal(wire);
+  });
+
+  for (const [name, format] of Object.entries(all)) {
+    it(`${name} carries any messages, in any chunks`, async () => {
+      const wires = anyMessages(format).chain((messages) => {
+        const wire = Buffer.concat(messages.map((message) => webEncode(message, format)));
+        return anyCut(wire, { boundaries: format }).map((chunks) => ({ messages, wire, chunks }));
+      });
+      await fc.assert(
+        fc.asyncProperty(wires, async ({ messages, wire, chunks }) => {
+          expect(await encode(messages, format)).to.deep.equal(wire);
+          const { items, error } = await decode(chunks, format);
+          expect(error).to.equal(undefined);
+          expect(items).to.deep.equal(messages);
+        }),
+        { numRuns: runs(20) },
+      );
+    });
+  }
+
+  it('write the length over the zeros that stand in its place', async () => {
+    const rest = Buffer.alloc(300, 'x');
+    const written: [string, string, string][] = [
+      ['postgres', '51 00000000', '51 00000130'],
+      ['mqtt', '30 00', '30 ac02'],
+      ['grpc', '00 00000000', '00 0000012c'],
+      ['tls', '170303 0000', '170303 012c'],
+    ];
+    for (const [name, zeros, head] of written) {
+      const wire = await encode([Buffer.concat([fromHex(zeros), rest])], all[name]);
+      expect(wire, name).to.deep.equal(Buffer.concat([fromHex(head), rest]));
+    }
+  });
+});
+
+describe('length fields of protocols', () => {
+  it("MQTT's has four bytes at the most", async () => {
+    expect(mqttLength.read(fromHex('ffffff7f'), 0, 4)).to.deep.equal({ length: 268_435_455, width: 4 });
+    const { error } = await decode([fromHex('30 ffffffff 01')], formats.mqtt);
+    expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+    expect(error!.message).to.include('no end within 4 bytes');
+  });
+
+  // The lengths at which CompactSize changes its width, from Bitcoin Core's serialize_tests.
+  const compact: [number, string][] = [
+    [0, '00'],
+    [0xfc, 'fc'],
+    [0xfd, 'fd fd00'],
+    [0xffff, 'fd ffff'],
+    [0x1_0000, 'fe 00000100'],
+    [0xffff_ffff, 'fe ffffffff'],
+    [0x1_0000_0000, 'ff 0000000001000000'],
+    [Number.MAX_SAFE_INTEGER, 'ff ffffffffffff1f00'],
+  ];
+  for (const [length, text] of compact) {
+    it(`${length} as CompactSize is ${text}`, () => {
+      const bytes = fromHex(text);
+      expect(Buffer.from(compactSize.write(length))).to.deep.equal(bytes);
+      const padded = Buffer.concat([Buffer.of(0xff), bytes, Buffer.of(0xff)]);
+      expect(compactSize.read(padded, 1, padded.length)).to.deep.equal({ length, width: bytes.length });
+      expect(compactSize.read(padded, 1, 1 + bytes.length)).to.deep.equal({ length, width: bytes.length });
+      if (bytes.length > 1) expect(compactSize.read(padded, 1, bytes.length)).to.equal(undefined);
+    });
+  }
+
+  it('CompactSize in more bytes than it needs is corrupt, as it is to Bitcoin Core', async () => {
+    for (const text of ['fd fc00', 'fe ffff0000', 'ff ffffffff00000000']) {
+      const { error } = await decode([fromHex(text)], formats.compactSize);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error!.message).to.match(/ is written in \d bytes/);
+    }
+  });
+
+  it('an octet count is decimal digits and a space', async () => {
+    expect(String(Buffer.from(octetCount.write(1234)))).to.equal('1234 ');
+    expect(octetCount.read(Buffer.from('x1234 '), 1, 6)).to.deep.equal({ length: 1234, width: 5 });
+    expect(octetCount.read(Buffer.from('x1234 '), 1, 5)).to.equal(undefined);
+    for (const text of [' x', '1x', '<34>1 no octet count']) {
+      const { error } = await decode([Buffer.from(text)], formats.syslog);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error!.message).to.include(' does not begin a decimal number and a space');
+    }
+    expect((await decode([Buffer.from('1/')], formats.syslog)).error!.message).to.include('"1/"');
+    expect((await decode([Buffer.from('1:')], formats.syslog)).error!.message).to.include('"1:"');
+    const { error } = await decode([Buffer.alloc(20, '1')], formats.syslog);
+    expect(error!.message).to.include('no end within 17 bytes');
+  });
+
+  it('an octet count is never 0', async () => {
+    const { items, error } = await decode([Buffer.from('1 x0 1 x')], formats.syslog);
+    expect(items.map(String)).to.deep.equal(['x']);
+    expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 3 });
+    expect(error!.message).to.include('the length 0 is less than the length field can say');
+    const refused = await encode(['x', ''], formats.syslog).catch((caught) => caught);
+    expect(refused).to.include({ code: 'ERR_FRAME_CORRUPT', position: 3 });
+    expect(refused.message).to.include('a message of 0 bytes was given, this format needs at least 1');
+  });
+});
