@@ -1,3 +1,4 @@
+import { memoryGone } from './errors.js';
 import type { Memory } from './memory.js';
 
 /** A message up to this many bytes gets its memory at once. */
@@ -70,6 +71,12 @@ export class Assembler<M extends Uint8Array> {
     return this.length === this.#due ? this.#message : undefined;
   }
 
+  /** The bytes that are here, in parts. */
+  parts(): Uint8Array[] {
+    if (this.#message !== undefined) return [this.#message.subarray(0, this.length)];
+    return [...(this.#pieces ?? []), this.#block.subarray(0, this.#blockLength)];
+  }
+
   get #room(): number {
     return this.#block.length - this.#blockLength;
   }
@@ -101,6 +108,8 @@ export class Assembler<M extends Uint8Array> {
     this.#message = this.#memory.allocate(this.#due);
     let at = 0;
     for (const piece of this.#pieces!) {
+      // No piece was empty when it came.
+      if (piece.length === 0) throw memoryGone();
       this.#message.set(piece, at);
       at += piece.length;
     }

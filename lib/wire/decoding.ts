@@ -1,66 +1,91 @@
 import { invalidType, invalidValue } from './errors.js';
-import { type FormatOptions, formatOf } from './format.js';
-import type { ParserSettings } from './parser.js';
+import { type Format, type FormatOptions, formatOf } from './format.js';
+import type { Memory } from './memory.js';
+import { checkKnown } from './options.js';
 
-/** What a program gets of the messages in a stream of bytes. `M` is what bytes are: `Buffer` in Node's streams. */
-export interface DecodingOptionsOver<
+/** How messages are handed out. `M` is the class of bytes: `Buffer` in Node's streams. */
+export interface DecodingOptions<
   M extends Uint8Array,
   Batch extends boolean = boolean,
   T = unknown,
   Stream extends boolean = boolean,
 > extends FormatOptions {
   /**
-   * Gives each message memory of its own, so that a small message kept for long does not keep alive the chunk it came
-   * in, and a chunk's memory may be used again once its write has called back. Needed to transfer messages to a worker:
-   * the memory of the whole chunk would go with one. Default: false, a message that came whole in one chunk is a view of
-   * that chunk.
+   * Gives each message memory of its own. A small message that is kept for long then does not keep alive the chunk it
+   * came in, and a chunk's memory may be used again once its write has called back. Messages can be transferred to a
+   * worker. Default: false, a message that arrives whole in one chunk is a view of that chunk.
    */
   copy?: boolean | undefined;
   /**
-   * Hands out arrays: all the messages that one chunk completes, in one. The fast way to take very many small messages.
+   * Hands out arrays: all the messages that one chunk completes, in one. The fast way to read very many small messages.
    * Default: false.
    */
   batch?: Batch | undefined;
   /**
-   * What becomes of a payload longer than `maxPayloadLength`: `'error'` fails the stream with `ERR_FRAME_TOO_LONG`;
-   * `'skip'` passes over it without holding it, and emits `'oversize'`. Default: `'error'`.
+   * How to treat a payload longer than `maxPayloadLength`: `'error'` fails with `ERR_FRAME_TOO_LONG`; `'skip'` passes
+   * over it without holding it, and tells its length and place: Node's streams by the event `'oversize'`, all others by
+   * `onOversize`. Default: `'error'`.
    */
   oversize?: 'error' | 'skip' | undefined;
   /**
-   * Makes a value of each message: what it returns is handed out. The message lies in `bytes` from `start` to before
-   * `end`; unless `copy` is true, what is around it belongs to others. What it throws is the `cause` of an
-   * `ERR_FRAME_CORRUPT`; so is a result of null or undefined, which streams have no way to hand out.
-   * Default: the bytes themselves.
+   * Makes a value of each message, which is handed out instead. The message lies in `bytes` from `start` to before
+   * `end`; unless `copy` is true, the bytes around it belong to others. An exception is the `cause` of an
+   * `ERR_FRAME_CORRUPT`; so is a result of null or undefined, which streams can't hand out. Default: the bytes themselves.
    */
   decode?: ((bytes: M, start: number, end: number) => T) | undefined;
   /**
    * Hands out `{ length, body }` for each message as soon as its length is there, for messages that need not fit in
-   * memory. The next one comes when the body of this one was read to its end, or destroyed: what is left of it is then
+   * memory. The next one comes when the body of this one was read to its end, or destroyed: the rest of it is then
    * passed over. Not together with `batch` or `decode`. Default: false.
    */
   stream?: Stream | undefined;
+  /**
+   * Is told of each payload that `oversize: 'skip'` passes over: its length in bytes, and the number of bytes in front of
+   * its frame in the stream. Messages before it may still wait to be read. Only with `oversize: 'skip'`. Default: none.
+   */
+  onOversize?: ((length: number, position: number) => void) | undefined;
 }
 
-/** Decoding options, checked. */
-export interface CheckedDecoding<M extends Uint8Array>
-  extends Omit<ParserSettings<M, unknown>, 'memory' | 'onOversize'> {
+/** Decoding options, checked. Parsers can share them. */
+export interface DecodingSettings<M extends Uint8Array = Uint8Array> {
+  readonly format: Format;
+  readonly memory: Memory<M>;
+  readonly copy: boolean;
+  readonly decode: ((bytes: M, start: number, end: number) => any) | undefined;
   readonly batch: boolean;
-  readonly skipOversize: boolean;
+  /** Messages are read in parts: their length does not matter. */
+  readonly inParts: boolean;
+  /**
+   * Is told the length of each payload over `maxPayloadLength`, and the place of its frame in the stream; they are passed
+   * over. Undefined: they are a fault.
+   */
+  readonly onOversize: ((length: number, position: number) => unknown) | undefined;
 }
 
 /**
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
  */
-export function checkedDecoding<M extends Uint8Array>(options: DecodingOptionsOver<M>): CheckedDecoding<M> {
+export function decodingSettings<M extends Uint8Array>(
+  options: DecodingOptions<M>,
+  memory: Memory<M>,
+): DecodingSettings<M> {
+  checkKnown(options);
   const format = formatOf(options);
-  const { copy = false, batch = false, stream = false, oversize = 'error', decode } = options;
+  const { copy = false, batch = false, stream = false, oversize = 'error', decode, onOversize } = options;
   for (const [name, value] of Object.entries({ copy, batch, stream })) {
     if (typeof value !== 'boolean') throw invalidType(`options.${name}`, 'of type boolean', value);
   }
   if (oversize !== 'error' && oversize !== 'skip') throw invalidValue('oversize', "'error' or 'skip'", oversize);
   if (decode !== undefined && typeof decode !== 'function') throw invalidType('decode', 'of type function', decode);
+  if (onOversize !== undefined && typeof onOversize !== 'function') {
+    throw invalidType('onOversize', 'of type function', onOversize);
+  }
+  if (onOversize !== undefined && oversize !== 'skip') {
+    throw invalidValue('oversize', "'skip' where onOversize is given", oversize);
+  }
   if (stream && batch) throw invalidValue('batch', 'false where stream is true', batch);
   if (stream && decode) throw invalidValue('decode', 'left out where stream is true', decode);
-  return { format, copy, batch, inParts: stream, skipOversize: oversize === 'skip', decode };
+  const told = oversize === 'skip' ? (onOversize ?? (() => {})) : undefined;
+  return { format, memory, copy, decode, batch, inParts: stream, onOversize: told };
 }

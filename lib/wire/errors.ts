@@ -43,7 +43,7 @@ export function hex(data: Uint8Array): string {
   return Array.from(data.subarray(0, 16), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 }
 
-/** What was thrown, as the end of a sentence. */
+/** The thrown value as the end of a sentence. */
 export function reason(thrown: unknown): string {
   return thrown instanceof Error ? thrown.message : String(thrown);
 }
@@ -106,11 +106,16 @@ export function outOfRange(option: string, expected: string, value: unknown): No
   return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
 }
 
+/** As Node's own `ERR_INVALID_STATE`. */
+export function invalidState(message: string): NodeError<TypeError> {
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_STATE' });
+}
+
 /** For a chunk whose memory is no longer there, as when a message that is a view of it was transferred to a worker. */
 export function memoryGone(): NodeError<TypeError> {
-  const what =
-    'The memory of a chunk is gone, with messages that were still to be read; with copy: true each has its own';
-  return Object.assign(new TypeError(what), { code: 'ERR_INVALID_STATE' });
+  return invalidState(
+    'The memory of a chunk is gone, with messages that were still to be read; with copy: true each has its own',
+  );
 }
 
 /** As Node's own `ERR_STREAM_DESTROYED`: what a write in hand gets when its stream is destroyed without an error. */

@@ -6,7 +6,7 @@ import {
   lengthFieldNamed,
   lengthFieldNames,
 } from './length-field.js';
-import { concat, isBytes } from './memory.js';
+import { concat, isBytes, uint8Arrays } from './memory.js';
 
 /**
  * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
@@ -138,7 +138,6 @@ export interface WrittenHead {
 
 /** The format of these options, checked. */
 export function formatOf(options: FormatOptions = {}): Format {
-  if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options);
   const { lengthField, lengthFieldOffset, lengthAdjustment, initialBytesToStrip, header, maxPayloadLength } = options;
   const given = [lengthField, lengthFieldOffset, lengthAdjustment, initialBytesToStrip, header, maxPayloadLength];
   // Streams with the default format share it: 10,000 idle connections need it once.
@@ -315,17 +314,10 @@ export class Format {
       });
     }
     if (read === undefined) return undefined;
-    const { length, width } = read;
-    if (
-      !(
-        length >= 0 &&
-        Math.floor(length) === length &&
-        width >= 1 &&
-        width <= end - start &&
-        Math.floor(width) === width
-      )
-    ) {
-      const what = `the length field was read as ${length} in ${width} of ${bytes(end - start)}`;
+    const { length, width } = read ?? {};
+    const isLength = typeof length === 'number' && length >= 0 && Math.floor(length) === length;
+    if (!isLength || !Number.isInteger(width) || width < 1 || width > end - start) {
+      const what = `the length field was read as ${String(length)} in ${String(width)} of ${bytes(end - start)}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
     return read;
@@ -367,15 +359,15 @@ export class Format {
   /**
    * The beginning of the frame that carries a message: all of it but for the bytes of the message that follow unchanged.
    *
-   * Where the length field has a fixed width, it is {@link frameLength} that says whether the format can carry the message.
-   *
    * @param start the message, or at least its first `keptAtMost` bytes
-   * @throws FrameError for a field of no fixed width, as {@link frameLength} does.
+   * @param position where the frame begins in the stream
+   * @throws FrameError when this format can't carry the message.
    */
-  writeHead(start: Uint8Array, length: number, position = 0): WrittenHead {
+  writeHead(start: Uint8Array, length: number, position: number): WrittenHead {
     if (this.fixed === undefined) return this.#writeOwnHead(start, length, position);
     const strip = this.stripped;
     const payload = strip + length - this.maxHeadLength;
+    this.#checkPayload(payload, length, position);
     const bytes = new Uint8Array(Math.max(strip, this.maxHeadLength));
     if (this.#header !== undefined) bytes.set(this.#header);
     const kept = bytes.length - strip;
@@ -384,7 +376,18 @@ export class Format {
     return { bytes, kept };
   }
 
-  /** Writes the head for a message of this length, where `headLength` is known. */
+  /**
+   * Where `headLength` is known: the length of the frame that carries a message of this length.
+   *
+   * @throws FrameError as {@link writeHead} does.
+   */
+  frameLength(messageLength: number, position: number): number {
+    const frameLength = this.headLength + messageLength;
+    this.#checkPayload(frameLength - this.maxHeadLength, messageLength, position);
+    return frameLength;
+  }
+
+  /** Where `headLength` is known: writes the head for a message of this length. */
   writeHeadInto(target: Uint8Array, at: number, messageLength: number): void {
     const field = this.fixed!;
     if (this.#header !== undefined) target.set(this.#header, at);
@@ -393,27 +396,11 @@ export class Format {
     field.write(payload - this.lengthAdjustment, target, at + this.lengthFieldOffset);
   }
 
-  /**
-   * The length of the frame that carries a message, which would begin at `position` in the stream. Its bytes, or the first
-   * of them, are as for {@link writeHead}.
-   *
-   * @throws FrameError when this format can't carry the message.
-   */
-  frameLength(start: Uint8Array, length: number, position: number): number {
-    if (this.fixed === undefined) {
-      const head = this.writeHead(start, length, position);
-      return head.bytes.length - head.kept + length;
-    }
-    const payload = this.stripped + length - this.maxHeadLength;
-    this.#checkPayload(payload, length, position);
-    return this.maxHeadLength + payload;
-  }
-
   #writeOwnHead(start: Uint8Array, messageLength: number, position: number): WrittenHead {
     if (this.stripped === WHOLE_HEAD) {
       this.#checkPayload(messageLength, messageLength, position);
       const field = this.#writeOwn(messageLength - this.lengthAdjustment, position);
-      return { bytes: this.#frontLength === 0 ? field : concat([this.#front, field]), kept: 0 };
+      return { bytes: this.#frontLength === 0 ? field : concat([this.#front, field], uint8Arrays), kept: 0 };
     }
     // The message has a length field of its own.
     const fieldAt = this.lengthFieldOffset - this.stripped;
@@ -428,8 +415,11 @@ export class Format {
     this.#checkPayload(payload, messageLength, position);
     const length = payload - this.lengthAdjustment;
     // A length that is right stays as it is: it may be written in more bytes than it needs.
-    if (stands.length === length) return { bytes: concat([this.#front, start.subarray(0, kept)]), kept };
-    return { bytes: concat([this.#front, start.subarray(0, fieldAt), this.#writeOwn(length, position)]), kept };
+    if (stands.length === length) return { bytes: concat([this.#front, start.subarray(0, kept)], uint8Arrays), kept };
+    return {
+      bytes: concat([this.#front, start.subarray(0, fieldAt), this.#writeOwn(length, position)], uint8Arrays),
+      kept,
+    };
   }
 
   #writeOwn(length: number, position: number): Uint8Array {

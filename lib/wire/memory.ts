@@ -1,4 +1,4 @@
-/** What messages are made of: `Buffer` in Node, `Uint8Array` elsewhere. */
+/** How a platform makes bytes: as `Buffer` in Node's streams, as `Uint8Array` elsewhere. */
 export interface Memory<M extends Uint8Array> {
   /** A view of `length` bytes of `buffer`. */
   readonly View: new (
@@ -6,26 +6,54 @@ export interface Memory<M extends Uint8Array> {
     byteOffset: number,
     length: number,
   ) => M;
-  /** New memory of `length` bytes that nothing else uses; it need not be zeroed. */
+  /** New memory of `length` bytes that nothing else uses. It need not be zeroed. */
   allocate(length: number): M;
+  /** As `allocate`, for short use: small ones may share their memory. */
+  allocateShared(length: number): M;
+  /** The bytes of a string. Default encoding: UTF-8. */
+  encode(text: string, encoding?: string): M;
   /** The most bytes that `allocate` can give. */
   readonly maxLength: number;
 }
 
+const utf8 = new TextEncoder();
+
+/** Plain `Uint8Array`s, on any platform. Strings are UTF-8. */
+export const uint8Arrays: Memory<Uint8Array<ArrayBuffer>> = {
+  View: Uint8Array as unknown as Memory<Uint8Array<ArrayBuffer>>['View'],
+  allocate: (length) => new Uint8Array(length),
+  allocateShared: (length) => new Uint8Array(length),
+  encode: (text) => utf8.encode(text) as Uint8Array<ArrayBuffer>,
+  // The most that all of today's engines can give, on 64-bit machines.
+  maxLength: 2 ** 32 - 1,
+};
+
 const kindOf = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(Uint8Array.prototype), Symbol.toStringTag)!.get!;
 
-/** One from another realm, such as a frame's or that of a test runner, is no instance of this one's `Uint8Array`. */
+/** Tells bytes by their brand: bytes of another realm, such as a test runner's, are no instance of this realm's class. */
 export function isBytes(value: unknown): value is Uint8Array {
   return kindOf.call(value) === 'Uint8Array';
 }
 
-/** `Buffer` and `Uint8Array` alike joined as a `Uint8Array`. */
-export function concat(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
+/** The same bytes as the platform's class. */
+export function viewOf<M extends Uint8Array>(bytes: Uint8Array, memory: Memory<M>, from = 0): M {
+  return new memory.View(bytes.buffer, bytes.byteOffset + from, bytes.length - from);
+}
+
+/** The parts joined. */
+export function concat<M extends Uint8Array>(parts: readonly Uint8Array[], memory: Memory<M>): M {
+  const whole = memory.allocate(lengthOf(parts));
   let at = 0;
   for (const part of parts) {
     whole.set(part, at);
     at += part.length;
   }
   return whole;
+}
+
+/** The sum of the parts' lengths. */
+export function lengthOf(parts: readonly Uint8Array[]): number {
+  let length = 0;
+  for (const part of parts) length += part.length;
+  return length;
 }

@@ -1,24 +1,9 @@
 import { Assembler } from './assembler.js';
-import { bytes, FrameError, memoryGone, reason } from './errors.js';
-import type { Format } from './format.js';
-import type { Memory } from './memory.js';
-
-/** What a parser goes by. Parsers can share it. */
-export interface ParserSettings<M extends Uint8Array, T = M> {
-  readonly format: Format;
-  readonly memory: Memory<M>;
-  /** Gives each message memory of its own. */
-  readonly copy: boolean;
-  /** Makes what is handed out of the message that lies in `bytes` from `start` to before `end`. Undefined: the bytes are. */
-  readonly decode?: ((bytes: M, start: number, end: number) => T) | undefined;
-  /** Messages are taken in parts: their length does not matter. */
-  readonly inParts?: boolean | undefined;
-  /**
-   * Is told the length of each payload over `maxPayloadLength`, and the place of its frame in the stream; they are passed
-   * over. Undefined: they are an error.
-   */
-  readonly onOversize?: ((length: number, position: number) => void) | undefined;
-}
+import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
+import { bytes, FrameError, invalidState, invalidType, memoryGone, reason } from './errors.js';
+import { type FormatOptions, formatOf } from './format.js';
+import { concat, isBytes, type Memory, uint8Arrays } from './memory.js';
+import { checkKnown } from './options.js';
 
 const nothing = new Uint8Array(0);
 
@@ -33,6 +18,8 @@ class OpenFrame<M extends Uint8Array> {
   length = 0;
   /** Bytes to pass over: those to strip behind the head, or all of a payload that is too long. */
   skip = 0;
+  /** The bytes that were stripped; undefined for a payload that is too long. */
+  front: Assembler<Uint8Array> | undefined;
   /** The length of the message; undefined when it is passed over. */
   due: number | undefined;
   /** The bytes of the head that belong to the message, where they are no longer in the chunk. */
@@ -46,13 +33,25 @@ class OpenFrame<M extends Uint8Array> {
 }
 
 /**
- * Bytes in, messages out, one at a time and only when asked: `push` a chunk, call `next` until it has no more, push the
- * next chunk; at the end, `finish`. A fault is thrown by the `next` that comes upon it, and by each one after that.
+ * A synchronous parser: bytes in, messages out, when they are asked for. It does no I/O.
  *
- * Or a message in parts, as they come: `nextLength`, then `nextPart` until they are that long, or `skipRest`.
+ * ```ts
+ * const parser = new FrameParser(formats.postgres);
+ * socket.on('data', (chunk) => {
+ *   parser.push(chunk);
+ *   for (let message = parser.next(); message !== undefined; message = parser.next()) handle(message);
+ * });
+ * socket.on('end', () => parser.finish());
+ * ```
+ *
+ * `next` throws the fault that it comes upon, and so does each `next` after it. Messages before the fault have been
+ * handed out by then.
+ *
+ * A message can also be read in parts, as they come: `nextLength`, then `nextPart` until they are that long, or
+ * `skipRest`.
  */
-export class FrameParser<M extends Uint8Array, T = M> {
-  protected readonly settings: ParserSettings<M, T>;
+export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
+  #settings: DecodingSettings<M>;
   #chunk: Uint8Array = nothing;
   // Of the chunk: two getters that cost more than a view does.
   #buffer: ArrayBufferLike = nothing.buffer;
@@ -61,30 +60,102 @@ export class FrameParser<M extends Uint8Array, T = M> {
   /** The place of the chunk's first byte in the stream. */
   #position = 0;
   #open: OpenFrame<M> | undefined;
-  /** What ended a batch. */
+  /** The fault that ended a batch. */
   #fault: { readonly error: unknown } | undefined;
+  /** Chunks that were pushed before the one before them was used up. */
+  #waiting: Uint8Array[] | undefined;
 
-  constructor(settings: ParserSettings<M, T>) {
-    this.settings = settings;
+  /**
+   * @param options the wire format, and `copy`, `decode`, `oversize`, `onOversize` of a decoder; or settings that were
+   * checked before
+   * @param memory makes the messages. Default: plain `Uint8Array`s; `buffers` of the main entry makes `Buffer`s.
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws {RangeError} `ERR_OUT_OF_RANGE`
+   */
+  constructor(
+    options: DecodingOptions<M, false, T, false> | DecodingSettings<M> = {},
+    memory: Memory<M> = uint8Arrays as unknown as Memory<M>,
+  ) {
+    this.#settings = 'memory' in options ? options : decodingSettings(options as DecodingOptions<M>, memory);
   }
 
-  /** Goes on with this chunk; the one before is used up. */
+  /**
+   * Adds a chunk. It belongs to the parser until all of its messages were handed out.
+   *
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
+   */
   push(chunk: Uint8Array): void {
+    if (!isBytes(chunk)) throw invalidType('chunk', 'a Buffer or Uint8Array', chunk);
+    if (this.#at > this.#chunk.length) throw memoryGone();
+    if (this.#at === this.#chunk.length) {
+      this.#begin(chunk);
+    } else if (chunk.length > 0) {
+      this.#waiting ??= [];
+      this.#waiting.push(chunk);
+    }
+  }
+
+  #begin(chunk: Uint8Array): void {
+    this.#position += this.#at;
+    this.#at = 0;
+    this.#hold(chunk);
+  }
+
+  #hold(chunk: Uint8Array): void {
     this.#chunk = chunk;
     this.#buffer = chunk.buffer;
     this.#offset = chunk.byteOffset;
   }
 
   /**
-   * The next message, or undefined when what is left of the chunk is not a whole one: that is then taken in.
+   * Goes on with another wire format, from the next frame on. A frame that is not complete is read anew.
+   *
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws {RangeError} `ERR_OUT_OF_RANGE`
+   * @throws {Error} `ERR_INVALID_STATE` as {@link rest}
+   */
+  setFormat(options: FormatOptions): void {
+    checkKnown(options);
+    const format = formatOf(options);
+    const rest = this.rest();
+    this.#settings = { ...this.#settings, format };
+    this.#hold(rest);
+  }
+
+  /**
+   * Takes back all bytes that no message was made of: those of a frame that is not complete, and all behind it. The
+   * parser is then between two frames.
+   *
+   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, whose first bytes are gone.
+   */
+  rest(): Uint8Array {
+    const frame = this.#open;
+    const isGone = frame !== undefined && frame.length > 0 && (frame.due === undefined || this.#settings.inParts);
+    if (isGone) throw invalidState('There is no rest inside a message that is read in parts or passed over');
+    const parts: Uint8Array[] = [];
+    if (frame !== undefined) {
+      parts.push(frame.head.subarray(0, frame.headLength));
+      if (frame.front !== undefined) parts.push(...frame.front.parts());
+      parts.push(frame.kept);
+      if (frame.message !== undefined) parts.push(...frame.message.parts());
+    }
+    parts.push(this.#chunk.subarray(this.#at), ...(this.#waiting ?? []));
+    const position = frame?.position ?? this.#position + this.#at;
+    this.reset();
+    this.#position = position;
+    return parts.length === 1 ? parts[0]! : concat(parts, this.#settings.memory);
+  }
+
+  /**
+   * The next message; undefined when more bytes are needed.
    *
    * @throws FrameError
    */
   next(): T | undefined {
-    const { format, memory, copy, decode } = this.settings;
+    const { format, memory, copy, decode } = this.#settings;
     const { fixed } = format;
     if (this.#open === undefined && fixed !== undefined && !copy && decode === undefined) {
-      // What `#nextWhole` does, for most formats without a call or an object: small messages take half the time.
+      // As `#nextWhole`, without a call or an object: small messages take half the time.
       const chunk = this.#chunk;
       const at = this.#at;
       const payloadAt = at + format.maxHeadLength;
@@ -103,7 +174,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
   }
 
   /**
-   * All messages that the chunk completes, with `next`. A fault behind one is left to the next call.
+   * All messages that are complete. A fault behind one is left to the next call.
    *
    * @throws FrameError
    */
@@ -125,9 +196,25 @@ export class FrameParser<M extends Uint8Array, T = M> {
     }
   }
 
+  /**
+   * As `nextAll` with `batch: true`, but undefined where there are none; else as `next`.
+   *
+   * @throws FrameError
+   */
+  nextPiece(): T | T[] | undefined {
+    if (!this.#settings.batch) return this.next();
+    const messages = this.nextAll();
+    return messages.length > 0 ? messages : undefined;
+  }
+
+  /** Whether messages are to be read in parts. */
+  get inParts(): boolean {
+    return this.#settings.inParts;
+  }
+
   /** The loop of `next` with all that it looks up in front of it: this makes batches of small messages twice as fast. */
   #addWhole(messages: T[]): void {
-    const { format, memory, copy, decode } = this.settings;
+    const { format, memory, copy, decode } = this.#settings;
     const { fixed, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
     if (this.#open !== undefined || fixed === undefined || copy || decode !== undefined) return;
     const chunk = this.#chunk;
@@ -149,7 +236,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
 
   /** The short way, for a frame that is whole in the chunk and within its limits. All else is left to the long way. */
   #nextWhole(): T | undefined {
-    const { format } = this.settings;
+    const { format } = this.#settings;
     const chunk = this.#chunk;
     const at = this.#at;
     const head = format.readHead(chunk, at, chunk.length, this.#position + at);
@@ -163,21 +250,21 @@ export class FrameParser<M extends Uint8Array, T = M> {
 
   /** The message in the chunk, from `start` to before `end`. */
   #inChunk(start: number, end: number, position: number): T {
-    const { decode, copy } = this.settings;
+    const { decode, copy } = this.#settings;
     // Decoded where it lies.
     if (decode !== undefined && !copy) return this.#decoded(this.#chunk as M, start, end, position);
     return this.#handedOut(this.#view(start, end), position);
   }
 
   #handedOut(message: M, position: number): T {
-    if (this.settings.decode === undefined) return message as unknown as T;
+    if (this.#settings.decode === undefined) return message as unknown as T;
     return this.#decoded(message, 0, message.length, position);
   }
 
   #decoded(message: M, start: number, end: number, position: number): T {
     let value: T;
     try {
-      value = this.settings.decode!(message, start, end);
+      value = this.#settings.decode!(message, start, end);
     } catch (cause) {
       const what = `a message of ${bytes(end - start)} can't be decoded: ${reason(cause)}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
@@ -191,7 +278,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
 
   /** The bytes of the chunk from `start` to before `end`. */
   #view(start: number, end: number): M {
-    const { memory, copy: own } = this.settings;
+    const { memory, copy: own } = this.#settings;
     if (!own) return new memory.View(this.#buffer, this.#offset + start, end - start);
     const copy = memory.allocate(end - start);
     copy.set(this.#chunk.subarray(start, end));
@@ -200,49 +287,51 @@ export class FrameParser<M extends Uint8Array, T = M> {
 
   /** The long way, for every frame. */
   #nextInSteps(): T | undefined {
-    const frame = this.#nextFrame();
-    const message = frame && this.#collect(frame, frame.due!);
-    if (message === undefined) this.#useUp();
-    else this.#open = undefined;
-    return message;
+    for (;;) {
+      const frame = this.#nextFrame();
+      const message = frame && this.#collect(frame, frame.due!);
+      if (message !== undefined) {
+        this.#open = undefined;
+        return message;
+      }
+      if (!this.#useUp()) return undefined;
+    }
   }
 
   /**
-   * The length of the next message, for those who take it in parts; undefined as for `next`.
+   * The length of the next message, to read it in parts; undefined when more bytes are needed.
    *
    * @throws FrameError
    */
   nextLength(): number | undefined {
-    const due = this.#nextFrame()?.due;
-    if (due === undefined) this.#useUp();
-    else if (due === 0) this.#open = undefined;
-    return due;
+    for (;;) {
+      const due = this.#nextFrame()?.due;
+      if (due === 0) this.#open = undefined;
+      if (due !== undefined || !this.#useUp()) return due;
+    }
   }
 
-  /** What is there of a message that is not complete, or undefined when the chunk is used up. */
+  /** The bytes that are there of a message that is read in parts; undefined when more are needed. */
   nextPart(): M | undefined {
     const frame = this.#open!;
     const { kept } = frame;
-    const count = kept.length > 0 ? kept.length : Math.min(frame.due!, this.#chunk.length - this.#at);
-    if (count <= 0) {
-      this.#useUp();
-      return undefined;
-    }
     let part: M;
     if (kept.length > 0) {
-      part = this.settings.memory.allocate(count);
+      part = this.#settings.memory.allocate(kept.length);
       part.set(kept);
       frame.kept = nothing;
     } else {
+      while (this.#at >= this.#chunk.length) if (!this.#useUp()) return undefined;
+      const count = Math.min(frame.due!, this.#chunk.length - this.#at);
       part = this.#view(this.#at, this.#at + count);
       this.#at += count;
     }
-    frame.due! -= count;
+    frame.due! -= part.length;
     if (frame.due === 0) this.#open = undefined;
     return part;
   }
 
-  /** Passes over what has not come of a message that is taken in parts. */
+  /** Passes over the parts of a message that were not read. */
   skipRest(): void {
     const frame = this.#open;
     if (frame?.due === undefined) return;
@@ -252,7 +341,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
     if (frame.skip === 0) this.#open = undefined;
   }
 
-  /** The frame under way, when what is in front of its message is dealt with; undefined when the chunk ends before that. */
+  /** The open frame, when all in front of its message is dealt with; undefined when the chunk ends before that. */
   #nextFrame(): OpenFrame<M> | undefined {
     while (this.#open !== undefined || this.#at < this.#chunk.length) {
       this.#open ??= new OpenFrame(this.#position + this.#at);
@@ -265,29 +354,33 @@ export class FrameParser<M extends Uint8Array, T = M> {
     return undefined;
   }
 
-  /** Lets go of the chunk, if all that it has was handed out; returns whether it was. */
+  /** Lets go of the chunk, if all that it has was handed out. Returns whether it was. */
   letGo(): boolean {
-    const isTaken = this.#at === this.#chunk.length && this.#fault === undefined;
+    const isTaken = this.#at === this.#chunk.length && this.#fault === undefined && !this.#waiting?.length;
     const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0);
-    if (isUsedUp) this.#useUp();
+    // A chunk is not kept alive until the next one comes.
+    if (isUsedUp) this.#begin(nothing);
     return isUsedUp;
   }
 
-  /** A chunk is not kept alive until the next one comes. */
-  #useUp(): void {
+  /** The chunk is used up: goes on with the next one. Returns false when there is none. */
+  #useUp(): boolean {
     if (this.#at > this.#chunk.length) throw memoryGone();
-    this.#position += this.#chunk.length;
-    this.#at = 0;
-    this.push(nothing);
+    this.#begin(this.#waiting?.shift() ?? nothing);
+    return this.#chunk.length > 0;
   }
 
-  /** @throws FrameError when the input has ended inside a frame. */
+  /**
+   * The input has ended. To be called when `next` has no more.
+   *
+   * @throws FrameError `ERR_FRAME_TRUNCATED` inside a frame.
+   */
   finish(): void {
     const frame = this.#open;
     if (frame === undefined) return;
     let what = `the input ended after ${this.#position - frame.position} of ${bytes(frame.length)}`;
     if (frame.length === 0) {
-      const { format } = this.settings;
+      const { format } = this.#settings;
       const due = format.fixed ? format.maxHeadLength : `at least ${frame.headLength + 1}`;
       what = `the input ended after ${frame.headLength} of ${due} bytes up to the end of the length field`;
     }
@@ -296,15 +389,15 @@ export class FrameParser<M extends Uint8Array, T = M> {
 
   /** Forgets everything, so that nothing is kept alive. */
   reset(): void {
-    this.push(nothing);
-    this.#at = 0;
+    this.#begin(nothing);
     this.#open = undefined;
     this.#fault = undefined;
+    this.#waiting = undefined;
   }
 
   /** Returns false when the head goes past the chunk. */
   #readHead(frame: OpenFrame<M>): boolean {
-    const { format, memory, onOversize, inParts } = this.settings;
+    const { format, memory, onOversize, inParts } = this.#settings;
     const stored = frame.headLength > 0;
     if (stored) this.#storeHead(frame, format.maxHeadLength - frame.headLength);
     const input = stored ? frame.head : this.#chunk;
@@ -329,23 +422,55 @@ export class FrameParser<M extends Uint8Array, T = M> {
     }
 
     frame.length = length;
+    if (stored) {
+      if (stripped < head.length) frame.kept = frame.head.subarray(stripped, head.length);
+      this.#putBack(frame, head.length);
+    }
     if (oversize) {
       frame.skip = head.payload;
-    } else {
-      frame.due = length - stripped;
-      frame.skip = Math.max(0, stripped - head.length);
+      if (!stored) this.#at += head.length;
+      this.#tellOversize(head.payload, frame.position);
+      return true;
     }
-    if (stored) {
-      // A head of no fixed length may have been given more bytes than are its own.
-      this.#at -= frame.headLength - head.length;
-      if (stripped < head.length) frame.kept = frame.head.subarray(stripped, head.length);
-      frame.head = nothing;
-    } else {
-      // What the message keeps of the head is still ahead, in its place.
-      this.#at += oversize ? head.length : Math.min(head.length, stripped);
+    frame.due = length - stripped;
+    frame.skip = Math.max(0, stripped - head.length);
+    const front = input.subarray(start, start + Math.min(head.length, stripped));
+    if (stripped > 0 && !inParts) {
+      frame.front = new Assembler<Uint8Array>(stripped, uint8Arrays, false);
+      frame.front.append(front);
     }
-    if (oversize) onOversize!(head.payload, frame.position);
+    // The rest of the head is still ahead, in its place.
+    if (!stored) this.#at += front.length;
+    frame.head = nothing;
+    frame.headLength = 0;
     return true;
+  }
+
+  /** A head of no fixed length may have been given more bytes than are its own. */
+  #putBack(frame: OpenFrame<M>, headLength: number): void {
+    const surplus = frame.headLength - headLength;
+    if (surplus <= this.#at) {
+      this.#at -= surplus;
+      return;
+    }
+    // Some came in chunks that are gone.
+    const rest = concat(
+      [frame.head.subarray(headLength, frame.headLength), this.#chunk.subarray(this.#at)],
+      this.#settings.memory,
+    );
+    this.#position = frame.position + headLength;
+    this.#at = 0;
+    this.#hold(rest);
+  }
+
+  #tellOversize(payload: number, position: number): void {
+    try {
+      this.#settings.onOversize!(payload, position);
+    } catch (cause) {
+      if (cause) throw cause;
+      const what = `an 'oversize' listener threw ${String(cause)}`;
+      throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
+    }
   }
 
   /** Takes up to `most` bytes of the chunk to the head. */
@@ -354,7 +479,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
     const length = frame.headLength + added.length;
     if (length > frame.head.length) {
       const grown = new Uint8Array(
-        Math.min(Math.max(length, 2 * frame.head.length, 16), this.settings.format.maxHeadLength),
+        Math.min(Math.max(length, 2 * frame.head.length, 16), this.#settings.format.maxHeadLength),
       );
       grown.set(frame.head.subarray(0, frame.headLength));
       frame.head = grown;
@@ -367,6 +492,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
   /** Returns false when there is more to pass over than the chunk has. */
   #passOver(frame: OpenFrame<M>): boolean {
     const count = Math.min(frame.skip, this.#chunk.length - this.#at);
+    if (count > 0) frame.front?.append(this.#chunk.subarray(this.#at, this.#at + count));
     frame.skip -= count;
     this.#at += count;
     return frame.skip === 0;
@@ -395,7 +521,7 @@ export class FrameParser<M extends Uint8Array, T = M> {
 
   #append(frame: OpenFrame<M>, part: Uint8Array): void {
     // With `copy`, a chunk may be written over once it is used up.
-    frame.message ??= new Assembler(frame.due!, this.settings.memory, !this.settings.copy);
+    frame.message ??= new Assembler(frame.due!, this.#settings.memory, !this.#settings.copy);
     frame.message.append(part);
   }
 }

@@ -1,0 +1,151 @@
+import type { Format } from './format.js';
+import { concat, isBytes, type Memory, uint8Arrays } from './memory.js';
+import { type Body, bodyTooLong, bodyTruncated, checkSource, type MessageSource, partBytes } from './message.js';
+
+const nothing = new Uint8Array(0);
+const ignore = (): void => {};
+
+/** The parts of a body. From when it is made on, the body is let go of in the end, in one way or the other. */
+export class BodyParts {
+  readonly #body: any;
+  #iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined;
+  #reader: any;
+
+  constructor(body: Body) {
+    this.#body = body;
+    // A stream may fail before its turn comes: its reader is then told so.
+    if (typeof this.#body?.on === 'function') this.#body.on('error', ignore);
+  }
+
+  /** The next part. */
+  async next(): Promise<IteratorResult<unknown>> {
+    const body = this.#body;
+    if (this.#reader === undefined && this.#iterator === undefined) {
+      if (typeof body === 'string' || isBytes(body)) this.#iterator = [body][Symbol.iterator]();
+      // An iterator of a web stream can't cancel it while it waits for a part.
+      else if (typeof body.getReader === 'function') this.#reader = body.getReader();
+      else this.#iterator = (body[Symbol.asyncIterator] ?? body[Symbol.iterator]).call(body);
+    }
+    const { done, value } = await (this.#reader?.read() ?? this.#iterator!.next());
+    return { done, value: await value };
+  }
+
+  /** The body was sent to its end. */
+  release(): void {
+    this.#body?.off?.('error', ignore);
+    this.#reader?.releaseLock();
+  }
+
+  /** The body can't be sent: it is destroyed or cancelled. */
+  destroy(reason: unknown): void {
+    const body = this.#body ?? {};
+    const letGo = async (): Promise<void> => {
+      if (this.#reader !== undefined) await this.#reader.cancel(reason);
+      else if (typeof body.destroy === 'function') body.destroy(reason);
+      else if (typeof body.cancel === 'function') await body.cancel(reason);
+      else await (this.#iterator ?? body).return?.();
+    };
+    // A generator may be running just now, and throws then.
+    letGo().catch(ignore);
+  }
+}
+
+/** A body to be sent. */
+export interface BodyJob {
+  /** In bytes. */
+  readonly length: number;
+  readonly parts: BodyParts;
+  /** Where its frame begins in the stream. */
+  readonly position: number;
+  readonly format: Format;
+  /** Undefined: the head depends on the first bytes of the body. */
+  readonly head: Uint8Array | undefined;
+  /** The encoding of its strings. */
+  readonly encoding: string | undefined;
+}
+
+/**
+ * Takes over a body. Where it can't be sent, it is destroyed.
+ *
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ * @throws FrameError when the format can't carry the message.
+ */
+export function bodyJob(source: MessageSource, format: Format, position: number, encoding?: string): BodyJob {
+  const { length, body } = source;
+  const parts = new BodyParts(body);
+  try {
+    checkSource(source);
+    let head: Uint8Array | undefined;
+    if (!format.keepsOwn) {
+      const { bytes } = format.writeHead(nothing, length, position);
+      // A length field of the user's own may write in the same place each time.
+      if (format.keptAtMost === 0) head = concat([bytes], uint8Arrays);
+    }
+    return { length, parts, position, format, head, encoding };
+  } catch (error) {
+    parts.destroy(error);
+    throw error;
+  }
+}
+
+/** Sends pieces of a frame, and is done when more are wanted. */
+export type Send = (pieces: Uint8Array[]) => Promise<void>;
+
+/**
+ * Sends the frame of a body, a part at a time. The next part is asked for when the one before is sent.
+ *
+ * @param soon is settled when the head is to be sent without waiting longer for the first part. A head in a packet of its
+ * own makes a socket hold back a small body until the peer has acknowledged it. Default: never.
+ * @returns the length of the frame's head, as far as it is not part of the body.
+ * @throws FrameError for a body of another length; whatever the body fails with.
+ */
+export async function sendBody(
+  { length, parts, position, format, head: known, encoding }: BodyJob,
+  memory: Memory<Uint8Array>,
+  send: Send,
+  soon?: () => Promise<void>,
+): Promise<number> {
+  const keptAtMost = Math.min(format.keptAtMost, length);
+  /** The first bytes, until the head can be written. */
+  let start: Uint8Array | undefined = nothing;
+  let headLength = 0;
+  const sendHead = async (first: Uint8Array): Promise<void> => {
+    start = undefined;
+    const head = known === undefined ? format.writeHead(first, length, position) : { bytes: known, kept: 0 };
+    headLength = head.bytes.length - head.kept;
+    const rest = first.subarray(head.kept);
+    await send(rest.length > 0 ? [head.bytes, rest] : [head.bytes]);
+  };
+
+  let left = length;
+  let next = parts.next();
+  if (soon !== undefined && known !== undefined) {
+    next.catch(ignore);
+    const isThere = await Promise.race([
+      next.then(
+        () => true,
+        () => true,
+      ),
+      soon().then(() => false),
+    ]);
+    if (!isThere) await sendHead(nothing);
+  }
+  for (let part = await next; part.done !== true; part = await next) {
+    const data = partBytes(part.value, 'message.body', memory, encoding);
+    if (data.length > left) throw bodyTooLong(length, position);
+    left -= data.length;
+    if (start === undefined) {
+      if (data.length > 0) await send([data]);
+    } else {
+      const first: Uint8Array = start.length === 0 ? data : concat([start, data], memory);
+      if (first.length >= keptAtMost && first.length > 0) await sendHead(first);
+      else start = first;
+    }
+    next = parts.next();
+  }
+  if (left > 0) throw bodyTruncated(length, left, position);
+  if (start !== undefined) await sendHead(start);
+  parts.release();
+  return headLength;
+}

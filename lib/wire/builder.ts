@@ -1,0 +1,185 @@
+import { Format, type FormatOptions, formatOf } from './format.js';
+import { concat, lengthOf, type Memory, uint8Arrays, viewOf } from './memory.js';
+import { type MessagePart, partBytes } from './message.js';
+import { checkKnown } from './options.js';
+
+/** From this many bytes on, a part of a message is not copied. */
+export const LARGE = 65_536;
+
+/** Up to this many bytes, a loop copies faster than a call of `set`. */
+const BY_HAND = 8;
+
+/** The most bytes that a new run is given at once, because the one before was as long. */
+const MOST_AT_ONCE = 131_072;
+
+const nothing = new Uint8Array(0);
+
+/**
+ * Messages in, frames out: joins small messages in one piece, and passes on large ones uncopied. It does no I/O.
+ *
+ * ```ts
+ * const builder = new FrameBuilder(formats.kafka);
+ * builder.add('hello');
+ * builder.add([header, payload]);
+ * for (const piece of builder.take()) socket.write(piece);
+ * ```
+ */
+export class FrameBuilder<M extends Uint8Array = Uint8Array> {
+  /** The bytes that wait to be taken. */
+  length = 0;
+  /** The place in the stream of the next message's frame. */
+  position = 0;
+  #format: Format;
+  readonly #memory: Memory<M>;
+  readonly #large: number;
+  /** The pieces that are complete. */
+  #pieces: M[] = [];
+  /** Small messages, joined. */
+  #run: M;
+  #runLength = 0;
+  readonly #nothing: M;
+  /** The length of the run before: as much as the next one is given at once. */
+  #usualLength = 0;
+
+  /**
+   * @param options the wire format
+   * @param memory makes the pieces. Default: plain `Uint8Array`s; `buffers` of the main entry makes `Buffer`s.
+   * @param large the length in bytes from which on a part of a message is not copied: it then belongs to the builder, and
+   * later to who takes it. Default: 65,536.
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws {RangeError} `ERR_OUT_OF_RANGE`
+   */
+  constructor(
+    options: FormatOptions | Format = {},
+    memory: Memory<M> = uint8Arrays as unknown as Memory<M>,
+    large = LARGE,
+  ) {
+    this.#format = checkedFormat(options);
+    this.#memory = memory;
+    this.#large = large;
+    this.#nothing = viewOf(nothing, memory);
+    this.#run = this.#nothing;
+  }
+
+  /** The format of the messages that are added. */
+  get format(): Format {
+    return this.#format;
+  }
+
+  /**
+   * Goes on with another wire format, from the next message on.
+   *
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+   * @throws {RangeError} `ERR_OUT_OF_RANGE`
+   */
+  setFormat(options: FormatOptions): void {
+    this.#format = checkedFormat(options);
+  }
+
+  /**
+   * Adds a message of one part or several.
+   *
+   * @param encoding of its strings, where the memory knows others. Default: UTF-8.
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
+   * @throws FrameError when the format can't carry the message. Nothing of it is added.
+   */
+  add(message: MessagePart | readonly MessagePart[], encoding?: string): void {
+    if (!Array.isArray(message)) {
+      this.addBytes(partBytes(message, 'message', this.#memory, encoding));
+      return;
+    }
+    const parts = message.map((part) => partBytes(part, 'message', this.#memory, encoding));
+    if (parts.length === 1) this.addBytes(parts[0]!);
+    else if (this.#format.keptAtMost > 0) this.addBytes(concat(parts, this.#memory));
+    else this.#addParts(parts);
+  }
+
+  /**
+   * Adds a message that is bytes.
+   *
+   * @throws FrameError as `add`
+   */
+  addBytes(message: Uint8Array): void {
+    const { length } = message;
+    const format = this.#format;
+    if (format.headLength > 0 && length < this.#large) {
+      // No object for each message.
+      const frameLength = format.frameLength(length, this.position);
+      const at = this.#extend(frameLength);
+      format.writeHeadInto(this.#run, at, length);
+      copy(message, 0, this.#run, at + format.headLength);
+      this.position += frameLength;
+    } else {
+      const head = format.writeHead(message, length, this.position);
+      this.addPiece(head.bytes);
+      this.addPiece(message, head.kept);
+      this.position += head.bytes.length + length - head.kept;
+    }
+  }
+
+  #addParts(parts: readonly Uint8Array[]): void {
+    const length = lengthOf(parts);
+    const head = this.#format.writeHead(nothing, length, this.position).bytes;
+    this.addPiece(head);
+    for (const part of parts) this.addPiece(part);
+    this.position += head.length + length;
+  }
+
+  /** Adds bytes as they are, from `from` on: a part of a frame. */
+  addPiece(bytes: Uint8Array, from = 0): void {
+    const length = bytes.length - from;
+    if (length < this.#large) {
+      copy(bytes, from, this.#run, this.#extend(length));
+    } else {
+      this.#closeRun();
+      this.#pieces.push(viewOf(bytes, this.#memory, from));
+      this.length += length;
+    }
+  }
+
+  /** Takes all that was added: pieces to be sent in order. */
+  take(): M[] {
+    this.#closeRun();
+    const pieces = this.#pieces;
+    this.#pieces = [];
+    this.length = 0;
+    return pieces;
+  }
+
+  /** Room for this many bytes more at the end of the run. Returns where they begin. */
+  #extend(length: number): number {
+    const at = this.#runLength;
+    const end = at + length;
+    if (end > this.#run.length) {
+      const grown = this.#memory.allocateShared(Math.max(end, 2 * this.#run.length, this.#usualLength));
+      if (at > 0) grown.set(this.#run.subarray(0, at));
+      this.#run = grown;
+    }
+    this.#runLength = end;
+    this.length += length;
+    return at;
+  }
+
+  #closeRun(): void {
+    const length = this.#runLength;
+    if (length === 0) return;
+    const run = this.#run;
+    this.#pieces.push(length === run.length ? run : new this.#memory.View(run.buffer, run.byteOffset, length));
+    this.#usualLength = Math.min(length, MOST_AT_ONCE);
+    this.#run = this.#nothing;
+    this.#runLength = 0;
+  }
+}
+
+function checkedFormat(options: FormatOptions | Format): Format {
+  if (options instanceof Format) return options;
+  checkKnown(options);
+  return formatOf(options);
+}
+
+/** Copies `bytes`, from `from` on, to `target[at]`. */
+function copy(bytes: Uint8Array, from: number, target: Uint8Array, at: number): void {
+  const length = bytes.length - from;
+  if (length > BY_HAND) target.set(from === 0 ? bytes : bytes.subarray(from), at);
+  else for (let i = 0; i < length; i++) target[at + i] = bytes[from + i]!;
+}

@@ -1,0 +1,41 @@
+import type { Message } from './message.js';
+
+/** Turns messages into values and values into messages: options for both ends. `M` is the class of bytes. */
+export interface Codec<In, Out = In, M extends Uint8Array = Uint8Array> {
+  /** The value of the message that lies in `bytes` from `start` to before `end`. An exception fails the stream. */
+  decode(bytes: M, start: number, end: number): In;
+  /** The message of a value. An exception fails the value's write. */
+  encode(value: Out): Message;
+}
+
+const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Messages of UTF-8 text as strings. One that is not UTF-8 is an `ERR_FRAME_CORRUPT`.
+ *
+ * ```ts
+ * new LengthPrefixDecoderStream({ ...text, lengthField: 'varint' })
+ * ```
+ */
+export const text: Codec<string> = Object.freeze({
+  decode: (bytes: Uint8Array, start: number, end: number) => strict.decode(bytes.subarray(start, end)),
+  encode: (value: string) => value,
+});
+
+/**
+ * Messages of JSON as values. One that is not JSON in UTF-8, or is `null`, is an `ERR_FRAME_CORRUPT`; so is a value that
+ * JSON can't write. Its type is `any`: `const chat: Codec<ChatMessage> = json` says more.
+ */
+export const json: Codec<any> = Object.freeze({
+  decode: (bytes: Uint8Array, start: number, end: number) => JSON.parse(text.decode(bytes, start, end)),
+  encode: writeJson,
+});
+
+/** @throws {TypeError} for a value that JSON can't write, or writes as null. */
+export function writeJson(value: any): string {
+  const string = JSON.stringify(value);
+  if (string === undefined) throw new TypeError(`JSON has no way to write a value of type ${typeof value}`);
+  // As it writes NaN, Infinity and invalid dates: the other end could not hand it out.
+  if (string === 'null') throw new TypeError(`JSON writes ${String(value)} as null`);
+  return string;
+}

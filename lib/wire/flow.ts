@@ -1,0 +1,183 @@
+/** Turns what is written into pieces to be read. */
+export interface Work<In, Out> {
+  /** Takes what was written. What it throws is a fault. */
+  take(input: In): void;
+  /** The next piece; undefined when there is none for now. What it throws is a fault. */
+  next(): Out | undefined;
+  /** Whether all that was taken has become pieces. */
+  readonly isSettled: boolean;
+  /** Whether nothing that was handed out by other ways than {@link next}, such as a body, waits to be read. */
+  readonly isRead: boolean;
+  /** The input has ended. What it throws is a fault. */
+  finish(): void;
+  /** Lets go of everything. */
+  destroy(reason: unknown): void;
+}
+
+/** Called once, when a write is done, or with its fault. */
+export type Done = (error?: any) => void;
+
+/** The way from a flow to the reader of a stream. Streams of a kind share it. */
+export interface Outlet<Stream, Out> {
+  /** When a write is done. False: when a piece more than its last one is wanted. True: when its last one is handed out. */
+  readonly isEager: boolean;
+  /** Hands out a piece. Returns whether the reader wants more. */
+  push(stream: Stream, piece: Out): boolean;
+  /** Whether the reader has taken all that was handed out. */
+  isRead(stream: Stream): boolean;
+  /** Calls `done`, at once or soon. */
+  release(stream: Stream, done: Done): void;
+  /** Calls `done` with the fault, at once or soon. */
+  fail(stream: Stream, done: Done, error: unknown): void;
+}
+
+/**
+ * The pump of every stream: it goes at the reader's pace, keeps order, and shows a fault last. It pairs what is written
+ * with what is wanted by itself: a Transform that asks `push` instead can hang when one write becomes many messages
+ * (nodejs/node issue 49938).
+ *
+ *              take, finish                       no piece left
+ *       idle ----------------> busy: hands out ------------------> idle, and done()
+ *                              what is wanted
+ *                                   | take, next or finish throws
+ *                                   v
+ *                              faulty: waits until the reader ---> over, and done(error)
+ *       idle, busy  --- fail -->    has taken everything
+ *
+ * A fault of `fail` comes behind the pieces of what was taken before it. For a stream that fails throws away what is still
+ * to be read, the fault waits.
+ */
+export class Flow<Stream, In, Out> {
+  readonly #stream: Stream;
+  readonly #outlet: Outlet<Stream, Out>;
+  readonly #work: Work<In, Out>;
+  /** Of the write in hand, or of the end. */
+  #done: Done | undefined;
+  #fault: Fault | undefined;
+  /** The reader wants a piece. At first it does: nothing has been handed out. */
+  #isWanted = true;
+  #isPumping = false;
+  #isEager: boolean;
+
+  constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
+    this.#stream = stream;
+    this.#outlet = outlet;
+    this.#work = work;
+    this.#isEager = outlet.isEager;
+  }
+
+  /** Whether a write, or the end, is in hand. */
+  get isBusy(): boolean {
+    return this.#done !== undefined;
+  }
+
+  /** Takes a write when none is in hand, and hands out what it becomes. */
+  take(input: In, done: Done): void {
+    this.#done = done;
+    try {
+      this.#work.take(input);
+    } catch (error) {
+      this.#break(error);
+    }
+    this.goOn();
+  }
+
+  /** The input has ended. To be called when no write is in hand. */
+  finish(done: Done): void {
+    this.#done = done;
+    this.#isEager = true;
+    try {
+      this.#work.finish();
+    } catch (error) {
+      this.#break(error);
+    }
+    this.goOn();
+  }
+
+  /** Fails behind what was taken before. Only the first fault counts. */
+  fail(error: unknown, done?: Done): void {
+    this.#done ??= done;
+    this.#fault ??= { error, isNext: false };
+    this.goOn();
+  }
+
+  /** Fails in front of all that was not handed out yet. */
+  breakOff(error: unknown): void {
+    this.#break(error);
+    this.wasRead();
+  }
+
+  /** The reader wants a piece. */
+  want(): void {
+    this.#isWanted = true;
+    this.goOn();
+  }
+
+  /** Goes on: there may be a piece where there was none. */
+  goOn(): void {
+    // Listeners run inside `push`: the loop below goes on for them.
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    let isUsedUp = false;
+    try {
+      while (this.#isWanted && this.#done !== undefined && this.#fault?.isNext !== true) {
+        const piece = this.#next();
+        if (piece === undefined) {
+          isUsedUp = true;
+          break;
+        }
+        this.#isWanted = false;
+        if (this.#outlet.push(this.#stream, piece)) this.#isWanted = true;
+      }
+    } finally {
+      this.#isPumping = false;
+    }
+    const done = this.#done;
+    if (this.#fault !== undefined) {
+      this.wasRead();
+    } else if (done !== undefined && (isUsedUp || this.#isEager) && this.#work.isSettled) {
+      this.#done = undefined;
+      this.#outlet.release(this.#stream, done);
+    }
+  }
+
+  #next(): Out | undefined {
+    try {
+      return this.#work.next();
+    } catch (error) {
+      this.#break(error);
+      return undefined;
+    }
+  }
+
+  /** A fault comes next. */
+  #break(error: unknown): void {
+    this.#fault ??= { error, isNext: true };
+    this.#fault.isNext = true;
+  }
+
+  /** The reader has taken a piece: a fault may be due. */
+  wasRead(): void {
+    const fault = this.#fault;
+    const done = this.#done;
+    if (fault === undefined || done === undefined || this.#isPumping) return;
+    if (!fault.isNext && !this.#work.isSettled) return;
+    if (!this.#work.isRead || !this.#outlet.isRead(this.#stream)) return;
+    this.#done = undefined;
+    this.#outlet.fail(this.#stream, done, fault.error);
+  }
+
+  /** Lets go of everything. Returns the callback of the write in hand. */
+  destroy(reason: unknown): Done | undefined {
+    const done = this.#done;
+    this.#done = undefined;
+    this.#work.destroy(reason);
+    return done;
+  }
+}
+
+interface Fault {
+  readonly error: unknown;
+  /** No piece comes before it any more. */
+  isNext: boolean;
+}

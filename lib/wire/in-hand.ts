@@ -1,0 +1,111 @@
+import { FrameBuilder } from './builder.js';
+import { type DecodingOptions, decodingSettings } from './decoding.js';
+import { type EncodingOptions, encodingSettings } from './encoding.js';
+import { invalidType, invalidValue } from './errors.js';
+import type { FormatOptions } from './format.js';
+import { concat, isBytes, type Memory } from './memory.js';
+import { type Message, type MessagePart, notEncoded } from './message.js';
+import { FrameParser } from './parser.js';
+
+/** Bytes as platforms have them. */
+export type ByteChunk = ArrayBufferView | ArrayBufferLike;
+
+/** `decode` for bytes in hand: see the export of that name. */
+export interface Decode<M extends Uint8Array> {
+  <Batch extends boolean = false, T = M>(
+    source: ByteChunk | Iterable<ByteChunk>,
+    options?: DecodingOptions<M, Batch, T, false>,
+  ): Generator<Batch extends true ? T[] : T, void, undefined>;
+  <Batch extends boolean = false, T = M>(
+    source: AsyncIterable<ByteChunk> | { getReader(): any },
+    options?: DecodingOptions<M, Batch, T, false>,
+  ): AsyncGenerator<Batch extends true ? T[] : T, void, undefined>;
+}
+
+/** `encode` for a message in hand: see the export of that name. */
+export interface Encode<M extends Uint8Array> {
+  (message: MessagePart | readonly MessagePart[], options?: FormatOptions & { encode?: undefined }): M;
+  <T>(message: T, options: FormatOptions & { encode: (value: T) => Message }): M;
+}
+
+/** Makes `decode`, with messages in this memory. */
+export function decodeIn<M extends Uint8Array>(memory: Memory<M>): Decode<M> {
+  return ((source: any, options: DecodingOptions<M, boolean, unknown, false> = {}) => {
+    const settings = decodingSettings(options, memory);
+    if (settings.inParts) throw invalidValue('options.stream', 'false, or left out', true);
+    const parser = new FrameParser<M, unknown>(settings);
+    if (typeof source !== 'object' || source === null) {
+      throw invalidType('source', 'bytes, or an iterable of them', source);
+    }
+    if (ArrayBuffer.isView(source)) return decodeAll(parser, [source]);
+    if (Symbol.asyncIterator in source) return decodeAsync(parser, source);
+    if ('getReader' in source) return decodeAsync(parser, chunksOf(source));
+    if (Symbol.iterator in source) return decodeAll(parser, source);
+    return decodeAll(parser, [source]);
+  }) as Decode<M>;
+}
+
+/** Makes `encode`, with frames in this memory. */
+export function encodeIn<M extends Uint8Array>(memory: Memory<M>): Encode<M> {
+  return (message: any, options: EncodingOptions = {}) => {
+    const { format, encode } = encodingSettings(options);
+    let bytes: Message = message;
+    if (encode !== undefined) {
+      try {
+        bytes = encode(message);
+      } catch (cause) {
+        throw notEncoded(cause, 0);
+      }
+    }
+    const builder = new FrameBuilder<M>(format, memory);
+    builder.add(bytes as MessagePart);
+    const pieces = builder.take();
+    return pieces.length === 1 ? pieces[0]! : concat(pieces, memory);
+  };
+}
+
+function* decodeAll(parser: FrameParser<any, unknown>, chunks: Iterable<ByteChunk>): Generator {
+  for (const chunk of chunks) yield* inChunk(parser, chunk);
+  parser.finish();
+}
+
+async function* decodeAsync(parser: FrameParser<any, unknown>, chunks: AsyncIterable<ByteChunk>): AsyncGenerator {
+  for await (const chunk of chunks) yield* inChunk(parser, chunk);
+  parser.finish();
+}
+
+function* inChunk(parser: FrameParser<any, unknown>, chunk: ByteChunk): Generator {
+  parser.push(chunkBytes(chunk));
+  for (let piece = parser.nextPiece(); piece !== undefined; piece = parser.nextPiece()) yield piece;
+}
+
+/** Not every browser's streams are async iterables. */
+async function* chunksOf(stream: { getReader(): any }): AsyncGenerator<ByteChunk, void, undefined> {
+  const reader = stream.getReader();
+  let ended = false;
+  try {
+    for (;;) {
+      const { done, value } = await reader.read();
+      ended = done;
+      if (done) return;
+      yield value;
+    }
+  } finally {
+    if (!ended) await reader.cancel().catch(() => {});
+    reader.releaseLock();
+  }
+}
+
+/**
+ * The bytes of a chunk.
+ *
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
+ */
+export function chunkBytes(chunk: ByteChunk): Uint8Array {
+  if (isBytes(chunk)) return chunk;
+  if (ArrayBuffer.isView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
+  // An ArrayBuffer of another realm is no instance of this realm's class.
+  const kind = Object.prototype.toString.call(chunk);
+  if (kind === '[object ArrayBuffer]' || kind === '[object SharedArrayBuffer]') return new Uint8Array(chunk);
+  throw invalidType('chunk', 'an ArrayBuffer, or a view of one such as Uint8Array', chunk);
+}

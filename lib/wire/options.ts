@@ -1,0 +1,71 @@
+import { invalidType, invalidValue } from './errors.js';
+
+/**
+ * The options of all streams and functions of this package, so that one object serves all of them: the wire format, what
+ * is decoded, what is encoded, and Node's options of streams.
+ */
+const known = [
+  ...['lengthField', 'lengthFieldOffset', 'lengthAdjustment', 'initialBytesToStrip', 'header', 'maxPayloadLength'],
+  ...['copy', 'batch', 'oversize', 'onOversize', 'decode', 'stream'],
+  ...['encode', 'defaultEncoding'],
+  ...['highWaterMark', 'readableHighWaterMark', 'writableHighWaterMark', 'signal', 'allowHalfOpen'],
+  ...['autoDestroy', 'emitClose'],
+];
+
+/** Options of Node's streams that have no meaning here. */
+const refused: Readonly<Record<string, string>> = {
+  objectMode: 'left out: one side is messages, the other is bytes',
+  readableObjectMode: 'left out: one side is messages, the other is bytes',
+  writableObjectMode: 'left out: one side is messages, the other is bytes',
+  encoding: "left out: messages are bytes; decode them with { ...text } or 'decode'",
+  decodeStrings: "left out: strings become bytes; see 'defaultEncoding'",
+};
+
+/** Other libraries' names of options. */
+const elsewhere: Readonly<Record<string, string>> = {
+  maxFrameLength: "'maxPayloadLength'",
+  maxLength: "'maxPayloadLength'",
+  maxMessageLength: "'maxPayloadLength'",
+  lengthFieldLength: "'lengthField', such as lengthField: 'uint16be'",
+  lengthSize: "'lengthField', such as lengthField: 'uint16be'",
+  littleEndian: "'lengthField', such as lengthField: 'uint32le'",
+  littleEndianLength: "'lengthField', such as lengthField: 'uint32le'",
+};
+
+/**
+ * Refuses options that are not known: a limit that is misspelled would be no limit. Options whose value is undefined do
+ * not count.
+ *
+ * @param more options that are known besides those of the streams; `only` are known instead of them
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ */
+export function checkKnown(options: unknown, more: readonly string[] = [], only: readonly string[] = known): void {
+  if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options);
+  for (const name in options) {
+    const value = (options as Record<string, unknown>)[name];
+    if (value === undefined || only.includes(name) || more.includes(name)) continue;
+    const refusal = only === known ? refused[name] : undefined;
+    if (refusal !== undefined) throw invalidValue(name, refusal, value);
+    const other = only === known ? elsewhere[name] : undefined;
+    const instead = other ?? `'${nearest(name, [...only, ...more])}'`;
+    throw invalidValue(name, `left out: it is not known, the nearest option is ${instead}`, value);
+  }
+}
+
+function nearest(name: string, names: readonly string[]): string {
+  const distances = names.map((each) => distance(name.toLowerCase(), each.toLowerCase()));
+  return names[distances.indexOf(Math.min(...distances))]!;
+}
+
+/** Levenshtein's: the least number of letters to insert, remove or replace. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, i) => i);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      next.push(Math.min(row[j]! + 1, next[j - 1]! + 1, row[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1)));
+    }
+    row = next;
+  }
+  return row[b.length]!;
+}

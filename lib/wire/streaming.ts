@@ -1,0 +1,131 @@
+import type { Flow, Work } from './flow.js';
+import type { FrameParser } from './parser.js';
+
+/** The body of one message, as a stream of the platform. */
+export interface BodyStream<M extends Uint8Array, Body> {
+  /** The stream as users see it. */
+  readonly stream: Body;
+  /** Hands out a part. Returns whether the reader wants more. */
+  push(part: M): boolean;
+  /** All parts were handed out. */
+  end(): void;
+  /** The input broke off. */
+  destroy(reason: unknown): void;
+  /** Whether the reader has taken all that was handed out. */
+  readonly isRead: boolean;
+}
+
+/** A message whose bytes come as they arrive. */
+export interface StreamedMessage<Body> {
+  /** In bytes. */
+  readonly length: number;
+  /** So many bytes, in chunks. It fails with `ERR_FRAME_TRUNCATED` when the input ends inside them. */
+  readonly body: Body;
+}
+
+/**
+ * Chunks in, messages with their bodies out, one at a time:
+ *
+ *     between two messages -- next --> inside a body -- its last part, or close --> between two messages
+ *
+ * Inside a body, chunks go to the body as its reader wants them, and there is no next message.
+ */
+export class Streaming<M extends Uint8Array, Body> implements Work<Uint8Array, StreamedMessage<Body>> {
+  readonly #parser: FrameParser<M, unknown>;
+  readonly #open: (streaming: Streaming<M, Body>) => BodyStream<M, Body>;
+  #flow!: Flow<any, any, any>;
+  #body: BodyStream<M, Body> | undefined;
+  /** The bytes that the body has not got. */
+  #due = 0;
+  #isWanted = false;
+
+  /** `open` makes the stream of a body, which then calls `want`, `wasRead` and `close`. */
+  constructor(parser: FrameParser<M, unknown>, open: (streaming: Streaming<M, Body>) => BodyStream<M, Body>) {
+    this.#parser = parser;
+    this.#open = open;
+  }
+
+  /** The flow that this works for. */
+  connect(flow: Flow<any, any, any>): void {
+    this.#flow = flow;
+  }
+
+  take(chunk: Uint8Array): void {
+    this.#parser.push(chunk);
+    this.#feed();
+  }
+
+  next(): StreamedMessage<Body> | undefined {
+    if (this.#body !== undefined || this.isSettled) return undefined;
+    const length = this.#parser.nextLength();
+    if (length === undefined) return undefined;
+    const body = this.#open(this);
+    this.#due = length;
+    this.#isWanted = false;
+    // There is nothing of an empty one to be read: it is not waited for.
+    if (length === 0) body.end();
+    else this.#body = body;
+    return { length, body: body.stream };
+  }
+
+  /** The reader of a body wants a part. */
+  want(body: BodyStream<M, Body>): void {
+    if (body !== this.#body) return;
+    this.#isWanted = true;
+    try {
+      this.#feed();
+    } catch (error) {
+      this.#flow.breakOff(error);
+      return;
+    }
+    this.#flow.goOn();
+  }
+
+  /** The reader of a body has taken a part. */
+  wasRead(): void {
+    this.#flow.wasRead();
+  }
+
+  /** A body was destroyed: what is left of it is passed over. */
+  close(body: BodyStream<M, Body>): void {
+    if (body !== this.#body) return;
+    this.#body = undefined;
+    this.#parser.skipRest();
+    this.#flow.goOn();
+  }
+
+  /** Gives the body the parts that it wants. */
+  #feed(): void {
+    const body = this.#body;
+    // Inside `push`, a listener may ask for more, or destroy the body.
+    while (body !== undefined && body === this.#body && this.#isWanted) {
+      const part = this.#parser.nextPart();
+      if (part === undefined) return;
+      this.#due -= part.length;
+      this.#isWanted = false;
+      const isLast = this.#due === 0;
+      if (isLast) this.#body = undefined;
+      if (body.push(part)) this.#isWanted = true;
+      if (isLast) body.end();
+    }
+  }
+
+  get isSettled(): boolean {
+    return this.#parser.letGo();
+  }
+
+  get isRead(): boolean {
+    return this.#body === undefined || this.#body.isRead;
+  }
+
+  finish(): void {
+    this.#parser.finish();
+  }
+
+  destroy(reason: unknown): void {
+    const body = this.#body;
+    this.#body = undefined;
+    body?.destroy(reason);
+    this.#parser.reset();
+  }
+}
