@@ -7,21 +7,29 @@
  *
  * createServer(async (socket) => {
  *   const messages = framed(socket);
- *   for await (const message of messages) messages.write(`You said ${message}`);
+ *   try {
+ *     for await (const message of messages) messages.write(`You said ${message}`);
+ *   } catch (error) {
+ *     console.error(`A connection failed: ${error.message}`);
+ *   }
  * }).listen(11000);
  * ```
  *
  * @module length-prefix
  */
+
+export { buffers } from './node/buffers.js';
 export { type Codec, json, text } from './node/codecs.js';
 export { LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './node/decoder.js';
 export { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from './node/encoder.js';
+export { type ByteStream, type Framed, type FramedOptions, framed } from './node/framed.js';
+export { decode, encode } from './node/in-hand.js';
+export type { Decoded, DecodingOptions, StreamedMessage } from './node/reading.js';
+export type { MessageDuplex, MessageTransform, StreamOptions } from './node/streams.js';
+export type { EncodingOptions } from './node/writing.js';
 export { FrameError, type FrameErrorCode } from './wire/errors.js';
 export type { FormatOptions } from './wire/format.js';
 export { formats } from './wire/formats.js';
-export { type ByteStream, type Framed, type FramedOptions, framed } from './node/framed.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } from './wire/length-field.js';
+export type { Memory } from './wire/memory.js';
 export type { Body, Message, MessagePart, MessageSource } from './wire/message.js';
-export type { Decoded, DecodingOptions, StreamedMessage } from './node/message-reader.js';
-export type { EncodingOptions } from './node/message-writer.js';
-export type { StreamOptions } from './node/ordered-transform.js';

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
-import { formatOf } from '../wire/format.js';
 import type { FormatOptions, LengthField, LengthFieldName } from '../index.js';
+import { formatOf } from '../wire/format.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../wire/length-field.js';
 
 /** A message is this many bytes longer, at the most, than the shortest that its format can carry. */

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
-import { formatOf } from '../wire/format.js';
 import type { FormatOptions } from '../index.js';
+import { formatOf } from '../wire/format.js';
 
 /**
  * Where the bugs are most likely: the places, in bytes from the start, where frames or other parts of the bytes begin and

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
+import { type Callback, OrderedTransform, type StreamOptions } from '../node/ordered-transform.js';
 import { invalidType, invalidValue } from '../wire/errors.js';
 import { wholeNumber } from '../wire/format.js';
-import { type Callback, OrderedTransform, type StreamOptions } from '../node/ordered-transform.js';
 
 /** How the bytes are cut, and how far the stream reads ahead. */
 export interface RecutOptions extends StreamOptions {

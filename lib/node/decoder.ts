@@ -1,7 +1,10 @@
-import { type Decoded, type DecodingOptions, MessageReader, readerSettings } from './message-reader.js';
-import { type Callback, OrderedTransform, type StreamOptions } from './ordered-transform.js';
+import type { Buffer } from 'node:buffer';
+import { streamDestroyed } from '../wire/errors.js';
+import type { Flow } from '../wire/flow.js';
+import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
+import { abortBy, type Callback, duplexOptions, MessageTransform, type StreamOptions } from './streams.js';
 
-/** How the messages are framed, what becomes of them, and Node's options of streams. */
+/** The wire format, how messages are handed out, and Node's options of streams. */
 export interface LengthPrefixDecoderOptions<
   Batch extends boolean = boolean,
   T = unknown,
@@ -16,7 +19,7 @@ export interface LengthPrefixDecoderOptions<
  * socket.pipe(new LengthPrefixDecoder()).on('data', (message) => console.log(message.length));
  * ```
  *
- * All complete messages in front of a fault, or of the end of the input, are handed out before the error or the end
+ * All complete messages before a fault, or before the end of the input, are handed out before the error or the end
  * shows. A reader that has stopped makes the decoder stop: it never holds more messages than `readableHighWaterMark`.
  *
  * Event `'oversize'`, with `oversize: 'skip'`: a payload is being passed over. Its arguments are the payload's length in
@@ -24,14 +27,14 @@ export interface LengthPrefixDecoderOptions<
  *
  * Fails with a {@link FrameError}: `ERR_FRAME_TOO_LONG`, `ERR_FRAME_TRUNCATED` or `ERR_FRAME_CORRUPT`.
  *
- * Its options tell what it hands out: see {@link Decoded}.
+ * Its options decide the type of its messages: see {@link Decoded}.
  */
 export class LengthPrefixDecoder<
   Batch extends boolean = false,
   T = Buffer,
   Stream extends boolean = false,
-> extends OrderedTransform {
-  readonly #reader: MessageReader;
+> extends MessageTransform<Decoded<Batch, T, Stream>, Uint8Array | string> {
+  readonly #flow: Flow<unknown, Uint8Array, unknown>;
 
   /**
    * A decoder of bytes that are written or piped to it.
@@ -40,63 +43,35 @@ export class LengthPrefixDecoder<
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: LengthPrefixDecoderOptions<Batch, T, Stream> = {}) {
-    const settings = readerSettings(options);
-    super(options, true, undefined, 131_072);
-    this.#reader = new MessageReader(settings, this);
+    const settings = readingSettings(options);
+    super(duplexOptions(options, true, undefined, 131_072));
+    this.#flow = readingFlow(this, settings);
+    abortBy(options.signal, this);
   }
 
   override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
-    this.#reader.push(chunk);
-    this.work(callback);
+    this.#flow.take(chunk, callback);
   }
 
-  protected override nextPiece(): unknown {
-    return this.#reader.nextPiece();
+  override _read(): void {
+    this.#flow.want();
   }
 
-  protected override isSettled(): boolean {
-    return !this.#reader.isWaiting;
+  // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  override read(size?: number): any {
+    const piece = super.read(size);
+    this.#flow.wasRead();
+    return piece;
   }
 
-  protected override isRead(): boolean {
-    return super.isRead() && this.#reader.isRead;
+  override _flush(callback: Callback): void {
+    this.#flow.finish(callback);
   }
 
-  protected override finishInput(): void {
-    this.#reader.finish();
-  }
-
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#reader.destroy(error);
+  override _destroy(error: Error | null, callback: Callback): void {
+    const done = this.#flow.destroy(error);
+    // Not at once: the write itself may still be on the stack.
+    if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
     super._destroy(error, callback);
   }
-}
-
-/** The element type of `read()`, `'data'` and `for await`. */
-export interface LengthPrefixDecoder<Batch extends boolean, T, Stream extends boolean> {
-  /** The next message, or null when there is none yet. */
-  read(size?: number): Decoded<Batch, T, Stream> | null;
-  /** The messages, to the end of the input. To leave the loop destroys the decoder. */
-  [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
-  // The interfaces of @types/node know strings and Buffers only: these make a decoder one of their streams.
-  /** @hidden */
-  read(size?: number): any;
-  /** @hidden */
-  [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
-  /** The messages, in a loop that with `destroyOnReturn: false` can be left to go on in another way. */
-  iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
-  /** All messages to the end of the input, in one array. */
-  toArray(options?: { signal?: AbortSignal }): Promise<Decoded<Batch, T, Stream>[]>;
-  /** Tells of each message as it comes. */
-  on(event: 'data', listener: (message: Decoded<Batch, T, Stream>) => void): this;
-  /** Tells of each payload that is passed over: its length in bytes, and the place of its frame in the stream. */
-  on(event: 'oversize', listener: (length: number, position: number) => void): this;
-  /** The events of Node's Transform. */
-  on(event: string | symbol, listener: (...args: any[]) => void): this;
-  /** Tells of the next message. */
-  once(event: 'data', listener: (message: Decoded<Batch, T, Stream>) => void): this;
-  /** Tells of the next payload that is passed over. */
-  once(event: 'oversize', listener: (length: number, position: number) => void): this;
-  /** The events of Node's Transform. */
-  once(event: string | symbol, listener: (...args: any[]) => void): this;
 }

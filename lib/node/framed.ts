@@ -1,12 +1,34 @@
 import { Buffer } from 'node:buffer';
-import { type Duplex, finished } from 'readable-stream';
+import type * as node from 'node:stream';
+import { type BodyJob, sendBody } from '../wire/body.js';
 import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
+import { Fifo } from '../wire/fifo.js';
+import type { Flow } from '../wire/flow.js';
+import { isBytes, viewOf } from '../wire/memory.js';
 import type { Message } from '../wire/message.js';
-import { type Decoded, type DecodingOptions, MessageReader, readerSettings } from './message-reader.js';
-import { type EncodingOptions, MessageWriter, writerSettings } from './message-writer.js';
-import type { Callback, StreamOptions } from './ordered-transform.js';
+import { buffers } from './buffers.js';
+import { Loops } from './loops.js';
+import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
+import {
+  abortBy,
+  asError,
+  type Callback,
+  duplexOptions,
+  finished,
+  MessageDuplex,
+  type StreamOptions,
+} from './streams.js';
+import {
+  countWaiting,
+  destroyWritable,
+  type EncodingOptions,
+  type Entry,
+  soon,
+  Writing,
+  writingSettings,
+} from './writing.js';
 
-/** How messages are framed in both directions, what becomes of them, and Node's options of streams. */
+/** How messages are framed in both directions and handed out, and Node's options of streams. */
 export interface FramedOptions<
   Batch extends boolean = boolean,
   T = unknown,
@@ -16,299 +38,461 @@ export interface FramedOptions<
     EncodingOptions<Out>,
     StreamOptions {
   /**
-   * False: the writable side ends when all messages were read, unless somebody waits for its `'finish'`, as what is piped
-   * into it does. Default: what the stream has itself, such as a `net.Socket` of a server, or else true.
+   * False: the writable side ends when all messages were read: see {@link framed}. Default: the stream's own setting,
+   * which is false for a socket of a `net.Server`; true for a pair of streams.
    */
   allowHalfOpen?: boolean | undefined;
 }
 
-/** A stream of bytes, in both directions: a socket, or the output and the input of a child process. */
+/** A stream of bytes in both directions: a socket, or the output and the input of a child process. */
 export type ByteStream =
   | NodeJS.ReadWriteStream
   | {
-      /** What comes. */
+      /** Where bytes are read. */
       readonly readable: NodeJS.ReadableStream;
-      /** Where to send. */
+      /** Where bytes are written. */
       readonly writable: NodeJS.WritableStream;
     };
 
-/** A Duplex of messages: what is read are `In`, what is written `Out`. */
-export interface Framed<In = Buffer, Out = Message> extends Duplex {
-  /** The next message, or null when there is none yet. */
-  read(size?: number): In | null;
-  // The interfaces of @types/node know strings and Buffers only: this makes it one of their streams.
-  /** @hidden */
-  read(size?: number): any;
-  /**
-   * Writes a message. Returns false when `'drain'` should be waited for before the next one.
-   *
-   * @param callback is called when the message's bytes are done with, or with the error that it met.
-   */
-  write(message: Out, callback?: (error?: Error | null) => void): boolean;
-  /** Writes a message whose strings are in this encoding. */
-  write(message: Out, encoding?: string | undefined, callback?: (error?: Error | null) => void): boolean;
-  /** Says that no more messages come. */
-  end(callback?: () => void): this;
-  /** Writes a last message. */
-  end(message: Out, callback?: () => void): this;
-  /** Writes a last message whose strings are in this encoding. */
-  end(message: Out, encoding?: string | undefined, callback?: () => void): this;
-  /** The messages, to the end of what the peer sends. To leave the loop before destroys the stream, in both directions. */
-  [Symbol.asyncIterator](): AsyncIteratorObject<In, undefined, unknown>;
-  /** @hidden */
-  [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
-  /** The messages, in a loop that with `destroyOnReturn: false` can be left to go on in another way. */
-  iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<In, undefined, unknown>;
-  /** All messages to the end of what the peer sends, in one array. */
-  toArray(options?: { signal?: AbortSignal }): Promise<In[]>;
-  /** Tells of each message as it comes. */
-  on(event: 'data', listener: (message: In) => void): this;
-  /** Tells of each payload that is passed over: its length in bytes, and the place of its frame in the stream. */
-  on(event: 'oversize', listener: (length: number, position: number) => void): this;
-  /** The events of Node's Duplex. */
-  on(event: string | symbol, listener: (...args: any[]) => void): this;
-  /** Tells of the next message. */
-  once(event: 'data', listener: (message: In) => void): this;
-  /** Tells of the next payload that is passed over. */
-  once(event: 'oversize', listener: (length: number, position: number) => void): this;
-  /** The events of Node's Duplex. */
-  once(event: string | symbol, listener: (...args: any[]) => void): this;
-}
+/** A Duplex of messages: `In` is read, `Out` is written. */
+export interface Framed<In = Buffer, Out = Message> extends MessageDuplex<In, Out> {}
 
-/** A message or a part of one from this many bytes on is not copied: the stream calls back when it has taken it. */
+/** A part of a message from this many bytes on is not copied. */
 const UNCOPIED = 16_384;
 
-type Ending = {
-  readonly readableEnded?: boolean;
-  readonly writableFinished?: boolean;
+type State = {
+  readonly closed?: boolean;
+  readonly destroyed?: boolean;
+  readonly errored?: Error | null;
+  readonly connecting?: boolean;
   destroy?(error?: Error): unknown;
+  resetAndDestroy?(): unknown;
 };
-type Readable = NodeJS.ReadableStream & Ending & { allowHalfOpen?: boolean };
-type Writable = NodeJS.WritableStream &
-  Ending & {
-    readonly errored?: Error | null;
-    cork?(): void;
-    uncork?(): void;
+type Readable = NodeJS.ReadableStream &
+  State & {
+    allowHalfOpen?: boolean;
+    readonly readableEncoding?: string | null;
+    readonly readableEnded?: boolean;
   };
+type Writable = NodeJS.WritableStream & State & { cork?(): void; uncork?(): void };
 
-/** The reading side is the decoder's, the writing side the encoder's: what both make goes past a stream less each. */
-class FramedStream extends MessageWriter {
+/**
+ * Reading and writing have nothing to do with each other, but for the end:
+ *
+ *     reading --- the stream's 'end' -------------------> parses the chunks that wait --> 'end' -------> may end writing
+ *             \-- its 'error', 'close', a failed write -> parses the chunks that wait --> destroyed, with the error
+ *
+ *     writing --- end() --> all sent --> ends the stream --> 'finish'
+ *             \-- a write fails --> lost: every callback gets the error, until reading has come to it
+ */
+class FramedStream extends MessageDuplex<unknown, any> {
   readonly #readable: Readable;
   readonly #writable: Writable;
-  readonly #reader: MessageReader;
+  readonly #flow: Flow<unknown, Uint8Array, unknown>;
+  readonly #writing: Writing;
   readonly #allowHalfOpen: boolean;
-  /** The listeners that this stream has of itself. */
-  readonly #waitingAnyway: number;
-  /** A chunk is in hand. */
-  #taking = false;
-  #inputEnded = false;
-  #inputError: Error | undefined;
-  /** The callback of what the stream is given to send. */
+
+  /** Chunks that came while one was in hand. */
+  readonly #waiting = new Fifo<Buffer>();
+  /** No more chunks come: why, if it is an error. */
+  #input: { readonly error: Error | undefined } | undefined;
+  readonly #onTaken: Callback;
+  /** A failed readable of a pair waits for pending writes. */
+  #failure: Error | undefined;
+  /** The callback of the `_write` that is being sent. */
   #sending: Callback | undefined;
 
+  readonly #loops: Loops;
+  /** What is piped into this. */
+  #pipes = 0;
+  #looksSoon = false;
+
+  static {
+    // biome-ignore lint/complexity/noThisInStatic: TypeScript 7 has no name for the class here
+    countWaiting(this.prototype, (framed) => framed.#writing.length);
+  }
+
   constructor(readable: Readable, writable: Writable, options: FramedOptions) {
-    const settings = readerSettings(options);
-    const { allowHalfOpen = readable.allowHalfOpen ?? true } = options;
-    super(writerSettings(options), { ...options, allowHalfOpen: true }, true, undefined);
-    this.large = UNCOPIED;
+    const settings = readingSettings(options);
+    const isPair = (readable as unknown) !== writable;
+    const { allowHalfOpen = (isPair ? undefined : readable.allowHalfOpen) ?? true } = options;
+    const written = writingSettings(options);
+    super({ ...duplexOptions(options, true, undefined, 65_536), allowHalfOpen: true });
     this.#readable = readable;
     this.#writable = writable;
-    this.#reader = new MessageReader(settings, this);
+    this.#flow = readingFlow(this, settings);
+    this.#writing = new Writing(this, written, UNCOPIED);
     this.#allowHalfOpen = allowHalfOpen;
-    // It would end itself before the last messages are read, and answered.
-    if (readable.allowHalfOpen === false) readable.allowHalfOpen = true;
+    this.#loops = new Loops(this, () => this.#lookSoon());
+    this.#onTaken = (error) => (error ? this.#failWith(error) : this.#advance());
+    // It would end itself before the last messages are read and answered.
+    if (readable.allowHalfOpen === false && !isPair) readable.allowHalfOpen = true;
 
-    this.#waitingAnyway = this.listenerCount('finish');
-    this.once('end', () => this.#endWithInput());
-    finished(readable, { writable: false }, (error) => this.#endInput(error));
-    finished(writable, { readable: false }, (error) => error && this.#endInput(error));
-    readable.on('data', (chunk) => this.#take(chunk)).resume();
+    if (!allowHalfOpen) this.#watchPipes();
+    this.once('end', FramedStream.#onEnd);
+    readable.on('data', (chunk) => this.#take(chunk));
+    readable.on('end', () => this.#endInput(undefined));
+    this.#watch(readable, (error) => this.#endInput(error));
+    if (isPair) this.#watch(writable, (error) => this.#lose(error));
+    readable.resume();
+    abortBy(options.signal, this);
   }
 
-  /** Takes a chunk, and the next one when the reader has wanted all that is in it. */
-  #take(chunk: Uint8Array | string): void {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
-    if (!(bytes instanceof Uint8Array)) {
-      this.#endInput(invalidType('stream', 'a stream of bytes', chunk));
-      return;
-    }
-    if (this.#taking) {
-      // A listener wrote, and the stream answered at once: this chunk has to wait for its turn.
-      this.#readable.pause();
-      this.#readable.unshift(chunk);
-      return;
-    }
-    // A stream in object mode may have others than Buffers.
-    this.#reader.push(Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length));
-    this.#taking = true;
-    this.work((error) => {
-      this.#taking = false;
-      if (error) this.destroy(error);
-      else if (this.#inputEnded) this.#finishInput();
-      else if (this.#readable.isPaused()) this.#readable.resume();
-    });
-    if (this.#taking) this.#readable.pause();
+  get #isPair(): boolean {
+    return (this.#readable as unknown) !== this.#writable;
   }
 
-  /** What has come is still handed out, before the end or the error shows. */
-  #endInput(error?: Error | null): void {
+  /** Tells of the stream's error, or of its close before its end. */
+  #watch(stream: Readable | Writable, onError: (error: Error) => void): void {
+    const onClose = () => this.#onClose(stream);
+    stream.on('error', onError);
+    stream.on('close', onClose);
+    // Nothing more will be emitted by it.
+    if (stream.errored) process.nextTick(onError, stream.errored);
+    if (stream.closed || stream.destroyed) process.nextTick(onClose);
+    else if ((stream as Readable).readableEnded) process.nextTick(() => this.#endInput(undefined));
+  }
+
+  #onClose(stream: Readable | Writable): void {
     if (this.destroyed) return;
-    this.#inputEnded = true;
-    this.#inputError ??= error ?? undefined;
-    if (!this.#taking) this.#finishInput();
+    if (stream === this.#readable && this.#input === undefined) this.#endInput(prematureClose());
+    // Nothing is left that could end this.
+    else if (this.readableEnded && !this.writableEnded && this.writableLength === 0) this.destroy();
   }
 
-  #finishInput(): void {
-    const done = (error?: Error | null) => {
-      if (error) {
-        this.destroy(error);
-      } else {
-        this.push(null);
-        // Where there is nothing to be read, nobody need read for the end to show.
-        this.read(0);
+  // ---------------------------------------------------------------- reading
+
+  #take(chunk: unknown): void {
+    if (this.#input !== undefined) return;
+    if (!isBytes(chunk)) {
+      this.#endInput(invalidType('stream', 'a stream of bytes, without setEncoding()', chunk));
+      return;
+    }
+    const bytes = Buffer.isBuffer(chunk) ? chunk : viewOf(chunk, buffers);
+    if (this.#flow.isBusy || this.#waiting.length > 0) this.#waiting.push(bytes);
+    else this.#flow.take(bytes, this.#onTaken);
+    if (this.#flow.isBusy) this.#readable.pause();
+  }
+
+  /** No more chunks come. Messages that came are still handed out before the end or the error shows. */
+  #endInput(error: Error | undefined): void {
+    if (this.#input !== undefined || this.destroyed) return;
+    this.#input = { error };
+    this.#advance();
+  }
+
+  /** A chunk was used up: goes on with what is next. */
+  #advance(): void {
+    const flow = this.#flow;
+    while (!flow.isBusy && this.#waiting.length > 0) flow.take(this.#waiting.shift()!, this.#onTaken);
+    if (flow.isBusy || this.destroyed) return;
+    if (this.#input === undefined) {
+      if (this.#readable.isPaused()) this.#readable.resume();
+    } else {
+      this.#finishInput(this.#input.error ?? this.#writing.lost);
+    }
+  }
+
+  #finishInput(error: Error | undefined): void {
+    if (error !== undefined) {
+      this.#flow.fail(error, (fault) => this.#failWith(fault));
+      return;
+    }
+    this.#flow.finish((fault) => {
+      if (fault) {
+        this.#failWith(fault);
+        return;
       }
-    };
-    if (this.#inputError !== undefined) this.fail(this.#inputError, done);
-    else super._flush(done);
-  }
-
-  /**
-   * Ends the writable side when all messages were read, unless it may be half open, or somebody waits for it to finish:
-   * a `pipe` or a `pipeline` into this stream, which ends it itself, or a loop that is still at the last message.
-   */
-  #endWithInput(): void {
-    if (this.#allowHalfOpen) return;
-    // Not at once: what reads may have an answer to the last message.
-    setImmediate(() => {
-      if (this.writable && this.listenerCount('finish') <= this.#waitingAnyway) this.end();
+      this.push(null);
+      // Where there is nothing to be read, nobody need read for the end to show.
+      this.read(0);
     });
   }
 
-  protected override nextPiece(): unknown {
-    return this.#reader.nextPiece();
+  /** All messages before this error were read. */
+  #failWith(error: Error): void {
+    const isOfReadable = this.#isPair && error === this.#input?.error && this.#writing.lost === undefined;
+    if (isOfReadable && this.writableLength > 0) this.#failure = error;
+    else this.destroy(error);
   }
 
-  protected override isSettled(): boolean {
-    return !this.#reader.isWaiting;
+  override _read(): void {
+    this.#flow.want();
   }
 
-  protected override isRead(): boolean {
-    return super.isRead() && this.#reader.isRead;
+  // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  override read(size?: number): any {
+    const piece = super.read(size);
+    this.#flow.wasRead();
+    return piece;
   }
 
-  protected override finishInput(): void {
-    this.#reader.finish();
+  // ---------------------------------------------------------------- writing
+
+  // Writable's own takes no messages in parts, and passes each on alone.
+  override write(message: any, encoding?: any, callback?: any): boolean {
+    return this.#writing.write(message, encoding, callback);
   }
 
-  protected override send(chunks: Buffer[], callback: Callback): void {
-    this.#sending = callback;
-    if (this.lost !== undefined) {
-      process.nextTick(() => this.#sent());
+  // It writes a last message, and gives Writable what waits for the tick to end.
+  override end(message?: any, encoding?: any, callback?: any): this {
+    this.#writing.end(message, encoding, callback);
+    return this;
+  }
+
+  // Strings become bytes in `write`, where Writable's setting can't be read.
+  override setDefaultEncoding(encoding: string): this {
+    super.setDefaultEncoding(encoding as BufferEncoding);
+    this.#writing.setDefaultEncoding(encoding);
+    return this;
+  }
+
+  override _write(_chunk: Buffer, _encoding: string, callback: Callback): void {
+    const entry = this.#writing.next();
+    this.#sending = this.#writing.whenDone(callback);
+    if (this.#writing.lost !== undefined) this.#drop(entry, this.#writing.lost);
+    else if (entry.fault !== undefined) this.#lose(entry.fault);
+    else if (entry.job !== undefined) void this.#sendBody(entry.job);
+    else this.#send(entry);
+  }
+
+  #drop(entry: Entry, reason: Error): void {
+    entry.job?.parts.destroy(reason);
+    process.nextTick(() => this.#sent());
+  }
+
+  /** Sends bytes, and those behind them that wait already, in as few system calls as the stream makes of them. */
+  #send(entry: Entry): void {
+    if (entry.isSent) {
+      if (entry.isDone) this.#sent();
       return;
     }
     const writable = this.#writable;
-    const last = chunks.length - 1;
-    if (last > 0) writable.cork?.();
-    for (let i = 0; i < last; i++) writable.write(chunks[i]!);
-    writable.write(chunks[last]!, (error?: Error | null) => this.#sent(error));
-    if (last > 0) writable.uncork?.();
+    writable.cork?.();
+    this.#sendEntry(entry);
+    for (const next of this.#writing.bytesAhead()) this.#sendEntry(next);
+    writable.uncork?.();
   }
 
-  #sent(error?: Error | null): void {
+  #sendEntry(entry: Entry): void {
+    entry.isSent = true;
+    this.#writable.write(entry.bytes!, (error?: Error | null) => {
+      entry.isDone = true;
+      if (error) this.#lose(error);
+      else if (this.#writing.isCurrent(entry)) this.#sent();
+    });
+  }
+
+  async #sendBody(job: BodyJob): Promise<void> {
+    try {
+      this.#writing.moved(job, await sendBody(job, buffers, (pieces) => this.#sendPieces(pieces), soon));
+    } catch (error) {
+      job.parts.destroy(error);
+      // Not inside a promise: it would take an exception of a listener.
+      process.nextTick(() => this.#lose(asError(error)));
+      return;
+    }
+    process.nextTick(() => this.#sent());
+  }
+
+  #sendPieces(pieces: Uint8Array[]): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const writable = this.#writable;
+      const lost = this.#writing.lost ?? (this.destroyed ? streamDestroyed() : undefined);
+      if (lost !== undefined) {
+        reject(lost);
+        return;
+      }
+      const last = pieces.length - 1;
+      if (last > 0) writable.cork?.();
+      pieces.forEach((piece, i) => {
+        if (i < last) writable.write(piece);
+        else writable.write(piece, (error?: Error | null) => (error ? reject(error) : resolve()));
+      });
+      if (last > 0) writable.uncork?.();
+    });
+  }
+
+  #sent(): void {
     const callback = this.#sending;
     this.#sending = undefined;
-    callback?.(error ? this.#loseOutput(error) : null);
+    callback?.();
+    if (this.#failure !== undefined && this.writableLength === 0) this.destroy(this.#failure);
   }
 
   /**
-   * Nothing more can be sent. Who reads still gets what has come, and writes go on to be taken until then, for who reads
-   * may wait for them. Returns the error where nobody reads, and so nobody would see it.
+   * Nothing more can be sent. Messages that came are still handed out, and writes are still taken until then: a reader may
+   * wait for them. Where nobody has begun to read, the error shows at once.
    */
-  #loseOutput(error: Error): Error | undefined {
+  #lose(error: Error): void {
+    if (this.#writing.lost !== undefined || this.destroyed) return;
     const cause = this.#writable.errored ?? error;
-    if (this.readableFlowing === null && !this.readableDidRead) return cause;
-    this.#endInput(cause);
-    this.lost = this.#inputError;
-    return undefined;
-  }
-
-  protected override failBody(error: Error, callback: Callback): void {
-    callback(this.lost === undefined ? error : null);
+    this.#writing.lost = cause;
+    const isOfWritable = this.#isPair && !!(this.#writable.destroyed || this.#writable.errored);
+    const isUnread = !this.readableDidRead && !(isOfWritable && this.readableLength === 0);
+    if (isUnread || this.readableEnded || this.#failure !== undefined) {
+      this.destroy(cause);
+      return;
+    }
+    // The other stream of a pair is read to its end.
+    if (!isOfWritable) this.#endInput(cause);
+    else if (this.#input !== undefined) this.#advance();
+    this.#sent();
   }
 
   override _final(callback: Callback): void {
-    if (this.refusal !== undefined) {
-      this.failRefused();
-      callback(this.refusal);
-    } else if (this.#writable.writableFinished) {
-      // By somebody else.
-      callback();
-    } else {
-      this.#writable.end((error?: Error | null) => {
-        const failure = error ? this.#loseOutput(error) : undefined;
-        if (!error || failure) callback(failure);
-      });
+    // It shows when the messages before it are read.
+    if (this.#writing.lost !== undefined) return;
+    const writable = this.#writable as unknown as node.Writable;
+    if (!writable.writableFinished) writable.end();
+    finished(writable, { readable: false }, (error) => {
+      if (error) this.#lose(error);
+      else callback();
+    });
+  }
+
+  // ---------------------------------------------------------------- ending
+
+  // That of a Duplex forgets the callbacks of buffered writes and of `end`. That of a Writable calls them.
+  override destroy(error?: Error, callback?: Callback): this {
+    if (!this.destroyed) {
+      if (!error && this.#writing.lost === undefined) this.#sendRest();
+      this.#writing.destroy(error);
+    }
+    destroyWritable(this, error, callback);
+    return this;
+  }
+
+  /** What was written goes to the stream, as with a bare socket, whose `destroy` does not take back its writes. */
+  #sendRest(): void {
+    if (!this.#writable.writable) return;
+    const rest = this.#writing.takeRest();
+    if (!this.#writing.isSendingBody) {
+      for (const entry of this.#writing.bytesAhead()) if (!entry.isSent) this.#writable.write(entry.bytes!);
+      for (const bytes of rest) this.#writable.write(bytes);
     }
   }
 
-  /** A Transform ends its readable side with its writable side. This one has nothing to do with the other. */
-  override _flush(): void {}
-
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#reader.destroy(error);
+  override _destroy(error: Error | null, callback: Callback): void {
+    this.#flow.destroy(error);
     if (this.#sending !== undefined) process.nextTick(this.#sending, error ?? streamDestroyed());
     this.#sending = undefined;
-    for (const stream of new Set([this.#readable, this.#writable])) {
-      // One that is over closes itself, when it has nothing more to do: an HTTP/2 stream still has trailers to send.
-      if (error || !isOver(stream)) stream.destroy?.(error ?? undefined);
+    this.#waiting.clear();
+    const isOver = this.readableEnded && this.writableFinished;
+    for (const stream of new Set<State>([this.#readable, this.#writable])) {
+      if (error) reset(stream, error);
+      // A stream whose sides are over closes itself, when it has nothing more to do: HTTP/2 still has trailers to send.
+      else if (!isOver) stream.destroy?.();
     }
     super._destroy(error, callback);
   }
 
-  async #lastOf(messages: AsyncIterator<unknown, undefined>): Promise<IteratorResult<unknown, undefined>> {
-    const result = await messages.next();
-    if (result.done) this.#endWithInput();
-    return result;
+  #watchPipes(): void {
+    this.on('pipe', FramedStream.#onPipe);
+    this.on('unpipe', FramedStream.#onUnpipe);
   }
 
-  /** To leave the loop destroys both directions, as for all streams. The end of the messages leaves one to write to. */
-  override [Symbol.asyncIterator](): AsyncIteratorObject<any, undefined, unknown> {
-    const messages = this.iterator({ destroyOnReturn: false });
-    return {
-      next: () => (this.readableEnded ? this.#lastOf(messages) : messages.next()),
-      return: () => {
-        this.destroy();
-        return messages.return!();
-      },
-      [Symbol.asyncIterator]() {
-        return this;
-      },
-    } as AsyncIteratorObject<any, undefined, unknown>;
+  static #onPipe(this: FramedStream): void {
+    this.#pipes++;
+  }
+
+  static #onUnpipe(this: FramedStream): void {
+    this.#pipes--;
+    this.#lookSoon();
+  }
+
+  static #onEnd(this: FramedStream): void {
+    this.#loops.watchLast();
+    this.#lookSoon();
+    if (this.#writing.lost !== undefined) this.destroy(this.#writing.lost);
+    else if (this.#writable.closed) this.#onClose(this.#writable);
+  }
+
+  /** Not at once: a reader may have an answer to the last message. */
+  #lookSoon(): void {
+    if (this.#allowHalfOpen || !this.readableEnded || this.#looksSoon) return;
+    this.#looksSoon = true;
+    setImmediate(() => {
+      this.#looksSoon = false;
+      this.#look();
+    });
+  }
+
+  /** All messages were read. Ends the writable side, unless there is a trace of somebody who is still to write. */
+  #look(): void {
+    if (!this.writable || this.#pipes > 0 || this.#loops.areOpen) return;
+    // A generator that a pipeline pumps into this leaves no other trace.
+    if (this.listenerCount('drain') > 0) this.once('removeListener', FramedStream.#onUnlisten);
+    else this.end();
+  }
+
+  static #onUnlisten(this: FramedStream): void {
+    this.#lookSoon();
+  }
+
+  /**
+   * The messages, in a loop. Leaving it early destroys the stream, unless `destroyOnReturn` is false. The end of the
+   * messages leaves the writable side open: answers may still be written.
+   */
+  override iterator({
+    destroyOnReturn = true,
+  }: {
+    destroyOnReturn?: boolean;
+  } = {}): AsyncIteratorObject<any, any, any> {
+    return this.#loops.open(super.iterator({ destroyOnReturn: false }), destroyOnReturn);
+  }
+
+  // It is `iterator`, which knows of the writable side.
+  override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
+    return this.iterator();
   }
 }
 
-/** Whether all of a stream was read, and all is sent, as far as it has these sides. */
-function isOver({ readableEnded, writableFinished }: Ending): boolean {
-  return (readableEnded ?? writableFinished) === true && (writableFinished ?? readableEnded) === true;
+/** A failure that is not the stream's own has to reach the peer as one: a FIN would say that all went well. */
+function reset(stream: State, error: Error): void {
+  if (stream.destroyed) return;
+  try {
+    if (typeof stream.resetAndDestroy === 'function' && !stream.connecting) {
+      stream.resetAndDestroy();
+      return;
+    }
+  } catch {
+    // A socket that is not TCP, such as a pipe or TLS.
+  }
+  stream.destroy?.(error);
+}
+
+/** As Node's own `ERR_STREAM_PREMATURE_CLOSE`. */
+function prematureClose(): Error {
+  return Object.assign(new Error('Premature close'), { code: 'ERR_STREAM_PREMATURE_CLOSE' });
 }
 
 /** A stream is framed once. */
 const known = new WeakMap<object, { stream: FramedStream; writable: Writable; options: FramedOptions }>();
 
 /**
- * A stream of bytes as a Duplex of messages: what is written to it is sent, what comes is read from it.
+ * A stream of bytes as a Duplex of messages: messages that are written are sent, messages that come are read.
  *
  * ```ts
  * for await (const message of framed(socket)) console.log(message.length);
  * ```
  *
- * `end()` ends the stream's writable side when all is sent; its end is the end of the readable side, and one can still
- * write, to a `net.Socket` without `allowHalfOpen` until all messages are read. An error of either side destroys both, with
- * that error, as soon as what came before it is read; where nobody has begun to read, a write that fails does so at once,
- * and so does a message that can't be sent, behind those written before it. `destroy()` destroys the stream. The second
- * call for a stream gives the same Duplex again: `pipeline(framed(a), transform, framed(a))`.
+ * `end()` ends the stream when all is sent. The end of the stream is the end of the readable side, after the last message;
+ * the writable side then stays open until `end()` where the stream allows it. Otherwise, as for a socket of a `net.Server`
+ * by default, it ends when all messages were read, nothing is piped into it, and no loop over the messages is still at the
+ * last one. Answers that come later still, from asynchronous `'data'` listeners, need `allowHalfOpen: true`. For this,
+ * `framed` sets the stream's own `allowHalfOpen` to true.
  *
- * Events and errors are those of {@link LengthPrefixDecoder} and {@link LengthPrefixEncoder}, and the stream's own.
+ * An error shows when the messages that came before it were read. `destroy(error)` resets a TCP connection, so that the
+ * peer gets an error as well. `destroy()` hands what was written to the stream, up to the first unfinished body, and then
+ * destroys it. A message belongs to the stream until its write has called back.
+ *
+ * The streams of a pair `{ readable, writable }` are independent: the failure of one takes nothing from what the other
+ * still has.
+ *
+ * A stream is framed once. The second call for it, with the same options, gives the same Duplex:
+ * `pipeline(framed(a), transform, framed(a))`. Events and errors are those of {@link LengthPrefixDecoder} and
+ * {@link LengthPrefixEncoder}, and the stream's own.
  *
  * @param stream a socket or any other Duplex, or a pair such as `{ readable: child.stdout, writable: child.stdin }`
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
@@ -325,6 +509,9 @@ export function framed<Batch extends boolean = false, T = Buffer, Stream extends
       throw invalidValue('stream', 'framed once, or with the same options', stream);
     }
     return before.stream as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
+  }
+  if (readable.readableEncoding) {
+    throw invalidValue('stream', 'a stream of bytes, without setEncoding()', stream);
   }
   const made = new FramedStream(readable, writable, options as FramedOptions);
   known.set(readable, { stream: made, writable, options: { ...options } as FramedOptions });

@@ -21,8 +21,8 @@ export type Done = (error?: any) => void;
 export interface Outlet<Stream, Out> {
   /** When a write is done. False: when a piece more than its last one is wanted. True: when its last one is handed out. */
   readonly isEager: boolean;
-  /** Hands out a piece. Returns whether the reader wants more. */
-  push(stream: Stream, piece: Out): boolean;
+  /** Hands out a piece. Returns whether the reader wants more. `isFirst`: it is the first one since the flow went on. */
+  push(stream: Stream, piece: Out, isFirst: boolean): boolean;
   /** Whether the reader has taken all that was handed out. */
   isRead(stream: Stream): boolean;
   /** Calls `done`, at once or soon. */
@@ -119,6 +119,7 @@ export class Flow<Stream, In, Out> {
     if (this.#isPumping) return;
     this.#isPumping = true;
     let isUsedUp = false;
+    let isFirst = true;
     try {
       while (this.#isWanted && this.#done !== undefined && this.#fault?.isNext !== true) {
         const piece = this.#next();
@@ -127,7 +128,8 @@ export class Flow<Stream, In, Out> {
           break;
         }
         this.#isWanted = false;
-        if (this.#outlet.push(this.#stream, piece)) this.#isWanted = true;
+        if (this.#outlet.push(this.#stream, piece, isFirst)) this.#isWanted = true;
+        isFirst = false;
       }
     } finally {
       this.#isPumping = false;

@@ -1,6 +1,7 @@
 import { Assembler } from './assembler.js';
 import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
 import { bytes, FrameError, invalidState, invalidType, memoryGone, reason } from './errors.js';
+import { Fifo } from './fifo.js';
 import { type FormatOptions, formatOf } from './format.js';
 import { concat, isBytes, type Memory, uint8Arrays } from './memory.js';
 import { checkKnown } from './options.js';
@@ -63,7 +64,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   /** The fault that ended a batch. */
   #fault: { readonly error: unknown } | undefined;
   /** Chunks that were pushed before the one before them was used up. */
-  #waiting: Uint8Array[] | undefined;
+  #waiting: Fifo<Uint8Array> | undefined;
 
   /**
    * @param options the wire format, and `copy`, `decode`, `oversize`, `onOversize` of a decoder; or settings that were
@@ -90,7 +91,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     if (this.#at === this.#chunk.length) {
       this.#begin(chunk);
     } else if (chunk.length > 0) {
-      this.#waiting ??= [];
+      this.#waiting ??= new Fifo();
       this.#waiting.push(chunk);
     }
   }

@@ -1,0 +1,26 @@
+import { decodeIn, encodeIn } from '../wire/in-hand.js';
+import { buffers } from './buffers.js';
+
+/**
+ * The messages in bytes that are in hand: a chunk, an iterable or an async iterable of chunks.
+ *
+ * ```ts
+ * for (const message of decode(bytes, formats.protobuf)) console.log(message.length);
+ * ```
+ *
+ * Each message is looked for when it is asked for. Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and
+ * `ERR_OUT_OF_RANGE` for wrong arguments, and a `FrameError` when all messages before the fault were handed out.
+ */
+export const decode = decodeIn(buffers);
+
+/**
+ * The frame of one message.
+ *
+ * ```ts
+ * socket.write(encode('hello', formats.erlangPacket2));
+ * ```
+ *
+ * Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and `ERR_OUT_OF_RANGE` for wrong arguments, and a `FrameError`
+ * when the format can't carry the message.
+ */
+export const encode = encodeIn(buffers);

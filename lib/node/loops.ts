@@ -1,0 +1,75 @@
+import type * as node from 'node:stream';
+
+type Messages = AsyncIterator<unknown, undefined>;
+
+// So that loops have what all async iterators have, such as Symbol.asyncDispose.
+const prototype = Object.getPrototypeOf(Object.getPrototypeOf((async function* () {})()));
+const AsyncIteratorPrototype = Object.getPrototypeOf(prototype);
+
+/** The loops over the messages of a stream that have not come round to their `done`: their bodies may still write. */
+export class Loops {
+  readonly #stream: node.Duplex;
+  readonly #onDone: () => void;
+  #open: Set<Loop> | undefined;
+
+  constructor(stream: node.Duplex, onDone: () => void) {
+    this.#stream = stream;
+    this.#onDone = onDone;
+  }
+
+  get areOpen(): boolean {
+    return this.#open !== undefined && this.#open.size > 0;
+  }
+
+  /** Begins a loop. */
+  open(messages: AsyncIterator<unknown>, destroys: boolean): AsyncIteratorObject<any, any, any> {
+    this.#open ??= new Set();
+    const loop = new Loop(this.#stream, messages as Messages, destroys, (each) => this.#close(each));
+    this.#open.add(loop);
+    return loop as unknown as AsyncIteratorObject<any, any, any>;
+  }
+
+  /** The stream has ended: a loop that waits for a message comes to its `done` without asking again. */
+  watchLast(): void {
+    for (const loop of this.#open ?? []) loop.watchLast();
+  }
+
+  #close(loop: Loop): void {
+    if (this.#open?.delete(loop) === true) this.#onDone();
+  }
+}
+
+class Loop {
+  readonly #stream: node.Duplex;
+  readonly #messages: Messages;
+  readonly #destroys: boolean;
+  readonly #onDone: (loop: Loop) => void;
+  #pending: Promise<IteratorResult<unknown, undefined>> | undefined;
+
+  constructor(stream: node.Duplex, messages: Messages, destroys: boolean, onDone: (loop: Loop) => void) {
+    this.#stream = stream;
+    this.#messages = messages;
+    this.#destroys = destroys;
+    this.#onDone = onDone;
+  }
+
+  next(): Promise<IteratorResult<unknown, undefined>> {
+    // Most messages come before the end: for them, nothing is added to the promise.
+    this.#pending = this.#messages.next();
+    if (this.#stream.readableEnded) this.watchLast();
+    return this.#pending;
+  }
+
+  watchLast(): void {
+    const close = () => this.#onDone(this);
+    this.#pending?.then(({ done }) => done && close(), close);
+  }
+
+  return(): Promise<IteratorResult<unknown, undefined>> {
+    this.#onDone(this);
+    if (this.#destroys) this.#stream.destroy();
+    return this.#messages.return!();
+  }
+}
+
+Object.setPrototypeOf(Loop.prototype, AsyncIteratorPrototype);

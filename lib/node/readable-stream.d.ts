@@ -1,0 +1,15 @@
+// Its types are those of node:stream: see streams.ts.
+declare module 'readable-stream' {
+  export {
+    addAbortSignal,
+    Duplex,
+    finished,
+    PassThrough,
+    pipeline,
+    promises,
+    Readable,
+    Stream,
+    Transform,
+    Writable,
+  } from 'node:stream';
+}

@@ -1,0 +1,140 @@
+import type { Buffer } from 'node:buffer';
+import type * as node from 'node:stream';
+import {
+  type DecodingOptions as AnyDecodingOptions,
+  type DecodingSettings,
+  decodingSettings,
+} from '../wire/decoding.js';
+import { Flow, type Outlet } from '../wire/flow.js';
+import { FrameParser } from '../wire/parser.js';
+import { Reading } from '../wire/reading.js';
+import { type BodyStream, type StreamedMessage as StreamedMessageOf, Streaming } from '../wire/streaming.js';
+import { buffers } from './buffers.js';
+import { asError, Readable } from './streams.js';
+
+/** How messages are handed out. */
+export interface DecodingOptions<Batch extends boolean = boolean, T = unknown, Stream extends boolean = boolean>
+  extends AnyDecodingOptions<Buffer, Batch, T, Stream> {}
+
+/** A message whose bytes come as they arrive: its `length` in bytes, and its `body`, a Readable of so many bytes. */
+export interface StreamedMessage extends StreamedMessageOf<node.Readable> {}
+
+/** What a stream hands out: a `Buffer`, or what `decode` returns; with `batch`, arrays of it; with `stream`, bodies. */
+export type Decoded<Batch extends boolean = false, T = Buffer, Stream extends boolean = false> = Stream extends true
+  ? StreamedMessage
+  : Batch extends true
+    ? T[]
+    : T;
+
+// One object for all streams without options: there may be very many.
+let usual: DecodingSettings<Buffer> | undefined;
+
+/**
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ */
+export function readingSettings(options: DecodingOptions): DecodingSettings<Buffer> {
+  const settings = decodingSettings(options, buffers);
+  usual ??= decodingSettings({}, buffers);
+  const { format, copy, decode, batch, inParts, onOversize } = settings;
+  const isUsual = format === usual.format && !copy && !decode && !batch && !inParts && !onOversize;
+  return isUsual ? usual : settings;
+}
+
+/** The way from chunks to the readable side of a stream, whose `read` tells it of each piece that was taken. */
+export function readingFlow(stream: node.Duplex, settings: DecodingSettings<Buffer>): Flow<any, Uint8Array, unknown> {
+  const { onOversize } = settings;
+  let own = settings;
+  if (onOversize !== undefined) {
+    const tell = (length: number, position: number): void => {
+      stream.emit('oversize', length, position);
+      onOversize(length, position);
+    };
+    own = { ...settings, onOversize: tell };
+  }
+  const parser = new FrameParser<Buffer, unknown>(own);
+  if (!own.inParts) return new Flow(stream, messages, new Reading(parser));
+  const streaming = new Streaming<Buffer, node.Readable>(parser, (each) => new Body(each));
+  const flow = new Flow(stream, streamedMessages, streaming);
+  streaming.connect(flow);
+  return flow;
+}
+
+const messages: Outlet<node.Duplex, unknown> = {
+  isEager: false,
+
+  push(stream, piece, isFirst) {
+    // `push` would test the same, emit 'data' and do nothing else but what it did for the first piece. That takes longer
+    // than the listener of a small message does. Inside `_read`, the first piece waits in the buffer, and this is false.
+    const isFlowing =
+      !isFirst &&
+      stream.readableFlowing === true &&
+      stream.readableLength === 0 &&
+      stream.readableEncoding === null &&
+      stream.listenerCount('data') > 0;
+    if (!isFlowing) return stream.push(piece);
+    stream.emit('data', piece);
+    return true;
+  },
+
+  isRead: (stream) => stream.readableLength === 0,
+
+  // In a tick of its own: Node defers the callback of a write that is done at once, and none may come before another.
+  release: (_, done) => process.nextTick(done),
+  fail: (_, done, error) => process.nextTick(done, asError(error)),
+};
+
+const streamedMessages: Outlet<node.Duplex, unknown> = { ...messages, isEager: true };
+
+/** The bytes of one message, as {@link Streaming} sees them. */
+class Body implements BodyStream<Buffer, node.Readable> {
+  readonly stream: node.Readable;
+
+  constructor(streaming: Streaming<Buffer, node.Readable>) {
+    this.stream = new BodyReadable(this, streaming);
+  }
+
+  push(part: Buffer): boolean {
+    return this.stream.push(part);
+  }
+
+  end(): void {
+    this.stream.push(null);
+  }
+
+  destroy(reason: unknown): void {
+    // A body without listeners is no reason to end the process: the stream itself shows the error.
+    this.stream.on('error', () => {}).destroy(reason as Error | undefined);
+  }
+
+  get isRead(): boolean {
+    return this.stream.readableLength === 0;
+  }
+}
+
+class BodyReadable extends Readable {
+  readonly #body: Body;
+  readonly #streaming: Streaming<Buffer, node.Readable>;
+
+  constructor(body: Body, streaming: Streaming<Buffer, node.Readable>) {
+    super();
+    this.#body = body;
+    this.#streaming = streaming;
+  }
+
+  override _read(): void {
+    this.#streaming.want(this.#body);
+  }
+
+  // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  override read(size?: number): any {
+    const bytes = super.read(size);
+    this.#streaming.wasRead();
+    return bytes;
+  }
+
+  override _destroy(error: Error | null, callback: (error?: Error | null) => void): void {
+    this.#streaming.close(this.#body);
+    callback(error);
+  }
+}

@@ -1,0 +1,365 @@
+import { Buffer } from 'node:buffer';
+import type * as node from 'node:stream';
+import { type BodyJob, BodyParts, bodyJob } from '../wire/body.js';
+import { FrameBuilder, LARGE } from '../wire/builder.js';
+import {
+  type EncodingOptions as AnyEncodingOptions,
+  type EncodingSettings,
+  encodingSettings,
+} from '../wire/encoding.js';
+import { FrameError, streamDestroyed } from '../wire/errors.js';
+import { Fifo } from '../wire/fifo.js';
+import { isBytes } from '../wire/memory.js';
+import { isSource, notEncoded } from '../wire/message.js';
+import { buffers } from './buffers.js';
+import { type Callback, Duplex, Writable } from './streams.js';
+
+/** How messages are made. */
+export interface EncodingOptions<T = any> extends AnyEncodingOptions<T> {
+  /** The encoding of strings written without one. Default: `'utf8'`. */
+  defaultEncoding?: BufferEncoding | undefined;
+}
+
+/** Encoding options, checked. */
+export interface WritingSettings extends EncodingSettings {
+  readonly defaultEncoding: BufferEncoding;
+}
+
+/**
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
+ * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ */
+export function writingSettings(options: EncodingOptions): WritingSettings {
+  const { format, encode } = encodingSettings(options);
+  const { defaultEncoding = 'utf8' } = options;
+  // Node's own error.
+  if (!Buffer.isEncoding(defaultEncoding)) Buffer.from(' ', defaultEncoding);
+  return { format, encode, defaultEncoding };
+}
+
+/** An entry of Writable's buffer: bytes of frames, a body, or the fault of a message that can't be sent. */
+export class Entry {
+  readonly bytes: Buffer | undefined;
+  readonly job: BodyJob | undefined;
+  readonly fault: Error | undefined;
+  /** Of the messages in it that are complete with it. Emptied when they were called. */
+  readonly callbacks: Callback[];
+  /** It was handed to the stream of a `framed`. */
+  isSent = false;
+  /** It was sent. */
+  isDone = false;
+
+  constructor(bytes: Buffer | undefined, job: BodyJob | undefined, fault: Error | undefined, callbacks: Callback[]) {
+    this.bytes = bytes;
+    this.job = job;
+    this.fault = fault;
+    this.callbacks = callbacks;
+  }
+}
+
+const none: Callback[] = [];
+
+/** The least and the most bytes that a body counts as in Writable's buffer. */
+const [LEAST, MOST] = [4096, 65_536];
+/** Stands for a body in Writable's buffer, so that it counts. Its bytes are not used. */
+const place = Buffer.alloc(MOST);
+const nothing = Buffer.alloc(0);
+
+/**
+ * The writable side of an encoder or a `framed`: makes frames of messages as they are written, and joins those of a tick.
+ *
+ *     write ---> builder --- flush ---> Writable's buffer --- _write ---> next(): the stream sends it
+ *                (counted by the         (counted by
+ *                 stream's accessor)      Writable)
+ *
+ * The builder is flushed at the end of the tick; when Writable would be full; before a body or a fault; by `end`; and
+ * before Writable is told that a write is done: so it knows of all bytes when it decides about `'drain'`.
+ *
+ * Writable's buffer keeps order and counts; the entries are kept beside it, one for each `_write`.
+ */
+export class Writing {
+  /** The error that everything written from now on fails with, though the stream still goes on. */
+  lost: Error | undefined;
+  readonly #stream: node.Duplex;
+  readonly #encode: ((value: any) => any) | undefined;
+  readonly #builder: FrameBuilder<Buffer>;
+  #encoding: BufferEncoding;
+  readonly #entries = new Fifo<Entry>();
+  /** The entry of the last `_write`. */
+  #current: Entry | undefined;
+
+  /** The bytes that Writable has room for, when the builder was last empty. */
+  #room = 0;
+  #tickEnds = false;
+  /** Inside `end`: what listeners write now is given to Writable at once, before it ends. */
+  #isEnding = false;
+
+  /** Of the messages in the builder. */
+  #callbacks: Callback[] = none;
+
+  constructor(stream: node.Duplex, { format, encode, defaultEncoding }: WritingSettings, large = LARGE) {
+    this.#stream = stream;
+    this.#encode = encode;
+    this.#builder = new FrameBuilder(format, buffers, large);
+    this.#encoding = defaultEncoding;
+  }
+
+  /** The bytes that Writable does not know of yet. */
+  get length(): number {
+    return this.#builder.length;
+  }
+
+  setDefaultEncoding(encoding: string): void {
+    this.#encoding = encoding.toLowerCase() as BufferEncoding;
+  }
+
+  /** `write` of the stream, with the arguments that Node's has. */
+  write(message: any, second?: unknown, third?: unknown): boolean {
+    const callback = (typeof second === 'function' ? second : third) as Callback | undefined;
+    if (message === null || !this.#begins()) return this.#writeLate(message, second, callback);
+    const encoding = typeof second === 'string' ? this.#checked(second) : this.#encoding;
+    const builder = this.#builder;
+    let data = message;
+    if (this.#encode !== undefined) {
+      try {
+        data = this.#encode(message);
+      } catch (cause) {
+        return this.#refuse(notEncoded(cause, builder.position), callback);
+      }
+      // It may have ended or destroyed the stream.
+      if (!this.#begins()) return this.#writeLate(data, second, callback);
+    }
+    try {
+      if (isBytes(data)) builder.addBytes(data);
+      else if (isSource(data))
+        return this.#writeBody(bodyJob(data, builder.format, builder.position, encoding), callback);
+      else builder.add(data, encoding);
+    } catch (error) {
+      if (error instanceof FrameError) return this.#refuse(error, callback);
+      if (this.#encode === undefined) throw error;
+      return this.#refuse(notEncoded(error, builder.position), callback);
+    }
+    return this.#added(callback);
+  }
+
+  #checked(encoding: string): BufferEncoding {
+    if (encoding === '' || encoding === 'buffer') return this.#encoding;
+    // Node's own error.
+    if (!Buffer.isEncoding(encoding)) Buffer.from(' ', encoding as BufferEncoding);
+    return encoding as BufferEncoding;
+  }
+
+  /** Whether it is not too late for a message. */
+  #begins(): boolean {
+    if (this.#builder.length > 0) return true;
+    const stream = this.#stream;
+    this.#room = stream.writableHighWaterMark - stream.writableLength;
+    return stream.writable;
+  }
+
+  /** Writable refuses the write with its own error. */
+  #writeLate(message: unknown, encoding: unknown, callback: Callback | undefined): boolean {
+    if (message === null) return write.call(this.#stream, null);
+    this.#checked(typeof encoding === 'string' ? encoding : '');
+    return write.call(this.#stream, nothing, (error) => {
+      this.#letGo(message, error);
+      if (typeof callback === 'function') callback(error);
+    });
+  }
+
+  /** Destroys the body of a message that was not taken. */
+  #letGo(message: unknown, reason: unknown): void {
+    if (this.#encode === undefined && isSource(message)) new BodyParts(message.body).destroy(reason);
+  }
+
+  /** A message was added to the builder. */
+  #added(callback: Callback | undefined): boolean {
+    this.#addCallback(callback);
+    if (!this.#tickEnds) {
+      this.#tickEnds = true;
+      process.nextTick(Writing.#endTick, this);
+    }
+    const { length } = this.#builder;
+    if (length < this.#room && !this.#isEnding) return true;
+    // Where Writable is full, small ones are still joined.
+    return this.#room > 0 || length >= LARGE || this.#isEnding ? this.flush() : false;
+  }
+
+  static #endTick(writing: Writing): void {
+    writing.#tickEnds = false;
+    writing.flush();
+  }
+
+  /** Gives Writable all that is in the builder. Returns whether it wants more. */
+  flush(): boolean {
+    const stream = this.#stream;
+    if (this.#builder.length === 0) return false;
+    const pieces = this.#builder.take();
+    const last = pieces.length - 1;
+    // Writes of listeners go behind the last piece.
+    if (last > 0) stream.cork();
+    for (let i = 0; i < last; i++) this.#give(new Entry(pieces[i], undefined, undefined, none), pieces[i]!);
+    const wantsMore = this.#give(new Entry(pieces[last], undefined, undefined, this.#takeCallbacks()), pieces[last]!);
+    if (last > 0) stream.uncork();
+    return wantsMore;
+  }
+
+  /** Gives Writable an entry, which counts with the length of `counted`. */
+  #give(entry: Entry, counted: Buffer): boolean {
+    const { callbacks } = entry;
+    this.#entries.push(entry);
+    return write.call(
+      this.#stream,
+      counted,
+      callbacks.length > 0 ? (error) => this.#call(callbacks, error) : undefined,
+    );
+  }
+
+  #call(callbacks: Callback[], error: Error | null | undefined): void {
+    for (const callback of callbacks.splice(0)) callback(error ?? this.lost);
+  }
+
+  #writeBody(job: BodyJob, callback: Callback | undefined): boolean {
+    const { length } = job;
+    this.#builder.position += assumedHeadLength(job) + length;
+    return this.#insert(job, undefined, Math.min(Math.max(length, LEAST), MOST), callback);
+  }
+
+  /** Fails the message, and the stream with it, behind all that was written before. */
+  #refuse(fault: Error, callback: Callback | undefined): boolean {
+    return this.#insert(undefined, fault, 0, callback);
+  }
+
+  #insert(job: BodyJob | undefined, fault: Error | undefined, size: number, callback: Callback | undefined): boolean {
+    const stream = this.#stream;
+    // What listeners write goes behind it.
+    stream.cork();
+    this.flush();
+    this.#addCallback(callback);
+    const wantsMore = this.#give(new Entry(undefined, job, fault, this.#takeCallbacks()), place.subarray(0, size));
+    stream.uncork();
+    return wantsMore;
+  }
+
+  #addCallback(callback: Callback | undefined): void {
+    if (typeof callback !== 'function') return;
+    if (this.#callbacks === none) this.#callbacks = [];
+    this.#callbacks.push(callback);
+  }
+
+  #takeCallbacks(): Callback[] {
+    const callbacks = this.#callbacks;
+    this.#callbacks = none;
+    return callbacks;
+  }
+
+  /** `end` of the stream, with the arguments that Node's has. */
+  end(first?: any, second?: unknown, third?: unknown): void {
+    const callback = [first, second, third].find((argument) => typeof argument === 'function');
+    const hasMessage = first !== callback && first !== undefined && first !== null;
+    const stream = this.#stream;
+    if (hasMessage && !this.#begins()) {
+      this.#letGo(first, stream.errored ?? streamDestroyed());
+      end.call(stream, nothing, callback);
+      return;
+    }
+    this.#isEnding = true;
+    try {
+      if (hasMessage) this.write(first, second === callback ? undefined : second);
+      this.flush();
+      end.call(stream, callback);
+    } finally {
+      this.#isEnding = false;
+    }
+  }
+
+  /** The entry of Writable's next `_write`. */
+  next(): Entry {
+    this.#current = this.#entries.shift()!;
+    return this.#current;
+  }
+
+  /** Whether this is the entry of the last `_write`. */
+  isCurrent(entry: Entry): boolean {
+    return entry === this.#current;
+  }
+
+  /** Whether a body is being sent. */
+  get isSendingBody(): boolean {
+    return this.#current?.job !== undefined && !this.#current.isDone;
+  }
+
+  /** The entries behind that, as far as they are bytes. */
+  *bytesAhead(): Generator<Entry> {
+    for (const entry of this.#entries) {
+      if (entry.bytes === undefined) return;
+      yield entry;
+    }
+  }
+
+  /** Takes the bytes of whole messages that Writable does not know of yet, where no body or fault comes before them. */
+  takeRest(): Buffer[] {
+    for (const { bytes } of this.#entries) if (bytes === undefined) return [];
+    return this.#builder.take();
+  }
+
+  /** Wraps the callback of `_write`. */
+  whenDone(callback: Callback): Callback {
+    const entry = this.#current!;
+    return (error) => {
+      entry.isDone = true;
+      if (!error) this.flush();
+      callback(error);
+    };
+  }
+
+  /** The head of a body had this length: it may be another than was assumed. */
+  moved(job: BodyJob, headLength: number): void {
+    this.#builder.position += headLength - assumedHeadLength(job);
+  }
+
+  /** Fails all that was not sent: to be called before Writable forgets its buffer. */
+  destroy(error: Error | null | undefined): void {
+    const reason = error ?? streamDestroyed();
+    const current = this.#current;
+    const entries = current === undefined ? [...this.#entries] : [current, ...this.#entries];
+    const callbacks = [...entries.flatMap((entry) => entry.callbacks.splice(0)), ...this.#takeCallbacks()];
+    for (const callback of callbacks) process.nextTick(callback, this.lost ?? reason);
+    for (const { job } of entries) job?.parts.destroy(reason);
+    this.#current = undefined;
+    this.#entries.clear();
+    this.#builder.take();
+  }
+}
+
+function assumedHeadLength({ head, format }: BodyJob): number {
+  return head?.length ?? Math.max(format.stripped, 0);
+}
+
+const { write, end } = Duplex.prototype as unknown as {
+  write(this: node.Duplex, chunk: unknown, callback?: Callback): boolean;
+  end(this: node.Duplex, chunk: unknown, callback?: unknown): void;
+};
+
+const { get: countedLength } = Object.getOwnPropertyDescriptor(Writable.prototype, 'writableLength')!;
+const { destroy } = Writable.prototype as unknown as { destroy(error?: Error, callback?: Callback): unknown };
+
+/** Makes `writableLength` of a class count what waits for the tick to end, too. @types/node allows no accessor in it. */
+export function countWaiting<S extends object>(prototype: S, lengthOf: (stream: S) => number): void {
+  Object.defineProperty(prototype, 'writableLength', {
+    configurable: true,
+    get(this: S): number {
+      return countedLength!.call(this) + lengthOf(this);
+    },
+  });
+}
+
+/** A Duplex's `destroy` that calls the callbacks of buffered writes and of `end`, as a Writable's does. */
+export function destroyWritable(stream: node.Duplex, error?: Error, callback?: Callback): void {
+  destroy.call(stream, error, callback);
+}
+
+/** Settles when what is there already has been handed out. */
+export function soon(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
