@@ -1,82 +1,106 @@
 import { Buffer } from 'node:buffer';
-import { type Callback, OrderedTransform, type StreamOptions } from '../node/ordered-transform.js';
-import { invalidType, invalidValue } from '../wire/errors.js';
-import { wholeNumber } from '../wire/format.js';
+import { addAbortSignal, type Transform as NodeTransform } from 'node:stream';
+import { Transform, type TransformOptions } from 'readable-stream';
+import { invalidType, invalidValue, streamDestroyed } from '../errors.js';
+import { wholeNumber } from '../format.js';
+import type { Callback, StreamOptions } from '../ordered-transform.js';
 
-/** How the bytes are cut, and how far the stream reads ahead. */
+/** Options of {@link Recut}. */
 export interface RecutOptions extends StreamOptions {
   /**
-   * The lengths of the chunks in bytes, again and again from the first: `[1]` is one byte at a time. A 0 is an empty chunk,
-   * which no socket gives; they can't all be 0. Default: lengths from 1 to 4,096, at random, the short ones as often.
+   * The lengths of the chunks in bytes, repeated without end: `[1]` is one byte at a time. A 0 makes an empty chunk, which a
+   * socket never emits; at least one length must not be 0. Default: random lengths from 1 to 4,096, many of them short.
    */
   sizes?: readonly number[] | undefined;
-  /** A whole number; the same one makes the same random lengths. Default: any; the stream's `seed` tells which. */
+  /** The seed of the random lengths, an integer. Default: a random one, which the `seed` property of the stream shows. */
   seed?: number | undefined;
   /**
-   * True: bytes are held until a chunk has its length, or the input ends; the same bytes are then cut the same, in
-   * whatever chunks they come. A peer that waits for an answer may wait for good. False: nothing is held, what is
-   * written ends in a chunk that may be shorter, and the rest of its length follows. Default: false.
+   * True: bytes are held until a chunk has its full length or the input ends, so that the chunks do not depend on the writes.
+   * A peer that waits for an answer may then wait forever. False: all bytes of a write are handed out, if need be in a
+   * shorter chunk, and the next write continues that chunk. Default: false.
    */
   join?: boolean | undefined;
 }
 
+/** Random lengths are at most 2 to this power. */
 const LONGEST_POWER = 12;
 const nothing = new Uint8Array(0);
 
 /**
- * Bytes in, the same bytes out in other chunks: a Transform to put between a socket and what reads it.
+ * A Transform that cuts a stream of bytes into other chunks. It can be put between a socket and a reader.
  *
  * ```ts
  * socket.pipe(new Recut({ sizes: [1] })).pipe(decoder);
  * ```
  *
- * Its readable side is in object mode, so that chunks stay as they were cut in whatever way they are read. Backpressure is
- * exact: it never holds more chunks than `readableHighWaterMark`, by default 16. Chunks are views of what was written.
+ * The readable side is in object mode, so that no way of reading joins the chunks again. At most `readableHighWaterMark`
+ * chunks are held, 16 by default. Chunks are views of the bytes that were written.
  */
-export class Recut extends OrderedTransform {
-  /** What the random lengths are made from; undefined with `sizes`. */
+export class Recut extends Transform {
+  /** The seed of the random lengths. It is undefined if `sizes` was given. */
   readonly seed: number | undefined;
   readonly #lengths: Iterator<number, never>;
   readonly #join: boolean;
-  /** What was written and is not yet handed out. */
+  /** The bytes of the current write that are not yet cut. */
   #chunk: Uint8Array = nothing;
-  /** What is held for the chunk that is due. */
+  /** The parts of the next chunk, with `join`. */
   #parts: Uint8Array[] = [];
-  /** How many bytes that chunk still needs; 0 where it is an empty one. */
+  /** The number of bytes that the next chunk still needs. */
   #due: number;
+  /** The callback of the current write. */
+  #held: Callback | undefined;
+  /** Whether the reader wants more chunks. */
+  #isWanted = true;
 
   /**
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: RecutOptions = {}) {
-    const { sizes, seed, join = false } = options;
+    // CALL SITE for the shared check of unknown options: sizes, seed, join, and the stream options.
+    const { sizes, seed, join = false, signal } = options;
     if (typeof join !== 'boolean') throw invalidType('join', 'of type boolean', join);
     if (sizes !== undefined) checkSizes(sizes);
     if (seed !== undefined) wholeNumber('seed', seed, Number.MIN_SAFE_INTEGER);
-    if (sizes !== undefined && seed !== undefined) throw invalidValue('seed', 'left out where there are sizes', seed);
-    super(options, true, undefined, undefined);
+    if (sizes !== undefined && seed !== undefined) throw invalidValue('seed', 'left out if sizes is given', seed);
+    super(streamOptions(options));
     this.#join = join;
     if (sizes === undefined) this.seed = seed ?? Math.floor(Math.random() * 2 ** 31);
     this.#lengths = sizes === undefined ? randomLengths(this.seed!) : repeated(Array.from(sizes));
     this.#due = this.#lengths.next().value;
+    // As an option it would destroy the stream before its fields exist, if it was aborted already.
+    if (signal !== undefined) addAbortSignal(signal, this as unknown as NodeTransform);
   }
 
+  // The methods of Transform can hang when one write makes many chunks (nodejs/node issue 49938). These keep the callback of
+  // the write until the reader has wanted all chunks.
   override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
     this.#chunk = chunk;
-    this.work(callback);
+    this.#held = callback;
+    this.#cut();
   }
 
-  // The reader wants it: that is why what was written is used up.
-  protected override finishInput(): void {
-    if (this.#parts.length > 0) this.push(this.#joined());
+  override _read(): void {
+    this.#isWanted = true;
+    this.#cut();
   }
 
-  protected override isSettled(): boolean {
-    return true;
+  #cut(): void {
+    while (this.#isWanted && this.#held !== undefined) {
+      const piece = this.#next();
+      if (piece === undefined) this.#release();
+      else this.#isWanted = this.push(piece);
+    }
   }
 
-  protected override nextPiece(): Uint8Array | undefined {
+  /** Calls back in its own tick, so that callbacks keep their order and none runs inside `write()`. */
+  #release(error?: Error): void {
+    const callback = this.#held;
+    this.#held = undefined;
+    if (callback !== undefined) process.nextTick(callback, error);
+  }
+
+  #next(): Uint8Array | undefined {
     if (this.#chunk.length === 0) return undefined;
     const part = this.#chunk.subarray(0, this.#due);
     this.#chunk = this.#chunk.subarray(part.length);
@@ -92,25 +116,45 @@ export class Recut extends OrderedTransform {
     return this.#joined();
   }
 
+  override _flush(callback: Callback): void {
+    if (this.#parts.length > 0) this.push(this.#joined());
+    callback();
+  }
+
   #joined(): Uint8Array {
     const chunk = Buffer.concat(this.#parts);
     this.#parts = [];
     return chunk;
   }
+
+  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
+    this.#release(error ?? streamDestroyed());
+    super._destroy(error, callback);
+  }
 }
 
-/** What is read is a chunk. */
+/** As in new versions of Node. The default of readable-stream is lower. */
+const WRITABLE_HIGH_WATER_MARK = 65_536;
+
+function streamOptions(options: StreamOptions): TransformOptions {
+  const { highWaterMark, readableHighWaterMark, allowHalfOpen, autoDestroy, emitClose } = options;
+  const { writableHighWaterMark = WRITABLE_HIGH_WATER_MARK } = options;
+  const given = { highWaterMark, readableHighWaterMark, writableHighWaterMark, allowHalfOpen, autoDestroy, emitClose };
+  return { ...given, readableObjectMode: true } as TransformOptions;
+}
+
+/** The types of the chunks. */
 export interface Recut {
-  /** The next chunk, or null when none is there. */
+  /** Returns the next chunk, or null if there is none. */
   read(size?: number): Buffer | null;
-  /** One turn of `for await` is one chunk. */
+  /** Each turn of `for await` gives one chunk. */
   [Symbol.asyncIterator](): AsyncIteratorObject<Buffer, undefined, unknown>;
-  // The interfaces of @types/node know strings and Buffers only: these make it one of their streams.
-  /** The next chunk, as @types/node has it. */
+  // The interfaces of @types/node know only strings and Buffers. These make the class one of their streams.
+  /** As in @types/node. */
   read(size?: number): any;
-  /** The same, as @types/node has it. */
+  /** As in @types/node. */
   [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
-  /** All chunks, when the input has ended. */
+  /** Resolves with all chunks when the input has ended. */
   toArray(options?: { signal?: AbortSignal }): Promise<Buffer[]>;
 }
 
@@ -119,14 +163,14 @@ function checkSizes(sizes: unknown): void {
   sizes.forEach((size, i) => {
     wholeNumber(`sizes[${i}]`, size);
   });
-  if (!sizes.some((size) => size > 0)) throw invalidValue('sizes', 'lengths that are not all 0', sizes);
+  if (!sizes.some((size) => size > 0)) throw invalidValue('sizes', 'an array of lengths that are not all 0', sizes);
 }
 
 function* repeated(sizes: readonly number[]): Generator<number, never> {
   for (;;) yield* sizes;
 }
 
-/** 1 to 2, to 4, to 8 and so on, each as often as the others. */
+/** Yields lengths from 1 to a power of 2. Each power is equally likely. */
 function* randomLengths(seed: number): Generator<number, never> {
   const random = randomNumbers(seed);
   for (;;) {
@@ -135,7 +179,7 @@ function* randomLengths(seed: number): Generator<number, never> {
   }
 }
 
-/** Mulberry32: numbers from 0 to below 1, the same for the same seed. */
+/** Mulberry32. The numbers are at least 0 and below 1, and depend only on the seed. */
 function randomNumbers(seed: number): () => number {
   let state = seed;
   return () => {

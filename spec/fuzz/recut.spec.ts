@@ -128,6 +128,147 @@ describe('Recut', () => {
     });
   }
 
+  /** Each reads a stream in its own way, and calls `take` with each chunk. */
+  const readers: Record<string, (stream: Recut, take: (chunk: Buffer) => void) => void> = {
+    data: (stream, take) => void stream.on('data', take),
+    'data, pausing': (stream, take) =>
+      void stream.on('data', (chunk) => {
+        take(chunk);
+        stream.pause();
+        setImmediate(() => stream.resume());
+      }),
+    'data, reading inside': (stream, take) =>
+      void stream.on('data', (chunk) => {
+        take(chunk);
+        // Emits 'data' as well.
+        stream.read();
+      }),
+    'readable, all': (stream, take) =>
+      void stream.on('readable', () => {
+        for (let chunk = stream.read(); chunk !== null; chunk = stream.read()) take(chunk);
+      }),
+    'readable, one by one': (stream, take) => {
+      const step = () => {
+        const chunk = stream.read();
+        if (chunk !== null) take(chunk);
+        if (!stream.readableEnded && !stream.destroyed) setImmediate(step);
+      };
+      stream.once('readable', step);
+    },
+    'for await': async (stream, take) => {
+      for await (const chunk of stream) {
+        take(chunk);
+        await turns(1);
+      }
+    },
+    pipe: (stream, take) =>
+      void stream.pipe(
+        new Writable({
+          highWaterMark: 1,
+          write(chunk, _encoding, callback) {
+            take(chunk);
+            setImmediate(callback);
+          },
+        }),
+      ),
+  };
+
+  it('never hangs, whoever reads and however it is written, and calls back once and in order', async () => {
+    const given = fc.record({
+      chunks: anyCut(bytes.subarray(0, 200)),
+      sizes: fc.array(fc.nat(30), { minLength: 1, maxLength: 3 }).map((sizes) => [...sizes, 1]),
+      join: fc.boolean(),
+      readableHighWaterMark: fc.integer({ min: 1, max: 20 }),
+      writableHighWaterMark: fc.integer({ min: 1, max: 100 }),
+      reader: fc.constantFrom(...Object.keys(readers)),
+      pauses: fc.infiniteStream(fc.nat(2)),
+    });
+    await fc.assert(
+      fc.asyncProperty(given, async ({ chunks, reader, pauses, ...options }) => {
+        const stream = new Recut(options);
+        const got: Buffer[] = [];
+        const called: number[] = [];
+        let isClosed = false;
+        stream.on('close', () => {
+          isClosed = true;
+        });
+        readers[reader]!(stream, (chunk) => {
+          expect(stream.readableLength).to.be.at.most(options.readableHighWaterMark);
+          got.push(chunk);
+        });
+        for (const [i, chunk] of chunks.entries()) {
+          stream.write(chunk, () => called.push(i));
+          await turns(pauses.next().value);
+        }
+        stream.end();
+        await settle(() => [got.length, isClosed]);
+        expect(Buffer.concat(got)).to.deep.equal(bytes.subarray(0, 200));
+        expect(called).to.deep.equal([...chunks.keys()]);
+        expect(isClosed).to.equal(true);
+      }),
+      { numRuns: runs(100) },
+    );
+  });
+
+  it('keeps the order of callbacks where a read in the same tick ends a write', async () => {
+    const stream = new Recut({ sizes: [1], readableHighWaterMark: 1 });
+    const called: string[] = [];
+    stream.write('', () => called.push('a'));
+    await turns(1);
+    stream.write('b', () => called.push('b'));
+    stream.write('cd', () => called.push('cd'));
+    stream.read();
+    stream.read();
+    expect(called).to.deep.equal(['a']);
+    stream.write('e', () => called.push('e'));
+    stream.resume();
+    stream.end();
+    await turns(3);
+    expect(called).to.deep.equal(['a', 'b', 'cd', 'e']);
+  });
+
+  it('fails the writes that wait when it is destroyed, and each once', async () => {
+    const stream = new Recut({ sizes: [1], readableHighWaterMark: 1 });
+    const called: unknown[] = [];
+    for (const text of ['ab', 'cd', 'ef']) stream.write(text, (error) => called.push([text, error?.name]));
+    stream.destroy();
+    await turns(2);
+    expect(called).to.deep.equal([
+      ['ab', 'Error'],
+      ['cd', 'Error'],
+      ['ef', 'Error'],
+    ]);
+  });
+
+  it('takes the options of streams that it documents, and no others', async () => {
+    const stream = new Recut({ readableHighWaterMark: 3, writableHighWaterMark: 5, objectMode: true } as RecutOptions);
+    const { readableHighWaterMark, writableHighWaterMark, readableObjectMode, writableObjectMode } = stream;
+    const set = { readableHighWaterMark, writableHighWaterMark, readableObjectMode, writableObjectMode };
+    expect(set).to.deep.equal({
+      readableHighWaterMark: 3,
+      writableHighWaterMark: 5,
+      readableObjectMode: true,
+      writableObjectMode: false,
+    });
+    expect(new Recut()).to.include({ readableHighWaterMark: 16, writableHighWaterMark: 65_536 });
+    expect(new Recut({ highWaterMark: 7 })).to.include({ readableHighWaterMark: 7, writableHighWaterMark: 7 });
+    const closed: string[] = [];
+    const quiet = new Recut({ autoDestroy: false, emitClose: false, allowHalfOpen: false });
+    quiet.on('close', () => closed.push('quiet'));
+    expect(quiet.allowHalfOpen).to.equal(false);
+    quiet.resume().end('abc');
+    await turns(4);
+    expect(quiet.destroyed).to.equal(false);
+    quiet.destroy();
+    await turns(2);
+    expect(closed).to.deep.equal([]);
+    const controller = new AbortController();
+    const aborted = new Recut({ signal: controller.signal });
+    controller.abort();
+    expect((await once(aborted, 'error'))[0].name).to.equal('AbortError');
+    expect(thrownBy(() => new Recut({ signal: 1 as never }))).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
+  });
+
   it('a last chunk that was held waits for its reader as all others do', async () => {
     const stream = new Recut({ sizes: [2], join: true, readableHighWaterMark: 1 });
     stream.write('abc');
@@ -224,10 +365,10 @@ describe('Recut', () => {
       [{ sizes: 3 as never }, 'ERR_INVALID_ARG_TYPE', /"options.sizes".* an array of numbers. Received type number/],
       [{ sizes: ['a' as never] }, 'ERR_INVALID_ARG_TYPE', /"options.sizes\[0\]".* number/],
       [{ sizes: [1, -1] }, 'ERR_OUT_OF_RANGE', /"options.sizes\[1\]" is out of range/],
-      [{ sizes: [] }, 'ERR_INVALID_ARG_VALUE', /'options.sizes' must be lengths that are not all 0/],
+      [{ sizes: [] }, 'ERR_INVALID_ARG_VALUE', /'options.sizes' must be an array of lengths that are not all 0/],
       [{ sizes: [0, 0] }, 'ERR_INVALID_ARG_VALUE', /'options.sizes'/],
       [{ seed: 1.5 }, 'ERR_OUT_OF_RANGE', /"options.seed" is out of range/],
-      [{ seed: 1, sizes: [1] }, 'ERR_INVALID_ARG_VALUE', /'options.seed' must be left out where there are sizes/],
+      [{ seed: 1, sizes: [1] }, 'ERR_INVALID_ARG_VALUE', /'options.seed' must be left out if sizes is given/],
       [{ join: 1 as never }, 'ERR_INVALID_ARG_TYPE', /"options.join".* of type boolean/],
     ];
     for (const [options, code, message] of refused) {
