@@ -1,36 +1,41 @@
 import type { Buffer } from 'node:buffer';
 import { Arbitrary, type Random, Stream, Value } from 'fast-check';
+import { isBytes } from '../wire/memory.js';
 import { type Boundaries, boundariesIn, cutAt, cutsOf, placesOf } from './cut.js';
 
-/** Where random cuts are made. */
+/** Options of {@link anyCut}. */
 export interface CutOptions {
-  /** Where cuts are tried most. Default: nowhere in particular. */
+  /** The places at and around which most cuts are made. Default: none. */
   boundaries?: Boundaries | undefined;
-  /** False: no empty chunks, which no socket gives, but a stream in between may. Default: true. */
+  /** Whether chunks may be empty. A socket emits no empty chunks, but a stream behind it may. Default: true. */
   empty?: boolean | undefined;
 }
 
 /**
- * For fast-check: `bytes` cut into chunks, each a copy. In one piece, one byte at a time, at and around
- * the boundaries, in equal chunks, anywhere; with empty chunks among them.
+ * An arbitrary for fast-check: `bytes` cut into chunks, each a copy. The chunks are a single one, bytes one at a time, chunks
+ * of equal length, or are cut at random places or at and around the boundaries. Some are empty.
  *
  * ```ts
  * fc.assert(fc.property(anyCut(wire, { boundaries: { lengthField: 'varint' } }), (chunks) => ...));
  * ```
  *
- * It shrinks to the simplest cut that still fails: the fewest chunks, none of them empty unless that is what fails, each
- * cut as far to the front as it can be. When a single cut of up to 1,024 bytes fails, the result is the first one that does.
+ * It shrinks to the simplest cut that still fails. This has the fewest chunks, each cut as near to the start as possible, and
+ * no empty chunk unless the failure needs one. If one cut in up to 1,024 bytes is enough, the result is the first such place.
  */
 export function anyCut(bytes: Uint8Array, options: CutOptions = {}): Arbitrary<Buffer[]> {
+  // CALL SITE for the shared check of unknown options: boundaries, empty.
   return new CutArbitrary(bytes, options);
 }
 
-/** Up to so many places are tried one by one when a failure is made simpler; beyond that, by halves. */
+/** Shrinking tries up to so many places one by one, and more by halving. */
 const ONE_BY_ONE = 1024;
-/** So that the bytes of a long wire do not all come alone. */
+/** The most chunks of equal length. Long bytes do not come one at a time. */
 export const MOST_CHUNKS = 8192;
 
-/** What is known of a cut that was made simpler: that one cut is not enough, nor are fewer cuts, or nothing simpler at all. */
+/**
+ * The candidates that shrinking need not try again. `'several'`: a single cut does not fail. `'fewest'`: fewer cuts do not fail
+ * either. `'least'`: nothing simpler fails.
+ */
 type Known = 'several' | 'fewest' | 'least' | undefined;
 
 class CutArbitrary extends Arbitrary<Buffer[]> {
@@ -59,7 +64,7 @@ class CutArbitrary extends Arbitrary<Buffer[]> {
     return new Value(cutAt(this.#bytes, places), known);
   }
 
-  /** Places to cut at, in any order; those that are not inside do not count. */
+  /** Returns places to cut at, in any order. Some may lie outside the bytes. */
   #draw(random: Random): number[] {
     const { length } = this.#bytes;
     const shift = random.nextInt(-2, 4);
@@ -91,7 +96,7 @@ class CutArbitrary extends Arbitrary<Buffer[]> {
     return places[random.nextInt(0, places.length - 1)]!;
   }
 
-  /** Just in front of a boundary, or in the bytes behind it, where a prefix is. */
+  /** Picks a place just before a boundary, or in the bytes after it, where a prefix is. */
   #near(random: Random): number {
     return this.#pick(random, this.#boundaries) + random.nextInt(-2, 4);
   }
@@ -99,7 +104,7 @@ class CutArbitrary extends Arbitrary<Buffer[]> {
   override canShrinkWithoutContext(value: unknown): value is Buffer[] {
     return (
       Array.isArray(value) &&
-      value.every((chunk) => chunk instanceof Uint8Array) &&
+      value.every((chunk) => isBytes(chunk)) &&
       value.reduce((sum, chunk) => sum + chunk.length, 0) === this.#bytes.length
     );
   }
@@ -136,14 +141,14 @@ class CutArbitrary extends Arbitrary<Buffer[]> {
   }
 }
 
-/** The cuts that leave no chunk empty, and others at the first free places to make up for those that did. */
+/** Replaces the cuts that make empty chunks by cuts at the first free places. */
 function withoutEmpty(inside: readonly number[], count: number, length: number): number[] {
   const places = new Set(inside);
   for (let place = 1; place < length && places.size < count; place++) places.add(place);
   return [...places].sort((a, b) => a - b);
 }
 
-/** Without half of the cuts, a quarter, and so on; at last without each one. */
+/** Leaves out half of the cuts, then a quarter, and so on, and at last each single one. */
 function* fewer(places: readonly number[]): Generator<number[]> {
   for (let count = places.length >> 1; count > 0; count >>= 1) {
     for (let at = 0; at < places.length; at += count) yield [...places.slice(0, at), ...places.slice(at + count)];
@@ -151,8 +156,8 @@ function* fewer(places: readonly number[]): Generator<number[]> {
 }
 
 /**
- * With one cut nearer to the one before it, and all that are at the same place, so that what is empty stays so; or with
- * all that follow as well, so that the chunks behind it stay as long as they are.
+ * Moves a cut nearer to the one before it. All cuts at the same place move with it, so that an empty chunk stays empty. Then
+ * all later cuts move as well, so that the later chunks keep their lengths.
  */
 function* lower(places: readonly number[], length: number): Generator<number[]> {
   let before = 0;
@@ -167,7 +172,7 @@ function* lower(places: readonly number[], length: number): Generator<number[]> 
   }
 }
 
-/** Places from `first` to before `place`: all of them, or where they are too many, `first` and ever smaller steps. */
+/** Places from `first` up to `place`, exclusive: all of them, or if these are too many, in steps that halve. */
 function* targets(first: number, place: number): Generator<number> {
   if (place - first <= ONE_BY_ONE) {
     for (let target = first; target < place; target++) yield target;

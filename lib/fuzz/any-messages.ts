@@ -4,17 +4,17 @@ import type { FormatOptions, LengthField, LengthFieldName } from '../index.js';
 import { formatOf } from '../wire/format.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../wire/length-field.js';
 
-/** A message is this many bytes longer, at the most, than the shortest that its format can carry. */
+/** The most bytes by which a message is longer than the shortest one of its format. */
 const MOST = 5000;
 const MOST_MESSAGES = 12;
-/** Most are about this long: the lengths at which a prefix gets wider, or a signed byte negative, are among them. */
+/** Most messages are no longer. This includes the lengths where a prefix gets wider, or a signed byte negative. */
 const FEW = 300;
 const MOST_IN_FRONT = 16;
 
 /**
- * For fast-check: any valid format, as the options of a decoder and an encoder.
+ * An arbitrary for fast-check: the options of any valid format, for a decoder and an encoder.
  *
- * @param lengthFields those to choose from. Default: all that have a name.
+ * @param lengthFields the length fields to choose from. Default: all that have a name.
  */
 export function anyFormat(
   lengthFields: readonly (LengthFieldName | LengthField)[] = named,
@@ -52,10 +52,11 @@ function headerLength(options: FormatOptions): number {
 }
 
 /**
- * For fast-check: up to 12 messages that the format can carry: empty ones, small ones, some of a few KiB. Where a message
- * keeps its length field (`initialBytesToStrip`), it has the right length in it, so that it is what a decoder hands out.
+ * An arbitrary for fast-check: up to 12 messages that the format can carry. Some are empty, many small, and some have a few KiB.
+ * A message that keeps its length field, because of `initialBytesToStrip`, contains its correct length, so that a decoder
+ * hands out the same message.
  *
- * @param format default: that of a decoder with no options
+ * @param format the options of the format. Default: the default format.
  */
 export function anyMessages(format: FormatOptions = {}): fc.Arbitrary<Buffer[]> {
   const { stripped, maxHeadLength, lengthFieldOffset, lengthAdjustment, shortest, longest, fixed } = formatOf(format);

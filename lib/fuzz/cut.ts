@@ -3,14 +3,14 @@ import type { FormatOptions } from '../index.js';
 import { formatOf } from '../wire/format.js';
 
 /**
- * Where the bugs are most likely: the places, in bytes from the start, where frames or other parts of the bytes begin and
- * end. Or the format of the frames, from which these places are found.
+ * The places where frames or other parts of the bytes begin and end, in bytes from the start: a decoder is most likely to fail
+ * there. Or the format of the frames, to find these places by.
  */
 export type Boundaries = readonly number[] | FormatOptions;
 
 /**
- * `bytes` in chunks, each a copy. `places` are in ascending order; two of the same, 0 and the end make
- * empty chunks. No bytes are no chunks, and then as many empty ones as there are places.
+ * Cuts bytes into chunks, each a copy, at places in ascending order. The same place twice, 0 and the end make
+ * empty chunks. If there are no bytes, there is one empty chunk for each place.
  */
 export function cutAt(bytes: Uint8Array, places: readonly number[]): Buffer[] {
   const ends = bytes.length > 0 ? [...places, bytes.length] : places;
@@ -22,7 +22,7 @@ export function cutAt(bytes: Uint8Array, places: readonly number[]): Buffer[] {
   });
 }
 
-/** The places at which these chunks were cut: `cutAt` the other way round. */
+/** Returns the places at which the chunks were cut: the inverse of `cutAt`. */
 export function placesOf(chunks: readonly Uint8Array[]): number[] {
   let end = 0;
   const ends = chunks.map((chunk) => {
@@ -32,18 +32,18 @@ export function placesOf(chunks: readonly Uint8Array[]): number[] {
   return end > 0 ? ends.slice(0, -1) : ends;
 }
 
-/** The places where parts begin and end, the outermost included. */
+/** Returns the places where parts begin and end, including the start and the end of the bytes. */
 export function boundariesIn(bytes: Uint8Array, boundaries: Boundaries = []): number[] {
   const found = isList(boundaries) ? boundaries : framesIn(bytes, boundaries);
   return [...new Set([0, ...found, bytes.length])].filter((place) => place >= 0 && place <= bytes.length);
 }
 
-// `Array.isArray` does not know of arrays that are readonly.
+// The type of `Array.isArray` does not cover readonly arrays.
 function isList(boundaries: Boundaries): boundaries is readonly number[] {
   return Array.isArray(boundaries);
 }
 
-/** Where frames and their payloads begin and end, as far as the bytes are frames. */
+/** Returns the places where frames and their payloads begin and end, up to the first invalid frame. */
 function framesIn(bytes: Uint8Array, options: FormatOptions): number[] {
   const format = formatOf(options);
   const places: number[] = [];
@@ -56,19 +56,19 @@ function framesIn(bytes: Uint8Array, options: FormatOptions): number[] {
       at += head.length + head.payload;
     }
   } catch {
-    // No frame: what is to be decoded may be wrong on purpose.
+    // The bytes may be invalid on purpose.
   }
   return places;
 }
 
-/** How many ways there are to choose `count` of `n`. */
+/** The number of ways to choose `count` of `n`. */
 export function choices(n: number, count: number): number {
   let ways = 1;
   for (let i = 0; i < count; i++) ways = (ways * (n - i)) / (i + 1);
   return Math.round(ways);
 }
 
-/** All ways to cut `length` bytes `count` times, the lowest places first. */
+/** Yields all ways to cut `length` bytes `count` times, the lowest places first. */
 export function* cutsOf(length: number, count: number, from = 1): Generator<number[]> {
   if (count === 0) yield [];
   else {

@@ -1,6 +1,6 @@
 /**
- * Finds out whether a decoder, of this package or any other, minds where the chunks are cut that it is given. Needs
- * fast-check.
+ * Tests whether a decoder, of this package or any other, hands out the same messages no matter how its input is cut into
+ * chunks. This module needs fast-check.
  *
  * ```ts
  * import { checkAnyCut } from 'length-prefix/fuzz';

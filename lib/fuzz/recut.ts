@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import { addAbortSignal, type Transform as NodeTransform } from 'node:stream';
 import { Transform, type TransformOptions } from 'readable-stream';
-import { invalidType, invalidValue, streamDestroyed } from '../errors.js';
-import { wholeNumber } from '../format.js';
+import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
+import { wholeNumber } from '../wire/format.js';
 import type { Callback, StreamOptions } from '../ordered-transform.js';
 
 /** Options of {@link Recut}. */

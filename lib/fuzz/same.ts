@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { isDeepStrictEqual, types } from 'node:util';
-import { isBytes } from '../memory.js';
+import { isBytes } from '../wire/memory.js';
 
 /**
  * Compares two messages: bytes by their content, other values as `isDeepStrictEqual` of node:util does. The class of bytes
