@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { Arbitrary, type Random, Stream, Value } from 'fast-check';
 import { isBytes } from '../wire/memory.js';
+import { checkKnown } from '../wire/options.js';
 import { type Boundaries, boundariesIn, cutAt, cutsOf, placesOf } from './cut.js';
 
 /** Options of {@link anyCut}. */
@@ -10,6 +11,9 @@ export interface CutOptions {
   /** Whether chunks may be empty. A socket emits no empty chunks, but a stream behind it may. Default: true. */
   empty?: boolean | undefined;
 }
+
+/** The names of the options of {@link anyCut}. */
+export const cutOptions = ['boundaries', 'empty'];
 
 /**
  * An arbitrary for fast-check: `bytes` cut into chunks, each a copy. The chunks are a single one, bytes one at a time, chunks
@@ -23,7 +27,7 @@ export interface CutOptions {
  * no empty chunk unless the failure needs one. If one cut in up to 1,024 bytes is enough, the result is the first such place.
  */
 export function anyCut(bytes: Uint8Array, options: CutOptions = {}): Arbitrary<Buffer[]> {
-  // CALL SITE for the shared check of unknown options: boundaries, empty.
+  checkKnown(options, cutOptions);
   return new CutArbitrary(bytes, options);
 }
 

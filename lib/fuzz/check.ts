@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { invalidType } from '../wire/errors.js';
 import { wholeNumber } from '../wire/format.js';
 import { isBytes } from '../wire/memory.js';
-import { anyCut, type CutOptions, MOST_CHUNKS } from './any-cut.js';
+import { checkKnown } from '../wire/options.js';
+import { anyCut, type CutOptions, cutOptions, MOST_CHUNKS } from './any-cut.js';
 import { choices, cutAt, cutsOf, placesOf } from './cut.js';
 import { CutError, type Failure, fault } from './cut-error.js';
 import { type AnyDecoder, decodeBy } from './drive.js';
@@ -73,7 +74,7 @@ export async function checkAnyCut(
   if (typeof decoder !== 'function') throw invalidType('decoder', 'of type function', decoder);
   if (!isBytes(bytes)) throw invalidType('bytes', 'a Buffer or Uint8Array', bytes);
   if (!Array.isArray(messages)) throw invalidType('messages', 'an array', messages);
-  // CALL SITE for the shared check of unknown options: boundaries, empty, runs, seed, timeout, shrinkTimeout, prompt, overwrite.
+  checkKnown(options, [...cutOptions, 'runs', 'seed', 'timeout', 'shrinkTimeout', 'prompt', 'overwrite']);
   const { boundaries, empty = true, seed, prompt = false, overwrite = false } = options;
   const runs = wholeNumber('runs', options.runs ?? 1024, 1);
   const timeout = wholeNumber('timeout', options.timeout ?? 1000, 1);

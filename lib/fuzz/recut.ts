@@ -1,9 +1,10 @@
 import { Buffer } from 'node:buffer';
-import { addAbortSignal, type Transform as NodeTransform } from 'node:stream';
-import { Transform, type TransformOptions } from 'readable-stream';
+import { readingOutlet } from '../node/reading.js';
+import { abortBy, type Callback, duplexOptions, MessageTransform, type StreamOptions } from '../node/streams.js';
 import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
+import { Flow, type Work } from '../wire/flow.js';
 import { wholeNumber } from '../wire/format.js';
-import type { Callback, StreamOptions } from '../ordered-transform.js';
+import { checkKnown, streamOptions } from '../wire/options.js';
 
 /** Options of {@link Recut}. */
 export interface RecutOptions extends StreamOptions {
@@ -24,7 +25,7 @@ export interface RecutOptions extends StreamOptions {
 
 /** Random lengths are at most 2 to this power. */
 const LONGEST_POWER = 12;
-const nothing = new Uint8Array(0);
+const nothing = Buffer.alloc(0);
 
 /**
  * A Transform that cuts a stream of bytes into other chunks. It can be put between a socket and a reader.
@@ -36,71 +37,75 @@ const nothing = new Uint8Array(0);
  * The readable side is in object mode, so that no way of reading joins the chunks again. At most `readableHighWaterMark`
  * chunks are held, 16 by default. Chunks are views of the bytes that were written.
  */
-export class Recut extends Transform {
+export class Recut extends MessageTransform<Buffer, Uint8Array | string> {
   /** The seed of the random lengths. It is undefined if `sizes` was given. */
   readonly seed: number | undefined;
-  readonly #lengths: Iterator<number, never>;
-  readonly #join: boolean;
-  /** The bytes of the current write that are not yet cut. */
-  #chunk: Uint8Array = nothing;
-  /** The parts of the next chunk, with `join`. */
-  #parts: Uint8Array[] = [];
-  /** The number of bytes that the next chunk still needs. */
-  #due: number;
-  /** The callback of the current write. */
-  #held: Callback | undefined;
-  /** Whether the reader wants more chunks. */
-  #isWanted = true;
+  readonly #cutting: Cutting;
+  readonly #flow: Flow<any, Buffer, unknown>;
 
   /**
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: RecutOptions = {}) {
-    // CALL SITE for the shared check of unknown options: sizes, seed, join, and the stream options.
-    const { sizes, seed, join = false, signal } = options;
+    checkKnown(options, ['sizes', 'seed', 'join', ...streamOptions]);
+    const { sizes, join = false } = options;
+    let { seed } = options;
     if (typeof join !== 'boolean') throw invalidType('join', 'of type boolean', join);
     if (sizes !== undefined) checkSizes(sizes);
     if (seed !== undefined) wholeNumber('seed', seed, Number.MIN_SAFE_INTEGER);
     if (sizes !== undefined && seed !== undefined) throw invalidValue('seed', 'left out if sizes is given', seed);
-    super(streamOptions(options));
-    this.#join = join;
-    if (sizes === undefined) this.seed = seed ?? Math.floor(Math.random() * 2 ** 31);
-    this.#lengths = sizes === undefined ? randomLengths(this.seed!) : repeated(Array.from(sizes));
-    this.#due = this.#lengths.next().value;
-    // As an option it would destroy the stream before its fields exist, if it was aborted already.
-    if (signal !== undefined) addAbortSignal(signal, this as unknown as NodeTransform);
+    super(duplexOptions(options, true, undefined, 65_536));
+    if (sizes === undefined) seed ??= Math.floor(Math.random() * 2 ** 31);
+    this.seed = seed;
+    this.#cutting = new Cutting(sizes === undefined ? randomLengths(seed!) : repeated(Array.from(sizes)), join);
+    this.#flow = new Flow(this, readingOutlet, this.#cutting);
+    abortBy(options.signal, this);
   }
 
-  // The methods of Transform can hang when one write makes many chunks (nodejs/node issue 49938). These keep the callback of
-  // the write until the reader has wanted all chunks.
   override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
-    this.#chunk = chunk;
-    this.#held = callback;
-    this.#cut();
+    this.#flow.take(chunk, callback);
   }
 
   override _read(): void {
-    this.#isWanted = true;
-    this.#cut();
+    this.#flow.want();
   }
 
-  #cut(): void {
-    while (this.#isWanted && this.#held !== undefined) {
-      const piece = this.#next();
-      if (piece === undefined) this.#release();
-      else this.#isWanted = this.push(piece);
-    }
+  override _flush(callback: Callback): void {
+    const rest = this.#cutting.rest();
+    if (rest !== undefined) this.push(rest);
+    callback();
   }
 
-  /** Calls back in its own tick, so that callbacks keep their order and none runs inside `write()`. */
-  #release(error?: Error): void {
-    const callback = this.#held;
-    this.#held = undefined;
-    if (callback !== undefined) process.nextTick(callback, error);
+  override _destroy(error: Error | null, callback: Callback): void {
+    const done = this.#flow.destroy(error);
+    if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
+    super._destroy(error, callback);
+  }
+}
+
+/** Chunks in, chunks of other lengths out. */
+class Cutting implements Work<Buffer, Buffer> {
+  readonly #lengths: Iterator<number, never>;
+  readonly #join: boolean;
+  /** The bytes of the current write that are not yet cut. */
+  #chunk: Buffer = nothing;
+  /** The parts of the next chunk, with `join`. */
+  #parts: Buffer[] = [];
+  /** The number of bytes that the next chunk still needs. */
+  #due: number;
+
+  constructor(lengths: Iterator<number, never>, join: boolean) {
+    this.#lengths = lengths;
+    this.#join = join;
+    this.#due = lengths.next().value;
   }
 
-  #next(): Uint8Array | undefined {
+  take(chunk: Buffer): void {
+    this.#chunk = chunk;
+  }
+
+  next(): Buffer | undefined {
     if (this.#chunk.length === 0) return undefined;
     const part = this.#chunk.subarray(0, this.#due);
     this.#chunk = this.#chunk.subarray(part.length);
@@ -113,49 +118,31 @@ export class Recut extends Transform {
     this.#due = this.#lengths.next().value;
     if (this.#parts.length === 0) return part;
     this.#parts.push(part);
-    return this.#joined();
+    return this.rest();
   }
 
-  override _flush(callback: Callback): void {
-    if (this.#parts.length > 0) this.push(this.#joined());
-    callback();
-  }
-
-  #joined(): Uint8Array {
+  /** The parts of a chunk that the input has not completed. */
+  rest(): Buffer | undefined {
+    if (this.#parts.length === 0) return undefined;
     const chunk = Buffer.concat(this.#parts);
     this.#parts = [];
     return chunk;
   }
 
-  override _destroy(error: Error | null, callback: (error: Error | null) => void): void {
-    this.#release(error ?? streamDestroyed());
-    super._destroy(error, callback);
+  get isSettled(): boolean {
+    return this.#chunk.length === 0;
   }
-}
 
-/** As in new versions of Node. The default of readable-stream is lower. */
-const WRITABLE_HIGH_WATER_MARK = 65_536;
+  get isRead(): boolean {
+    return true;
+  }
 
-function streamOptions(options: StreamOptions): TransformOptions {
-  const { highWaterMark, readableHighWaterMark, allowHalfOpen, autoDestroy, emitClose } = options;
-  const { writableHighWaterMark = WRITABLE_HIGH_WATER_MARK } = options;
-  const given = { highWaterMark, readableHighWaterMark, writableHighWaterMark, allowHalfOpen, autoDestroy, emitClose };
-  return { ...given, readableObjectMode: true } as TransformOptions;
-}
+  finish(): void {}
 
-/** The types of the chunks. */
-export interface Recut {
-  /** Returns the next chunk, or null if there is none. */
-  read(size?: number): Buffer | null;
-  /** Each turn of `for await` gives one chunk. */
-  [Symbol.asyncIterator](): AsyncIteratorObject<Buffer, undefined, unknown>;
-  // The interfaces of @types/node know only strings and Buffers. These make the class one of their streams.
-  /** As in @types/node. */
-  read(size?: number): any;
-  /** As in @types/node. */
-  [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
-  /** Resolves with all chunks when the input has ended. */
-  toArray(options?: { signal?: AbortSignal }): Promise<Buffer[]>;
+  destroy(): void {
+    this.#chunk = nothing;
+    this.#parts = [];
+  }
 }
 
 function checkSizes(sizes: unknown): void {

@@ -71,7 +71,7 @@ export class LengthPrefixDecoder<
   override _destroy(error: Error | null, callback: Callback): void {
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.
-    if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
+    if (done !== undefined) process.nextTick(done, error ?? this.#flow.fault ?? streamDestroyed());
     super._destroy(error, callback);
   }
 }

@@ -6,7 +6,15 @@ import { Flow, type Outlet, type Work } from '../wire/flow.js';
 import { lengthOf } from '../wire/memory.js';
 import type { Message } from '../wire/message.js';
 import { buffers } from './buffers.js';
-import { abortBy, asError, type Callback, duplexOptions, MessageTransform, type StreamOptions } from './streams.js';
+import {
+  abortBy,
+  type Callback,
+  duplexOptions,
+  fail,
+  MessageTransform,
+  release,
+  type StreamOptions,
+} from './streams.js';
 import { countWaiting, destroyWritable, type EncodingOptions, soon, Writing, writingSettings } from './writing.js';
 
 /** The wire format, how messages are made, and Node's options of streams. */
@@ -123,7 +131,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   override _destroy(error: Error | null, callback: Callback): void {
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.
-    if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
+    if (done !== undefined) process.nextTick(done, error ?? this.#flow.fault ?? streamDestroyed());
     super._destroy(error, callback);
   }
 }
@@ -132,9 +140,9 @@ const bytes: Outlet<LengthPrefixEncoder, Buffer> = {
   isEager: false,
   push: (stream, piece) => stream.push(piece),
   isRead: (stream) => stream.readableLength === 0,
-  // In a tick of its own: Node defers the callback of a write that is done at once, and 'drain' with it.
-  release: (_, done) => process.nextTick(done),
-  fail: (_, done, error) => process.nextTick(done, asError(error)),
+  // Not at once where a 'drain' is due: the builder may have more by the time that Node emits it.
+  release: (stream, done, isSync) => release(stream, done, isSync && !stream.writableNeedDrain),
+  fail,
 };
 
 /** Bytes in, the same bytes out. */

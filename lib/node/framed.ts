@@ -1,5 +1,4 @@
 import { Buffer } from 'node:buffer';
-import type * as node from 'node:stream';
 import { type BodyJob, sendBody } from '../wire/body.js';
 import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
@@ -9,15 +8,7 @@ import type { Message } from '../wire/message.js';
 import { buffers } from './buffers.js';
 import { Loops } from './loops.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
-import {
-  abortBy,
-  asError,
-  type Callback,
-  duplexOptions,
-  finished,
-  MessageDuplex,
-  type StreamOptions,
-} from './streams.js';
+import { abortBy, asError, type Callback, duplexOptions, MessageDuplex, type StreamOptions } from './streams.js';
 import {
   countWaiting,
   destroyWritable,
@@ -65,6 +56,7 @@ type State = {
   readonly destroyed?: boolean;
   readonly errored?: Error | null;
   readonly connecting?: boolean;
+  readonly writableFinished?: boolean;
   destroy?(error?: Error): unknown;
   resetAndDestroy?(): unknown;
 };
@@ -94,6 +86,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
 
   /** Chunks that came while one was in hand. */
   readonly #waiting = new Fifo<Buffer>();
+  #isAdvancing = false;
   /** No more chunks come: why, if it is an error. */
   #input: { readonly error: Error | undefined } | undefined;
   readonly #onTaken: Callback;
@@ -101,6 +94,9 @@ class FramedStream extends MessageDuplex<unknown, any> {
   #failure: Error | undefined;
   /** The callback of the `_write` that is being sent. */
   #sending: Callback | undefined;
+
+  /** The callback of `_final`. */
+  #ending: Callback | undefined;
 
   readonly #loops: Loops;
   /** What is piped into this. */
@@ -124,6 +120,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
     this.#writing = new Writing(this, written, UNCOPIED);
     this.#allowHalfOpen = allowHalfOpen;
     this.#loops = new Loops(this, () => this.#lookSoon());
+    abortBy(options.signal, this);
     this.#onTaken = (error) => (error ? this.#failWith(error) : this.#advance());
     // It would end itself before the last messages are read and answered.
     if (readable.allowHalfOpen === false && !isPair) readable.allowHalfOpen = true;
@@ -135,7 +132,6 @@ class FramedStream extends MessageDuplex<unknown, any> {
     this.#watch(readable, (error) => this.#endInput(error));
     if (isPair) this.#watch(writable, (error) => this.#lose(error));
     readable.resume();
-    abortBy(options.signal, this);
   }
 
   get #isPair(): boolean {
@@ -150,14 +146,17 @@ class FramedStream extends MessageDuplex<unknown, any> {
     // Nothing more will be emitted by it.
     if (stream.errored) process.nextTick(onError, stream.errored);
     if (stream.closed || stream.destroyed) process.nextTick(onClose);
-    else if ((stream as Readable).readableEnded) process.nextTick(() => this.#endInput(undefined));
+    else if (stream === this.#readable && stream.readableEnded) process.nextTick(() => this.#endInput(undefined));
   }
 
   #onClose(stream: Readable | Writable): void {
     if (this.destroyed) return;
     if (stream === this.#readable && this.#input === undefined) this.#endInput(prematureClose());
     // Nothing is left that could end this.
-    else if (this.readableEnded && !this.writableEnded && this.writableLength === 0) this.destroy();
+    else if (stream === this.#writable && this.#ending !== undefined) this.#lose(prematureClose());
+    else if (stream === this.#writable && this.readableEnded && !this.writableFinished && this.writableLength === 0) {
+      this.destroy();
+    }
   }
 
   // ---------------------------------------------------------------- reading
@@ -169,8 +168,8 @@ class FramedStream extends MessageDuplex<unknown, any> {
       return;
     }
     const bytes = Buffer.isBuffer(chunk) ? chunk : viewOf(chunk, buffers);
-    if (this.#flow.isBusy || this.#waiting.length > 0) this.#waiting.push(bytes);
-    else this.#flow.take(bytes, this.#onTaken);
+    this.#waiting.push(bytes);
+    this.#advance();
     if (this.#flow.isBusy) this.#readable.pause();
   }
 
@@ -183,8 +182,12 @@ class FramedStream extends MessageDuplex<unknown, any> {
 
   /** A chunk was used up: goes on with what is next. */
   #advance(): void {
+    // A chunk may be used up at once: the loop below goes on for it.
+    if (this.#isAdvancing) return;
+    this.#isAdvancing = true;
     const flow = this.#flow;
     while (!flow.isBusy && this.#waiting.length > 0) flow.take(this.#waiting.shift()!, this.#onTaken);
+    this.#isAdvancing = false;
     if (flow.isBusy || this.destroyed) return;
     if (this.#input === undefined) {
       if (this.#readable.isPaused()) this.#readable.resume();
@@ -258,6 +261,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
 
   #drop(entry: Entry, reason: Error): void {
     entry.job?.parts.destroy(reason);
+    entry.failure = reason;
     process.nextTick(() => this.#sent());
   }
 
@@ -277,9 +281,12 @@ class FramedStream extends MessageDuplex<unknown, any> {
   #sendEntry(entry: Entry): void {
     entry.isSent = true;
     this.#writable.write(entry.bytes!, (error?: Error | null) => {
+      if (error) {
+        this.#lose(error);
+        return;
+      }
       entry.isDone = true;
-      if (error) this.#lose(error);
-      else if (this.#writing.isCurrent(entry)) this.#sent();
+      if (this.#writing.isCurrent(entry)) this.#sent();
     });
   }
 
@@ -327,7 +334,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
   #lose(error: Error): void {
     if (this.#writing.lost !== undefined || this.destroyed) return;
     const cause = this.#writable.errored ?? error;
-    this.#writing.lost = cause;
+    this.#writing.lose(cause);
     const isOfWritable = this.#isPair && !!(this.#writable.destroyed || this.#writable.errored);
     const isUnread = !this.readableDidRead && !(isOfWritable && this.readableLength === 0);
     if (isUnread || this.readableEnded || this.#failure !== undefined) {
@@ -343,12 +350,21 @@ class FramedStream extends MessageDuplex<unknown, any> {
   override _final(callback: Callback): void {
     // It shows when the messages before it are read.
     if (this.#writing.lost !== undefined) return;
-    const writable = this.#writable as unknown as node.Writable;
-    if (!writable.writableFinished) writable.end();
-    finished(writable, { readable: false }, (error) => {
-      if (error) this.#lose(error);
-      else callback();
-    });
+    const writable = this.#writable;
+    this.#ending = callback;
+    if (writable.writableFinished) {
+      this.#onFinish();
+    } else {
+      writable.on('finish', () => this.#onFinish());
+      writable.end();
+      if (writable.destroyed) this.#lose(prematureClose());
+    }
+  }
+
+  #onFinish(): void {
+    const callback = this.#ending;
+    this.#ending = undefined;
+    callback?.();
   }
 
   // ---------------------------------------------------------------- ending

@@ -10,7 +10,7 @@ import { FrameParser } from '../wire/parser.js';
 import { Reading } from '../wire/reading.js';
 import { type BodyStream, type StreamedMessage as StreamedMessageOf, Streaming } from '../wire/streaming.js';
 import { buffers } from './buffers.js';
-import { asError, Readable } from './streams.js';
+import { fail, Readable, release } from './streams.js';
 
 /** How messages are handed out. */
 export interface DecodingOptions<Batch extends boolean = boolean, T = unknown, Stream extends boolean = boolean>
@@ -53,14 +53,15 @@ export function readingFlow(stream: node.Duplex, settings: DecodingSettings<Buff
     own = { ...settings, onOversize: tell };
   }
   const parser = new FrameParser<Buffer, unknown>(own);
-  if (!own.inParts) return new Flow(stream, messages, new Reading(parser));
+  if (!own.inParts) return new Flow(stream, readingOutlet, new Reading(parser));
   const streaming = new Streaming<Buffer, node.Readable>(parser, (each) => new Body(each));
-  const flow = new Flow(stream, streamedMessages, streaming);
+  const flow = new Flow(stream, streamingOutlet, streaming);
   streaming.connect(flow);
   return flow;
 }
 
-const messages: Outlet<node.Duplex, unknown> = {
+/** To the reader of a stream in object mode. */
+export const readingOutlet: Outlet<node.Duplex, unknown> = {
   isEager: false,
 
   push(stream, piece, isFirst) {
@@ -79,12 +80,11 @@ const messages: Outlet<node.Duplex, unknown> = {
 
   isRead: (stream) => stream.readableLength === 0,
 
-  // In a tick of its own: Node defers the callback of a write that is done at once, and none may come before another.
-  release: (_, done) => process.nextTick(done),
-  fail: (_, done, error) => process.nextTick(done, asError(error)),
+  release,
+  fail,
 };
 
-const streamedMessages: Outlet<node.Duplex, unknown> = { ...messages, isEager: true };
+const streamingOutlet: Outlet<node.Duplex, unknown> = { ...readingOutlet, isEager: true };
 
 /** The bytes of one message, as {@link Streaming} sees them. */
 class Body implements BodyStream<Buffer, node.Readable> {

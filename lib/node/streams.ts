@@ -19,7 +19,7 @@ export interface StreamOptions {
   readableHighWaterMark?: number | undefined;
   /**
    * The number of bytes from which on `write()` returns false. An encoder counts the bytes of frames; a body counts as
-   * many bytes as it has, at least 4,096 and at most 65,536. Default: 65,536, for a decoder 131,072, so that a socket
+   * 65,536. Default: 65,536, for a decoder 131,072, so that a socket
    * need not stop after each chunk of 65,536.
    */
   writableHighWaterMark?: number | undefined;
@@ -122,4 +122,18 @@ export const MessageDuplex = Duplex as unknown as new <In, Out>(options: node.Du
 /** A fault as an error that Node's callbacks can carry: anything may be thrown, undefined too. */
 export function asError(fault: unknown): Error {
   return (fault || new Error(`${String(fault)} was thrown`)) as Error;
+}
+
+/**
+ * Calls the callback of a write. Node itself defers the callback of one that is done at once; one that is done later is
+ * deferred here, for it may not come before another.
+ */
+export function release(_stream: unknown, done: Callback, isSync: boolean): void {
+  if (isSync) done();
+  else process.nextTick(done);
+}
+
+/** Calls the callback of a write with its fault. */
+export function fail(_stream: unknown, done: Callback, fault: unknown): void {
+  process.nextTick(done, asError(fault));
 }

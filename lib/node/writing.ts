@@ -46,8 +46,10 @@ export class Entry {
   readonly callbacks: Callback[];
   /** It was handed to the stream of a `framed`. */
   isSent = false;
-  /** It was sent. */
+  /** It was sent, or failed. */
   isDone = false;
+  /** The error that its messages fail with, though the stream goes on. */
+  failure: Error | undefined;
 
   constructor(bytes: Buffer | undefined, job: BodyJob | undefined, fault: Error | undefined, callbacks: Callback[]) {
     this.bytes = bytes;
@@ -59,10 +61,8 @@ export class Entry {
 
 const none: Callback[] = [];
 
-/** The least and the most bytes that a body counts as in Writable's buffer. */
-const [LEAST, MOST] = [4096, 65_536];
-/** Stands for a body in Writable's buffer, so that it counts. Its bytes are not used. */
-const place = Buffer.alloc(MOST);
+/** Stands for a body in Writable's buffer, so that it counts: its bytes are not there yet. These are not used. */
+const place = Buffer.alloc(LARGE);
 const nothing = Buffer.alloc(0);
 
 /**
@@ -208,35 +208,36 @@ export class Writing {
   #give(entry: Entry, counted: Buffer): boolean {
     const { callbacks } = entry;
     this.#entries.push(entry);
-    return write.call(
-      this.#stream,
-      counted,
-      callbacks.length > 0 ? (error) => this.#call(callbacks, error) : undefined,
-    );
-  }
-
-  #call(callbacks: Callback[], error: Error | null | undefined): void {
-    for (const callback of callbacks.splice(0)) callback(error ?? this.lost);
+    const callAll = (error?: Error | null) => {
+      for (const callback of callbacks.splice(0)) callback(error ?? entry.failure);
+    };
+    return write.call(this.#stream, counted, callbacks.length > 0 ? callAll : undefined);
   }
 
   #writeBody(job: BodyJob, callback: Callback | undefined): boolean {
-    const { length } = job;
-    this.#builder.position += assumedHeadLength(job) + length;
-    return this.#insert(job, undefined, Math.min(Math.max(length, LEAST), MOST), callback);
+    this.#builder.position += assumedHeadLength(job) + job.length;
+    return this.#insert(job, undefined, place, callback);
   }
 
   /** Fails the message, and the stream with it, behind all that was written before. */
   #refuse(fault: Error, callback: Callback | undefined): boolean {
-    return this.#insert(undefined, fault, 0, callback);
+    this.#insert(undefined, fault, nothing, callback);
+    // As Node's writes do on a stream that fails, to break off loops.
+    return false;
   }
 
-  #insert(job: BodyJob | undefined, fault: Error | undefined, size: number, callback: Callback | undefined): boolean {
+  #insert(
+    job: BodyJob | undefined,
+    fault: Error | undefined,
+    counted: Buffer,
+    callback: Callback | undefined,
+  ): boolean {
     const stream = this.#stream;
     // What listeners write goes behind it.
     stream.cork();
     this.flush();
     this.#addCallback(callback);
-    const wantsMore = this.#give(new Entry(undefined, job, fault, this.#takeCallbacks()), place.subarray(0, size));
+    const wantsMore = this.#give(new Entry(undefined, job, fault, this.#takeCallbacks()), counted);
     stream.uncork();
     return wantsMore;
   }
@@ -277,6 +278,12 @@ export class Writing {
   next(): Entry {
     this.#current = this.#entries.shift()!;
     return this.#current;
+  }
+
+  /** Everything from the entry of the last `_write` on fails with this error, though the stream still goes on. */
+  lose(error: Error): void {
+    this.lost = error;
+    if (this.#current !== undefined && !this.#current.isDone) this.#current.failure = error;
   }
 
   /** Whether this is the entry of the last `_write`. */
@@ -323,9 +330,11 @@ export class Writing {
     const reason = error ?? streamDestroyed();
     const current = this.#current;
     const entries = current === undefined ? [...this.#entries] : [current, ...this.#entries];
-    const callbacks = [...entries.flatMap((entry) => entry.callbacks.splice(0)), ...this.#takeCallbacks()];
-    for (const callback of callbacks) process.nextTick(callback, this.lost ?? reason);
-    for (const { job } of entries) job?.parts.destroy(reason);
+    const rest = new Entry(undefined, undefined, undefined, this.#takeCallbacks());
+    for (const { callbacks, job, fault } of [...entries, rest]) {
+      for (const callback of callbacks.splice(0)) process.nextTick(callback, this.lost ?? fault ?? reason);
+      job?.parts.destroy(reason);
+    }
     this.#current = undefined;
     this.#entries.clear();
     this.#builder.take();

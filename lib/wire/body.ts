@@ -77,10 +77,10 @@ export function bodyJob(source: MessageSource, format: Format, position: number,
   try {
     checkSource(source);
     let head: Uint8Array | undefined;
-    if (!format.keepsOwn) {
+    if (!format.keepsOwn || length === 0) {
       const { bytes } = format.writeHead(nothing, length, position);
       // A length field of the user's own may write in the same place each time.
-      if (format.keptAtMost === 0) head = concat([bytes], uint8Arrays);
+      if (format.keptAtMost === 0 || length === 0) head = concat([bytes], uint8Arrays);
     }
     return { length, parts, position, format, head, encoding };
   } catch (error) {

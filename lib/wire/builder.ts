@@ -129,7 +129,8 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
   addPiece(bytes: Uint8Array, from = 0): void {
     const length = bytes.length - from;
     if (length < this.#large) {
-      copy(bytes, from, this.#run, this.#extend(length));
+      const at = this.#extend(length);
+      copy(bytes, from, this.#run, at);
     } else {
       this.#closeRun();
       this.#pieces.push(viewOf(bytes, this.#memory, from));

@@ -16,7 +16,9 @@ export class Fifo<T> {
     const item = this.#items[this.#at];
     if (this.length === 0) return undefined;
     this.#at++;
-    if (2 * this.#at >= this.#items.length) {
+    if (this.length === 0) {
+      this.clear();
+    } else if (2 * this.#at >= this.#items.length) {
       this.#items = this.#items.slice(this.#at);
       this.#at = 0;
     }
@@ -24,7 +26,7 @@ export class Fifo<T> {
   }
 
   clear(): void {
-    this.#items = [];
+    this.#items.length = 0;
     this.#at = 0;
   }
 

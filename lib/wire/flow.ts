@@ -25,8 +25,8 @@ export interface Outlet<Stream, Out> {
   push(stream: Stream, piece: Out, isFirst: boolean): boolean;
   /** Whether the reader has taken all that was handed out. */
   isRead(stream: Stream): boolean;
-  /** Calls `done`, at once or soon. */
-  release(stream: Stream, done: Done): void;
+  /** Calls `done`, at once or soon. `isSync`: the call that began it has not returned. */
+  release(stream: Stream, done: Done, isSync: boolean): void;
   /** Calls `done` with the fault, at once or soon. */
   fail(stream: Stream, done: Done, error: unknown): void;
 }
@@ -57,6 +57,8 @@ export class Flow<Stream, In, Out> {
   /** The reader wants a piece. At first it does: nothing has been handed out. */
   #isWanted = true;
   #isPumping = false;
+  /** A call that begins a write or the end has not returned. */
+  #isSync = false;
   #isEager: boolean;
 
   constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
@@ -71,6 +73,11 @@ export class Flow<Stream, In, Out> {
     return this.#done !== undefined;
   }
 
+  /** The fault that waits to show. */
+  get fault(): unknown {
+    return this.#fault?.error;
+  }
+
   /** Takes a write when none is in hand, and hands out what it becomes. */
   take(input: In, done: Done): void {
     this.#done = done;
@@ -79,7 +86,9 @@ export class Flow<Stream, In, Out> {
     } catch (error) {
       this.#break(error);
     }
+    this.#isSync = true;
     this.goOn();
+    this.#isSync = false;
   }
 
   /** The input has ended. To be called when no write is in hand. */
@@ -139,7 +148,7 @@ export class Flow<Stream, In, Out> {
       this.wasRead();
     } else if (done !== undefined && (isUsedUp || this.#isEager) && this.#work.isSettled) {
       this.#done = undefined;
-      this.#outlet.release(this.#stream, done);
+      this.#outlet.release(this.#stream, done, this.#isSync);
     }
   }
 

@@ -1,5 +1,16 @@
 import { invalidType, invalidValue } from './errors.js';
 
+/** Node's options of streams that have a meaning here. */
+export const streamOptions: readonly string[] = [
+  'highWaterMark',
+  'readableHighWaterMark',
+  'writableHighWaterMark',
+  'signal',
+  'allowHalfOpen',
+  'autoDestroy',
+  'emitClose',
+];
+
 /**
  * The options of all streams and functions of this package, so that one object serves all of them: the wire format, what
  * is decoded, what is encoded, and Node's options of streams.
@@ -8,8 +19,7 @@ const known = [
   ...['lengthField', 'lengthFieldOffset', 'lengthAdjustment', 'initialBytesToStrip', 'header', 'maxPayloadLength'],
   ...['copy', 'batch', 'oversize', 'onOversize', 'decode', 'stream'],
   ...['encode', 'defaultEncoding'],
-  ...['highWaterMark', 'readableHighWaterMark', 'writableHighWaterMark', 'signal', 'allowHalfOpen'],
-  ...['autoDestroy', 'emitClose'],
+  ...streamOptions,
 ];
 
 /** Options of Node's streams that have no meaning here. */
@@ -36,19 +46,16 @@ const elsewhere: Readonly<Record<string, string>> = {
  * Refuses options that are not known: a limit that is misspelled would be no limit. Options whose value is undefined do
  * not count.
  *
- * @param more options that are known besides those of the streams; `only` are known instead of them
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  */
-export function checkKnown(options: unknown, more: readonly string[] = [], only: readonly string[] = known): void {
+export function checkKnown(options: unknown, names: readonly string[] = known): void {
   if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options);
   for (const name in options) {
     const value = (options as Record<string, unknown>)[name];
-    if (value === undefined || only.includes(name) || more.includes(name)) continue;
-    const refusal = only === known ? refused[name] : undefined;
-    if (refusal !== undefined) throw invalidValue(name, refusal, value);
-    const other = only === known ? elsewhere[name] : undefined;
-    const instead = other ?? `'${nearest(name, [...only, ...more])}'`;
-    throw invalidValue(name, `left out: it is not known, the nearest option is ${instead}`, value);
+    if (value === undefined || names.includes(name)) continue;
+    if (name in refused) throw invalidValue(name, refused[name]!, value);
+    const other = elsewhere[name] ?? `'${nearest(name, names)}'`;
+    throw invalidValue(name, `left out: it is not known, the nearest option is ${other}`, value);
   }
 }
 

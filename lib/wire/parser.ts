@@ -424,7 +424,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
 
     frame.length = length;
     if (stored) {
-      if (stripped < head.length) frame.kept = frame.head.subarray(stripped, head.length);
+      if (stripped < head.length && !oversize) frame.kept = frame.head.subarray(stripped, head.length);
       this.#putBack(frame, head.length);
     }
     if (oversize) {

@@ -190,8 +190,9 @@ describe('LengthPrefixDecoder', () => {
         expect(errors).to.deep.equal([]);
         expect(String(decoder.read())).to.equal(expected);
       }
+      const closed = new Promise((resolve) => decoder.on('close', resolve));
       expect(await write).to.have.property('code', 'ERR_FRAME_TOO_LONG');
-      await new Promise((resolve) => decoder.on('close', resolve));
+      await closed;
       expect(errors).to.have.lengthOf(1);
       expect(errors[0]).to.equal(await write);
     });

@@ -1,4 +1,4 @@
-import type { Memory } from '../../lib/wire/memory.js';
+import { type Memory, uint8Arrays } from '../../lib/wire/memory.js';
 
 /** Memory that is no Buffer, and the lengths of all that it gave. */
 export function countingMemory(): { memory: Memory<Uint8Array>; given: number[] } {
@@ -9,6 +9,8 @@ export function countingMemory(): { memory: Memory<Uint8Array>; given: number[] 
       given.push(length);
       return new Uint8Array(length);
     },
+    allocateShared: (length) => new Uint8Array(length),
+    encode: uint8Arrays.encode,
     maxLength: 2 ** 32,
   };
   return { memory, given };
