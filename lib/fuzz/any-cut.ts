@@ -13,18 +13,18 @@ export interface CutOptions {
 }
 
 /** The names of the options of {@link anyCut}. */
-export const cutOptions = ['boundaries', 'empty'];
+export const cutOptions: readonly string[] = ['boundaries', 'empty'];
 
 /**
- * An arbitrary for fast-check: `bytes` cut into chunks, each a copy. The chunks are a single one, bytes one at a time, chunks
- * of equal length, or are cut at random places or at and around the boundaries. Some are empty.
+ * An arbitrary for fast-check: `bytes` cut into chunks, each a copy. The bytes come in one chunk, one at a time, in
+ * chunks of equal length, or are cut at random places or at and around the boundaries. Some chunks are empty.
  *
  * ```ts
  * fc.assert(fc.property(anyCut(wire, { boundaries: { lengthField: 'varint' } }), (chunks) => ...));
  * ```
  *
- * It shrinks to the simplest cut that still fails. This has the fewest chunks, each cut as near to the start as possible, and
- * no empty chunk unless the failure needs one. If one cut in up to 1,024 bytes is enough, the result is the first such place.
+ * It shrinks to the simplest cut that still fails: the fewest chunks, each cut as near to the start as possible, and no
+ * empty chunk unless the failure needs one. If a single cut of up to 1,024 bytes fails, the result is the first one.
  */
 export function anyCut(bytes: Uint8Array, options: CutOptions = {}): Arbitrary<Buffer[]> {
   checkKnown(options, cutOptions);
@@ -37,8 +37,8 @@ const ONE_BY_ONE = 1024;
 export const MOST_CHUNKS = 8192;
 
 /**
- * The candidates that shrinking need not try again. `'several'`: a single cut does not fail. `'fewest'`: fewer cuts do not fail
- * either. `'least'`: nothing simpler fails.
+ * The candidates that shrinking need not try again. `'several'`: a single cut does not fail. `'fewest'`: fewer cuts do
+ * not fail either. `'least'`: nothing simpler fails.
  */
 type Known = 'several' | 'fewest' | 'least' | undefined;
 
@@ -160,8 +160,8 @@ function* fewer(places: readonly number[]): Generator<number[]> {
 }
 
 /**
- * Moves a cut nearer to the one before it. All cuts at the same place move with it, so that an empty chunk stays empty. Then
- * all later cuts move as well, so that the later chunks keep their lengths.
+ * Moves a cut nearer to the one before it. All cuts at the same place move with it, so that an empty chunk stays empty.
+ * Then all later cuts move as well, so that the later chunks keep their lengths.
  */
 function* lower(places: readonly number[], length: number): Generator<number[]> {
   let before = 0;

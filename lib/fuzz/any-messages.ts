@@ -52,9 +52,9 @@ function headerLength(options: FormatOptions): number {
 }
 
 /**
- * An arbitrary for fast-check: up to 12 messages that the format can carry. Some are empty, many small, and some have a few KiB.
- * A message that keeps its length field, because of `initialBytesToStrip`, contains its correct length, so that a decoder
- * hands out the same message.
+ * An arbitrary for fast-check: up to 12 messages that the format can carry. Some are empty, many small, and some have a
+ * few KiB. A message that keeps its length field, because of `initialBytesToStrip`, contains its correct length, so
+ * that a decoder hands out the same message.
  *
  * @param format the options of the format. Default: the default format.
  */

@@ -7,22 +7,28 @@ import { checkKnown } from '../wire/options.js';
 import { anyCut, type CutOptions, cutOptions, MOST_CHUNKS } from './any-cut.js';
 import { choices, cutAt, cutsOf, placesOf } from './cut.js';
 import { CutError, type Failure, fault } from './cut-error.js';
-import { type AnyDecoder, decodeBy } from './drive.js';
+import { type AnyDecoder, type Conditions, decodeBy } from './drive.js';
 
 /** Options of {@link checkAnyCut}. */
 export interface CheckOptions extends CutOptions {
   /** The number of cuts that are tried. If there are no more, each of them is tried. Default: 1,024. */
   runs?: number | undefined;
-  /** The seed of the random cuts. The same seed makes the same cuts. Default: the one of fast-check, or any; a failure shows it. */
+  /**
+   * The seed of the random cuts. The same seed makes the same cuts. Default: the global seed of fast-check, or a random
+   * one, which the error shows.
+   */
   seed?: number | undefined;
   /** A decoder hangs when it takes no chunk and hands out no message for so many milliseconds. Default: 1,000. */
   timeout?: number | undefined;
-  /** After so many milliseconds, the search for a simpler cut that fails is stopped. 0: there is no search. Default: 5,000. */
+  /**
+   * The search for a simpler cut that fails stops after so many milliseconds. The error then says so, and shows the
+   * simplest cut that was found. No cut is begun later, but the last one is finished. Default: 5,000.
+   */
   shrinkTimeout?: number | undefined;
   /**
-   * True: the decoder must hand out each message without waiting for the next chunk or the end of the input. The input ends
-   * only after all messages were handed out. Leave it out if the end of the input ends the last message, as it does a last
-   * line. Default: false.
+   * True: all messages must be handed out before the input ends, so that a decoder fails if it waits for the next chunk
+   * or for the end. Do not use it if the end of the input completes the last message, as in text whose last line has no
+   * line break. Default: false.
    */
   prompt?: boolean | undefined;
   /**
@@ -37,11 +43,13 @@ export interface CheckOptions extends CutOptions {
 export interface CutsTried {
   /** The number of cuts. */
   readonly runs: number;
-  /** Whether these were all cuts there are. Of those with empty chunks, only cuts with a single one count. */
+  /** Whether these were all cuts there are. Cuts with more than one empty chunk do not count. */
   readonly exhaustive: boolean;
 }
 
-/** During the search for a simpler cut, a hang is assumed after so many milliseconds. The result is tried again in full. */
+/**
+ * During the search for a simpler cut, a hang is assumed after so many milliseconds. The result is tried again in full.
+ */
 const QUIET_WHEN_SHRINKING = 25;
 
 /**
@@ -51,14 +59,15 @@ const QUIET_WHEN_SHRINKING = 25;
  * await checkAnyCut(() => new MyDecoder(), Buffer.from('\x02\0\0\0hi', 'latin1'), [Buffer.from('hi')]);
  * ```
  *
- * If there are no more than `runs` cuts, all of them are tried, those into the fewest chunks first, and each place for one
- * empty chunk. Otherwise up to half of `runs` are the cuts into the fewest chunks; then comes one byte at a time, then
- * random cuts, as made by {@link anyCut}. Last, two decoders are given one byte at a time, in turns, which fails if they share state.
+ * If there are no more than `runs` cuts, all of them are tried, those into the fewest chunks first. These include each
+ * cut with one empty chunk and at most one other cut. Otherwise, up to half of the `runs` are the cuts into the fewest
+ * chunks. Then comes one byte at a time, then random cuts, as made by {@link anyCut}. At the end, two decoders run at
+ * the same time, one byte at a time, to find state that they share.
  *
- * A decoder must hand out its messages in order, end when its input ends, and not end before. Its messages are compared when
- * all of them were handed out, so a decoder must not use their memory again. Bytes are compared by their content, other values as by
- * `isDeepStrictEqual` of node:util; values from another realm, such as a `vm` context, equal those from this one. Each
- * decoder is destroyed at the end.
+ * A decoder must hand out its messages in order, end when its input ends, and not end before. The bytes of a message
+ * must not change after it was handed out. Bytes are compared by their content, other values as by `isDeepStrictEqual`
+ * of node:util. Values of another realm, such as a `vm` context, equal those of this one. Each decoder is destroyed
+ * after its run.
  *
  * @returns the cuts that were tried.
  * @throws {CutError} with the simplest cut that fails.
@@ -71,50 +80,17 @@ export async function checkAnyCut(
   messages: readonly unknown[],
   options: CheckOptions = {},
 ): Promise<CutsTried> {
+  checkKnown(options, [...cutOptions, 'runs', 'seed', 'timeout', 'shrinkTimeout', 'prompt', 'overwrite']);
   if (typeof decoder !== 'function') throw invalidType('decoder', 'of type function', decoder);
   if (!isBytes(bytes)) throw invalidType('bytes', 'a Buffer or Uint8Array', bytes);
   if (!Array.isArray(messages)) throw invalidType('messages', 'an array', messages);
-  checkKnown(options, [...cutOptions, 'runs', 'seed', 'timeout', 'shrinkTimeout', 'prompt', 'overwrite']);
   const { boundaries, empty = true, seed, prompt = false, overwrite = false } = options;
   const runs = wholeNumber('runs', options.runs ?? 1024, 1);
   const timeout = wholeNumber('timeout', options.timeout ?? 1000, 1);
   const shrinkTimeout = wholeNumber('shrinkTimeout', options.shrinkTimeout ?? 5000);
-  const cuts = anyCut(bytes, { boundaries, empty });
 
-  /** Runs so many decoders at the same time, and returns the first that fails. */
-  const attempt = async (places: readonly number[], quiet = timeout, decoders = 1): Promise<Failure | undefined> => {
-    const chunks = () => cutAt(bytes, places);
-    const conditions = { expected: messages.length, quiet, prompt, overwrite };
-    const running = Array.from({ length: decoders }, () => decodeBy(decoder, chunks, conditions));
-    const outcomes = await Promise.all(running);
-    const outcome = outcomes.find((each) => fault(messages, each, bytes.length, quiet) !== undefined);
-    return outcome && { chunks: chunks(), expected: messages, outcome, decoders, quiet };
-  };
-
-  /** Searches for the simplest cut that still fails, until the time is up. */
-  const simplest = async (first: Failure): Promise<Failure> => {
-    const deadline = performance.now() + shrinkTimeout;
-    const quiet = hangs(first) ? Math.min(QUIET_WHEN_SHRINKING, timeout) : timeout;
-    let [failure, stoppedAfter]: [Failure, number | undefined] = [first, undefined];
-    let candidates = cuts.shrink(failure.chunks as Buffer[], undefined);
-    for (let next = candidates.next(); !next.done; next = candidates.next()) {
-      if (performance.now() >= deadline) {
-        stoppedAfter = shrinkTimeout;
-        break;
-      }
-      const { value, context } = next.value;
-      const simpler = await attempt(placesOf(value), quiet);
-      if (simpler === undefined) continue;
-      failure = simpler;
-      candidates = cuts.shrink(value, context);
-    }
-    // If it was only slow, the first failure stands.
-    if (hangs(failure)) failure = (await attempt(placesOf(failure.chunks))) ?? first;
-    return { ...failure, seed: first.seed, stoppedAfter };
-  };
-
-  const total = countAll(bytes.length, empty);
-  const exhaustive = total <= runs;
+  const attempt = attempts(decoder, bytes, messages, { quiet: timeout, prompt, overwrite });
+  const exhaustive = countAll(bytes.length, empty) <= runs;
   let tried = 0;
   for (const places of exhaustive ? allCuts(bytes.length, empty) : fewCuts(bytes.length, runs / 2)) {
     const failure = await attempt(places);
@@ -123,25 +99,86 @@ export async function checkAnyCut(
     tried++;
   }
   if (!exhaustive) {
-    let failure: Failure | undefined;
-    const isRight = async (chunks: Buffer[]): Promise<boolean> => {
-      failure = await attempt(placesOf(chunks));
-      return failure === undefined;
-    };
-    const details = await fc.check(fc.asyncProperty(cuts, isRight), {
-      numRuns: runs - tried,
-      examples: [[cutAt(bytes, everyByte(bytes.length))]],
-      // fast-check has no limit of time for shrinking alone.
-      endOnFailure: true,
-      ...(seed === undefined ? {} : { seed }),
-    });
-    if (failure !== undefined) throw new CutError(await simplest({ ...failure, seed: details.seed }));
-    tried += details.numRuns;
+    const cuts = anyCut(bytes, { boundaries, empty });
+    const first = cutAt(bytes, everyByte(bytes.length));
+    const { failure, numRuns } = await tryRandom(cuts, attempt, { numRuns: runs - tried, examples: [[first]], seed });
+    if (failure !== undefined) throw new CutError(await simplest(failure, cuts, attempt, shrinkTimeout));
+    tried += numRuns;
   }
-  const failure = await attempt(everyByte(bytes.length), timeout, 2);
-  // No simpler cut is searched for: shared state is no longer clean after a failure.
+  // No simpler cut is searched for: after a failure, shared state may be wrong from the start.
+  const failure = await attempt(everyByte(bytes.length), { decoders: 2 });
   if (failure !== undefined) throw new CutError(failure);
   return { runs: tried, exhaustive };
+}
+
+/** Tries a cut, and returns the failure if there is one. */
+type Attempt = (
+  places: readonly number[],
+  settings?: { quiet?: number; decoders?: number },
+) => Promise<Failure | undefined>;
+
+function attempts(
+  decoder: AnyDecoder,
+  bytes: Uint8Array,
+  expected: readonly unknown[],
+  conditions: Omit<Conditions, 'expected'>,
+): Attempt {
+  return async (places, { quiet = conditions.quiet, decoders = 1 } = {}) => {
+    const chunks = () => cutAt(bytes, places);
+    const decode = () => decodeBy(decoder, chunks, { ...conditions, expected: expected.length, quiet });
+    const outcomes = await Promise.all(Array.from({ length: decoders }, decode));
+    const outcome = outcomes.find((each) => fault(expected, each, bytes.length, quiet) !== undefined);
+    return outcome && { chunks: chunks(), expected, outcome, decoders, quiet };
+  };
+}
+
+type Cuts = ReturnType<typeof anyCut>;
+
+interface RandomRuns {
+  readonly numRuns: number;
+  readonly examples: [Buffer[]][];
+  readonly seed: number | undefined;
+}
+
+interface RandomResult {
+  readonly failure: Failure | undefined;
+  readonly numRuns: number;
+}
+
+/** Tries the examples, then random cuts, up to the first failure. */
+async function tryRandom(cuts: Cuts, attempt: Attempt, { seed, ...runs }: RandomRuns): Promise<RandomResult> {
+  let failure: Failure | undefined;
+  const isRight = async (chunks: Buffer[]): Promise<boolean> => {
+    failure = await attempt(placesOf(chunks));
+    return failure === undefined;
+  };
+  // fast-check can't limit the time of shrinking alone, so it does not shrink here.
+  const settings = { ...runs, endOnFailure: true, ...(seed === undefined ? {} : { seed }) };
+  const details = await fc.check(fc.asyncProperty(cuts, isRight), settings);
+  return { failure: failure && { ...failure, seed: details.seed }, numRuns: details.numRuns };
+}
+
+/** Searches for the simplest cut that still fails, until the time is up. */
+async function simplest(first: Failure, cuts: Cuts, attempt: Attempt, shrinkTimeout: number): Promise<Failure> {
+  const deadline = performance.now() + shrinkTimeout;
+  const quiet = hangs(first) ? Math.min(QUIET_WHEN_SHRINKING, first.quiet) : first.quiet;
+  let failure = first;
+  let stoppedAfter: number | undefined;
+  let candidates = cuts.shrink(first.chunks, undefined);
+  for (let next = candidates.next(); !next.done; next = candidates.next()) {
+    if (performance.now() >= deadline) {
+      stoppedAfter = shrinkTimeout;
+      break;
+    }
+    const { value, context } = next.value;
+    const simpler = await attempt(placesOf(value), { quiet });
+    if (simpler === undefined) continue;
+    failure = simpler;
+    candidates = cuts.shrink(value, context);
+  }
+  // If it was only slow, the first failure stands.
+  if (hangs(failure)) failure = (await attempt(placesOf(failure.chunks))) ?? first;
+  return { ...failure, seed: first.seed, stoppedAfter };
 }
 
 function hangs({ outcome }: Failure): boolean {
@@ -153,7 +190,10 @@ function countAll(length: number, empty: boolean): number {
   return 2 ** Math.max(0, length - 1) + (empty ? length + 1 : 0);
 }
 
-/** Every cut without empty chunks, those into the fewest chunks first; then each with one empty chunk and at most one other cut. */
+/**
+ * Yields every cut without empty chunks, those into the fewest chunks first, then each with one empty chunk and at most
+ * one other cut.
+ */
 function* allCuts(length: number, empty: boolean): Generator<number[]> {
   yield* fewCuts(length, Number.POSITIVE_INFINITY);
   if (!empty) return;
@@ -162,7 +202,7 @@ function* allCuts(length: number, empty: boolean): Generator<number[]> {
   if (length > 0) yield [length];
 }
 
-/** All cuts into one chunk, all into two and so on, as long as there are no more than `most`. */
+/** Yields all cuts into one chunk, all into two and so on, as long as there are no more than `most`. */
 function* fewCuts(length: number, most: number): Generator<number[]> {
   let total = 0;
   for (let count = 0; count === 0 || count < length; count++) {

@@ -1,3 +1,4 @@
+import type { Buffer } from 'node:buffer';
 import { inspect, types } from 'node:util';
 import { bytes } from '../wire/errors.js';
 import { isBytes } from '../wire/memory.js';
@@ -11,7 +12,7 @@ const MOST_BYTES = 24;
 
 /** A cut that a decoder fails on, and how it was found. */
 export interface Failure {
-  readonly chunks: readonly Uint8Array[];
+  readonly chunks: Buffer[];
   readonly expected: readonly unknown[];
   readonly outcome: Outcome;
   /** The number of decoders that ran at the same time. */
@@ -24,7 +25,10 @@ export interface Failure {
   readonly stoppedAfter?: number | undefined;
 }
 
-/** A decoder does not hand out the expected messages for a certain cut. The error message shows the cut and the messages. */
+/**
+ * Tells that a decoder does not hand out the expected messages for a certain cut. The error message shows the cut and
+ * the messages.
+ */
 export class CutError extends Error {
   /** `'CutError'`. */
   override readonly name = 'CutError';
@@ -137,7 +141,10 @@ function firstWrong(expected: readonly unknown[], actual: readonly unknown[]): n
   return at;
 }
 
-/** The number of messages, from this one on, whose bytes together make up the message. 0 unless two of them have bytes. */
+/**
+ * The number of messages, from this one on, whose bytes together make up the message. It is 0 unless two of them have
+ * bytes.
+ */
 function gluedAt(expected: readonly unknown[], message: unknown, from: number): number {
   if (!isBytes(message)) return 0;
   let at = 0;

@@ -3,8 +3,8 @@ import type { FormatOptions } from '../index.js';
 import { formatOf } from '../wire/format.js';
 
 /**
- * The places where frames or other parts of the bytes begin and end, in bytes from the start: a decoder is most likely to fail
- * there. Or the format of the frames, to find these places by.
+ * The places where a decoder is most likely to fail: where frames or other parts of the bytes begin and end, in bytes
+ * from the start. Or the format of the frames, from which these places are found.
  */
 export type Boundaries = readonly number[] | FormatOptions;
 

@@ -38,7 +38,7 @@ export type Decoding = NodeStream | WebStreams | AsyncIterable<unknown>;
  * - a TransformStream of the web;
  * - an async iterable of the messages, made from `chunks`.
  *
- * A stream is not written to if it reads `chunks` itself.
+ * A stream is not written to if it reads `chunks` itself. Two decoders may be in use at the same time.
  *
  * ```ts
  * () => new LengthPrefixDecoder()

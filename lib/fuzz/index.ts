@@ -1,6 +1,6 @@
 /**
- * Tests whether a decoder, of this package or any other, hands out the same messages no matter how its input is cut into
- * chunks. This module needs fast-check.
+ * Tests whether a decoder, of this package or any other, hands out the same messages no matter how its input is cut
+ * into chunks. This module needs fast-check.
  *
  * ```ts
  * import { checkAnyCut } from 'length-prefix/fuzz';

@@ -3,8 +3,8 @@ import { isDeepStrictEqual, types } from 'node:util';
 import { isBytes } from '../wire/memory.js';
 
 /**
- * Compares two messages: bytes by their content, other values as `isDeepStrictEqual` of node:util does. The class of bytes
- * and the realm of a value make no difference.
+ * Compares two messages: bytes by their content, other values as `isDeepStrictEqual` of node:util does. The class of
+ * bytes and the realm of a value make no difference.
  */
 export function isSame(a: unknown, b: unknown): boolean {
   if (isBytes(a) && isBytes(b)) return Buffer.compare(a, b) === 0;

@@ -2,7 +2,14 @@ import type { Buffer } from 'node:buffer';
 import { streamDestroyed } from '../wire/errors.js';
 import type { Flow } from '../wire/flow.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
-import { abortBy, type Callback, duplexOptions, MessageTransform, type StreamOptions } from './streams.js';
+import {
+  abortBy,
+  type Callback,
+  destroyWritable,
+  duplexOptions,
+  MessageTransform,
+  type StreamOptions,
+} from './streams.js';
 
 /** The wire format, how messages are handed out, and Node's options of streams. */
 export interface LengthPrefixDecoderOptions<
@@ -66,6 +73,12 @@ export class LengthPrefixDecoder<
 
   override _flush(callback: Callback): void {
     this.#flow.finish(callback);
+  }
+
+  // That of a Duplex forgets the callbacks of buffered writes and of `end`. That of a Writable calls them.
+  override destroy(error?: Error, callback?: Callback): this {
+    destroyWritable(this, error, callback);
+    return this;
   }
 
   override _destroy(error: Error | null, callback: Callback): void {

@@ -9,13 +9,14 @@ import { buffers } from './buffers.js';
 import {
   abortBy,
   type Callback,
+  destroyWritable,
   duplexOptions,
   fail,
   MessageTransform,
   release,
   type StreamOptions,
 } from './streams.js';
-import { countWaiting, destroyWritable, type EncodingOptions, soon, Writing, writingSettings } from './writing.js';
+import { countWaiting, type EncodingOptions, soon, Writing, writingSettings } from './writing.js';
 
 /** The wire format, how messages are made, and Node's options of streams. */
 export interface LengthPrefixEncoderOptions<T = any> extends EncodingOptions<T>, StreamOptions {}
@@ -141,7 +142,7 @@ const bytes: Outlet<LengthPrefixEncoder, Buffer> = {
   push: (stream, piece) => stream.push(piece),
   isRead: (stream) => stream.readableLength === 0,
   // Not at once where a 'drain' is due: the builder may have more by the time that Node emits it.
-  release: (stream, done, isSync) => release(stream, done, isSync && !stream.writableNeedDrain),
+  release: (stream, done, isSync, isNext) => release(stream, done, isSync, isSync ? stream.writableNeedDrain : isNext),
   fail,
 };
 

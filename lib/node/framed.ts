@@ -8,16 +8,16 @@ import type { Message } from '../wire/message.js';
 import { buffers } from './buffers.js';
 import { Loops } from './loops.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
-import { abortBy, asError, type Callback, duplexOptions, MessageDuplex, type StreamOptions } from './streams.js';
 import {
-  countWaiting,
+  abortBy,
+  asError,
+  type Callback,
   destroyWritable,
-  type EncodingOptions,
-  type Entry,
-  soon,
-  Writing,
-  writingSettings,
-} from './writing.js';
+  duplexOptions,
+  MessageDuplex,
+  type StreamOptions,
+} from './streams.js';
+import { countWaiting, type EncodingOptions, type Entry, soon, Writing, writingSettings } from './writing.js';
 
 /** How messages are framed in both directions and handed out, and Node's options of streams. */
 export interface FramedOptions<
@@ -129,7 +129,9 @@ class FramedStream extends MessageDuplex<unknown, any> {
     this.once('end', FramedStream.#onEnd);
     readable.on('data', (chunk) => this.#take(chunk));
     readable.on('end', () => this.#endInput(undefined));
-    this.#watch(readable, (error) => this.#endInput(error));
+    this.#watch(readable, (error) =>
+      this.#input === undefined || isPair ? this.#endInput(error) : this.#lose(error, false),
+    );
     if (isPair) this.#watch(writable, (error) => this.#lose(error));
     readable.resume();
   }
@@ -331,12 +333,12 @@ class FramedStream extends MessageDuplex<unknown, any> {
    * Nothing more can be sent. Messages that came are still handed out, and writes are still taken until then: a reader may
    * wait for them. Where nobody has begun to read, the error shows at once.
    */
-  #lose(error: Error): void {
+  #lose(error: Error, isWrite = true): void {
     if (this.#writing.lost !== undefined || this.destroyed) return;
     const cause = this.#writable.errored ?? error;
     this.#writing.lose(cause);
     const isOfWritable = this.#isPair && !!(this.#writable.destroyed || this.#writable.errored);
-    const isUnread = !this.readableDidRead && !(isOfWritable && this.readableLength === 0);
+    const isUnread = isWrite && !this.readableDidRead && !(isOfWritable && this.readableLength === 0);
     if (isUnread || this.readableEnded || this.#failure !== undefined) {
       this.destroy(cause);
       return;
@@ -357,7 +359,8 @@ class FramedStream extends MessageDuplex<unknown, any> {
     } else {
       writable.on('finish', () => this.#onFinish());
       writable.end();
-      if (writable.destroyed) this.#lose(prematureClose());
+      // Not inside `end`, which would forget its callback.
+      if (writable.destroyed) process.nextTick(() => this.#lose(prematureClose()));
     }
   }
 

@@ -125,15 +125,22 @@ export function asError(fault: unknown): Error {
 }
 
 /**
- * Calls the callback of a write. Node itself defers the callback of one that is done at once; one that is done later is
- * deferred here, for it may not come before another.
+ * Calls the callback of a write. Node itself defers the callback of one that is done inside `_write`; the one of the next
+ * write may not come before that.
  */
-export function release(_stream: unknown, done: Callback, isSync: boolean): void {
-  if (isSync) done();
-  else process.nextTick(done);
+export function release(_stream: unknown, done: Callback, _isSync: boolean, isDeferred: boolean): void {
+  if (isDeferred) process.nextTick(done);
+  else done();
 }
 
 /** Calls the callback of a write with its fault. */
 export function fail(_stream: unknown, done: Callback, fault: unknown): void {
   process.nextTick(done, asError(fault));
+}
+
+const { destroy } = Writable.prototype as unknown as { destroy(error?: Error, callback?: Callback): unknown };
+
+/** A Duplex's `destroy` that calls the callbacks of buffered writes and of `end`, as a Writable's does. */
+export function destroyWritable(stream: node.Duplex, error?: Error, callback?: Callback): void {
+  destroy.call(stream, error, callback);
 }

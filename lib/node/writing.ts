@@ -351,7 +351,6 @@ const { write, end } = Duplex.prototype as unknown as {
 };
 
 const { get: countedLength } = Object.getOwnPropertyDescriptor(Writable.prototype, 'writableLength')!;
-const { destroy } = Writable.prototype as unknown as { destroy(error?: Error, callback?: Callback): unknown };
 
 /** Makes `writableLength` of a class count what waits for the tick to end, too. @types/node allows no accessor in it. */
 export function countWaiting<S extends object>(prototype: S, lengthOf: (stream: S) => number): void {
@@ -361,11 +360,6 @@ export function countWaiting<S extends object>(prototype: S, lengthOf: (stream: 
       return countedLength!.call(this) + lengthOf(this);
     },
   });
-}
-
-/** A Duplex's `destroy` that calls the callbacks of buffered writes and of `end`, as a Writable's does. */
-export function destroyWritable(stream: node.Duplex, error?: Error, callback?: Callback): void {
-  destroy.call(stream, error, callback);
 }
 
 /** Settles when what is there already has been handed out. */

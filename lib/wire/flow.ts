@@ -25,8 +25,11 @@ export interface Outlet<Stream, Out> {
   push(stream: Stream, piece: Out, isFirst: boolean): boolean;
   /** Whether the reader has taken all that was handed out. */
   isRead(stream: Stream): boolean;
-  /** Calls `done`, at once or soon. `isSync`: the call that began it has not returned. */
-  release(stream: Stream, done: Done, isSync: boolean): void;
+  /**
+   * Calls `done`, at once or soon. `isSync`: the call that began the write has not returned. `isNext`: it has, and the
+   * write before was done inside its own call.
+   */
+  release(stream: Stream, done: Done, isSync: boolean, isNext: boolean): void;
   /** Calls `done` with the fault, at once or soon. */
   fail(stream: Stream, done: Done, error: unknown): void;
 }
@@ -59,6 +62,9 @@ export class Flow<Stream, In, Out> {
   #isPumping = false;
   /** A call that begins a write or the end has not returned. */
   #isSync = false;
+  #wasSync = false;
+  /** There was no piece left when one was wanted. */
+  #isUsedUp = false;
   #isEager: boolean;
 
   constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
@@ -124,32 +130,41 @@ export class Flow<Stream, In, Out> {
 
   /** Goes on: there may be a piece where there was none. */
   goOn(): void {
-    // Listeners run inside `push`: the loop below goes on for them.
+    // Listeners run inside `push`, and the next write may come inside `release`: the loop below goes on for them.
     if (this.#isPumping) return;
     this.#isPumping = true;
-    let isUsedUp = false;
     let isFirst = true;
     try {
-      while (this.#isWanted && this.#done !== undefined && this.#fault?.isNext !== true) {
-        const piece = this.#next();
-        if (piece === undefined) {
-          isUsedUp = true;
-          break;
+      do {
+        this.#isUsedUp = false;
+        while (this.#isWanted && this.#done !== undefined && this.#fault?.isNext !== true) {
+          const piece = this.#next();
+          if (piece === undefined) {
+            this.#isUsedUp = true;
+            break;
+          }
+          this.#isWanted = false;
+          if (this.#outlet.push(this.#stream, piece, isFirst)) this.#isWanted = true;
+          isFirst = false;
         }
-        this.#isWanted = false;
-        if (this.#outlet.push(this.#stream, piece, isFirst)) this.#isWanted = true;
-        isFirst = false;
-      }
+      } while (this.#releases());
     } finally {
       this.#isPumping = false;
     }
+    this.wasRead();
+  }
+
+  /** Calls back the write in hand, if it is done. Returns whether another one has come. */
+  #releases(): boolean {
     const done = this.#done;
-    if (this.#fault !== undefined) {
-      this.wasRead();
-    } else if (done !== undefined && (isUsedUp || this.#isEager) && this.#work.isSettled) {
-      this.#done = undefined;
-      this.#outlet.release(this.#stream, done, this.#isSync);
-    }
+    const isDone = this.#isUsedUp || this.#isEager;
+    if (done === undefined || !isDone || this.#fault !== undefined || !this.#work.isSettled) return false;
+    const isSync = this.#isSync;
+    const isNext = !isSync && this.#wasSync;
+    this.#wasSync = isSync;
+    this.#done = undefined;
+    this.#outlet.release(this.#stream, done, isSync, isNext);
+    return this.#done !== undefined;
   }
 
   #next(): Out | undefined {

@@ -1,5 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { boundariesIn, choices, cutAt, cutsOf, placesOf } from '../../lib/fuzz/cut.js';
@@ -130,6 +131,13 @@ describe('anyCut', () => {
       );
       expect(numRuns).to.equal(1);
       expect(sizesOf(counterexample![0])).to.deep.equal([9, 8]);
+    });
+
+    it('also an example with chunks of another realm', () => {
+      const chunks = runInNewContext('[new Uint8Array(3), new Uint8Array(9), new Uint8Array(5)]');
+      const property = fc.property(anyCut(wire), (each) => each.length < 2);
+      const { counterexample } = fc.check(property, { examples: [[chunks]] });
+      expect(sizesOf(counterexample![0])).to.deep.equal([1, 16]);
     });
 
     it('inside other arbitraries', () => {

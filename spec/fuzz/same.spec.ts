@@ -27,6 +27,8 @@ describe('isSame', () => {
   const values = [
     '[]',
     '[1, , 3]',
+    '[1]',
+    '[1, , ]',
     '{ a: { b: [null, undefined] } }',
     '{ ["__proto__"]: 1 }',
     'Object.assign([1], { more: 2 })',
