@@ -1,15 +1,19 @@
 /** Turns what is written into pieces to be read. */
 export interface Work<In, Out> {
-  /** Takes what was written. What it throws is a fault. */
+  /** Takes a write. An exception is a fault in front of everything that was not handed out yet. */
   take(input: In): void;
-  /** The next piece; undefined when there is none for now. What it throws is a fault. */
+  /** The next piece; undefined when there is none for now. An exception is a fault. */
   next(): Out | undefined;
   /** Whether all that was taken has become pieces. */
   readonly isSettled: boolean;
+  /** Whether another write may be taken before that. Default: as `isSettled`. */
+  readonly hasRoom?: boolean;
   /** Whether nothing that was handed out by other ways than {@link next}, such as a body, waits to be read. */
   readonly isRead: boolean;
-  /** The input has ended. What it throws is a fault. */
+  /** The input has ended. An exception is a fault. */
   finish(): void;
+  /** A fault comes behind the pieces of what was taken: nothing more will be taken, and nothing more is to be asked for. */
+  stop?(reason: unknown): void;
   /** Lets go of everything. */
   destroy(reason: unknown): void;
 }
@@ -21,6 +25,8 @@ export type Done = (error?: any) => void;
 export interface Outlet<Stream, Out> {
   /** When a write is done. False: when a piece more than its last one is wanted. True: when its last one is handed out. */
   readonly isEager: boolean;
+  /** Whether the reader asks for its first piece, too. Default: that is wanted from the beginning. */
+  readonly asksFirst?: boolean;
   /** Hands out a piece. Returns whether the reader wants more. `isFirst`: it is the first one since the flow went on. */
   push(stream: Stream, piece: Out, isFirst: boolean): boolean;
   /** Whether the reader has taken all that was handed out. */
@@ -39,9 +45,9 @@ export interface Outlet<Stream, Out> {
  * with what is wanted by itself: a Transform that asks `push` instead can hang when one write becomes many messages
  * (nodejs/node issue 49938).
  *
- *              take, finish                       no piece left
- *       idle ----------------> busy: hands out ------------------> idle, and done()
- *                              what is wanted
+ *              take, finish                       no piece left,
+ *       idle ----------------> busy: hands out ------------------> idle, and done(): hands out
+ *                              what is wanted     or room for more       what is left
  *                                   | take, next or finish throws
  *                                   v
  *                              faulty: waits until the reader ---> over, and done(error)
@@ -57,8 +63,8 @@ export class Flow<Stream, In, Out> {
   /** Of the write in hand, or of the end. */
   #done: Done | undefined;
   #fault: Fault | undefined;
-  /** The reader wants a piece. At first it does: nothing has been handed out. */
-  #isWanted = true;
+  /** The reader wants a piece. */
+  #isWanted: boolean;
   #isPumping = false;
   /** A call that begins a write or the end has not returned. */
   #isSync = false;
@@ -72,6 +78,7 @@ export class Flow<Stream, In, Out> {
     this.#outlet = outlet;
     this.#work = work;
     this.#isEager = outlet.isEager;
+    this.#isWanted = outlet.asksFirst !== true;
   }
 
   /** Whether a write, or the end, is in hand. */
@@ -112,7 +119,7 @@ export class Flow<Stream, In, Out> {
   /** Fails behind what was taken before. Only the first fault counts. */
   fail(error: unknown, done?: Done): void {
     this.#done ??= done;
-    this.#fault ??= { error, isNext: false };
+    this.#setFault(error, false);
     this.goOn();
   }
 
@@ -137,7 +144,7 @@ export class Flow<Stream, In, Out> {
     try {
       do {
         this.#isUsedUp = false;
-        while (this.#isWanted && this.#done !== undefined && this.#fault?.isNext !== true) {
+        while (this.#isWanted && this.#isOpen) {
           const piece = this.#next();
           if (piece === undefined) {
             this.#isUsedUp = true;
@@ -158,13 +165,20 @@ export class Flow<Stream, In, Out> {
   #releases(): boolean {
     const done = this.#done;
     const isDone = this.#isUsedUp || this.#isEager;
-    if (done === undefined || !isDone || this.#fault !== undefined || !this.#work.isSettled) return false;
+    if (done === undefined || !isDone || this.#fault !== undefined) return false;
+    if (!(this.#work.hasRoom ?? this.#work.isSettled)) return false;
     const isSync = this.#isSync;
     const isNext = !isSync && this.#wasSync;
     this.#wasSync = isSync;
     this.#done = undefined;
     this.#outlet.release(this.#stream, done, isSync, isNext);
     return this.#done !== undefined;
+  }
+
+  /** Whether there may be a piece. */
+  get #isOpen(): boolean {
+    if (this.#fault?.isNext === true) return false;
+    return this.#done !== undefined || !this.#work.isSettled;
   }
 
   #next(): Out | undefined {
@@ -178,8 +192,14 @@ export class Flow<Stream, In, Out> {
 
   /** A fault comes next. */
   #break(error: unknown): void {
-    this.#fault ??= { error, isNext: true };
-    this.#fault.isNext = true;
+    this.#setFault(error, true);
+    this.#fault!.isNext = true;
+  }
+
+  #setFault(error: unknown, isNext: boolean): void {
+    if (this.#fault !== undefined) return;
+    this.#fault = { error, isNext };
+    this.#work.stop?.(error);
   }
 
   /** The reader has taken a piece: a fault may be due. */
