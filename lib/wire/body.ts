@@ -1,6 +1,7 @@
+import { streamDestroyed } from './errors.js';
 import type { Format } from './format.js';
 import { concat, isBytes, type Memory, uint8Arrays } from './memory.js';
-import { type Body, bodyTooLong, bodyTruncated, checkSource, type MessageSource, partBytes } from './message.js';
+import { type Body, bodyTooLong, bodyTruncated, checkSource, type MessageSource, PartEncoder } from './message.js';
 
 const nothing = new Uint8Array(0);
 const ignore = (): void => {};
@@ -10,6 +11,7 @@ export class BodyParts {
   readonly #body: any;
   #iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined;
   #reader: any;
+  #isDestroyed = false;
 
   constructor(body: Body) {
     this.#body = body;
@@ -17,8 +19,9 @@ export class BodyParts {
     if (typeof this.#body?.on === 'function') this.#body.on('error', ignore);
   }
 
-  /** The next part. */
+  /** The next part. A body that was destroyed is asked for nothing. */
   async next(): Promise<IteratorResult<unknown>> {
+    if (this.#isDestroyed) throw streamDestroyed();
     const body = this.#body;
     if (this.#reader === undefined && this.#iterator === undefined) {
       if (typeof body === 'string' || isBytes(body)) this.#iterator = [body][Symbol.iterator]();
@@ -38,6 +41,7 @@ export class BodyParts {
 
   /** The body can't be sent: it is destroyed or cancelled. */
   destroy(reason: unknown): void {
+    this.#isDestroyed = true;
     const body = this.#body ?? {};
     const letGo = async (): Promise<void> => {
       if (this.#reader !== undefined) await this.#reader.cancel(reason);
@@ -119,6 +123,19 @@ export async function sendBody(
   };
 
   let left = length;
+  const sendPart = async (data: Uint8Array): Promise<void> => {
+    if (data.length > left) throw bodyTooLong(length, position);
+    left -= data.length;
+    if (start === undefined) {
+      if (data.length > 0) await send([data]);
+      return;
+    }
+    const first: Uint8Array = start.length === 0 ? data : concat([start, data], memory);
+    if (first.length >= keptAtMost && first.length > 0) await sendHead(first);
+    else start = first;
+  };
+
+  const encoder = new PartEncoder('message.body', memory, encoding);
   let next = parts.next();
   if (soon !== undefined && known !== undefined) {
     next.catch(ignore);
@@ -132,18 +149,10 @@ export async function sendBody(
     if (!isThere) await sendHead(nothing);
   }
   for (let part = await next; part.done !== true; part = await next) {
-    const data = partBytes(part.value, 'message.body', memory, encoding);
-    if (data.length > left) throw bodyTooLong(length, position);
-    left -= data.length;
-    if (start === undefined) {
-      if (data.length > 0) await send([data]);
-    } else {
-      const first: Uint8Array = start.length === 0 ? data : concat([start, data], memory);
-      if (first.length >= keptAtMost && first.length > 0) await sendHead(first);
-      else start = first;
-    }
+    await sendPart(encoder.bytes(part.value));
     next = parts.next();
   }
+  await sendPart(encoder.rest());
   if (left > 0) throw bodyTruncated(length, left, position);
   if (start !== undefined) await sendHead(start);
   parts.release();

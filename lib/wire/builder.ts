@@ -1,6 +1,6 @@
 import { Format, type FormatOptions, formatOf } from './format.js';
 import { concat, lengthOf, type Memory, uint8Arrays, viewOf } from './memory.js';
-import { type MessagePart, partBytes } from './message.js';
+import { type MessagePart, partBytes, partsBytes } from './message.js';
 import { checkKnown } from './options.js';
 
 /** From this many bytes on, a part of a message is not copied. */
@@ -88,7 +88,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
       this.addBytes(partBytes(message, 'message', this.#memory, encoding));
       return;
     }
-    const parts = message.map((part) => partBytes(part, 'message', this.#memory, encoding));
+    const parts = partsBytes(message, 'message', this.#memory, encoding);
     if (parts.length === 1) this.addBytes(parts[0]!);
     else if (this.#format.keptAtMost > 0) this.addBytes(concat(parts, this.#memory));
     else this.#addParts(parts);

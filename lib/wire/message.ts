@@ -1,5 +1,5 @@
 import { bytes, FrameError, invalidType, outOfRange, reason } from './errors.js';
-import { isBytes, type Memory } from './memory.js';
+import { concat, isBytes, type Memory } from './memory.js';
 
 /** Bytes, or a string, which is sent in the encoding of the write, UTF-8 by default. */
 export type MessagePart = Uint8Array | string;
@@ -59,6 +59,65 @@ export function partBytes(part: unknown, name: string, memory: Memory<Uint8Array
   if (typeof part === 'string') return memory.encode(part, encoding);
   if (isBytes(part)) return part;
   throw invalidType(name, NOT_A_MESSAGE[name]!, part);
+}
+
+/**
+ * The bytes of a message's parts, in order. As in a `TextEncoderStream`, a string may end in the middle of a surrogate
+ * pair that the next one completes.
+ */
+export class PartEncoder {
+  readonly #name: string;
+  readonly #memory: Memory<Uint8Array>;
+  readonly #encoding: string | undefined;
+  /** A high surrogate at the end of the strings before. */
+  #high = '';
+
+  constructor(name: string, memory: Memory<Uint8Array>, encoding?: string) {
+    this.#name = name;
+    this.#memory = memory;
+    this.#encoding = encoding;
+  }
+
+  /**
+   * The bytes of a part, but for a high surrogate at its end.
+   *
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
+   */
+  bytes(part: unknown): Uint8Array {
+    if (typeof part === 'string') return this.#text(part);
+    const data = partBytes(part, this.#name, this.#memory);
+    return this.#high === '' || data.length === 0 ? data : concat([this.rest(), data], this.#memory);
+  }
+
+  #text(part: string): Uint8Array {
+    const text = this.#high === '' ? part : this.#high + part;
+    this.#high = endsInHigh(text) ? text.at(-1)! : '';
+    return this.#memory.encode(this.#high === '' ? text : text.slice(0, -1), this.#encoding);
+  }
+
+  /** The bytes of a high surrogate that no part completed. */
+  rest(): Uint8Array {
+    const rest = this.#memory.encode(this.#high, this.#encoding);
+    this.#high = '';
+    return rest;
+  }
+}
+
+/** The bytes of the parts of one message. */
+export function partsBytes(
+  parts: readonly unknown[],
+  name: string,
+  memory: Memory<Uint8Array>,
+  encoding?: string,
+): Uint8Array[] {
+  if (!parts.some(endsInHigh)) return parts.map((part) => partBytes(part, name, memory, encoding));
+  const encoder = new PartEncoder(name, memory, encoding);
+  return [...parts.map((part) => encoder.bytes(part)), encoder.rest()];
+}
+
+/** Whether the last character may be the first half of one. */
+function endsInHigh(part: unknown): boolean {
+  return typeof part === 'string' && (part.charCodeAt(part.length - 1) & 0xfc00) === 0xd800;
 }
 
 const NOT_A_MESSAGE: Readonly<Record<string, string>> = {
