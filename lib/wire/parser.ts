@@ -61,7 +61,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   /** The place of the chunk's first byte in the stream. */
   #position = 0;
   #open: OpenFrame<M> | undefined;
-  /** The fault that ended a batch. */
+  /** The fault that ended a batch, or of an `onOversize` that rejected. */
   #fault: { readonly error: unknown } | undefined;
   /** Chunks that were pushed before the one before them was used up. */
   #waiting: Fifo<Uint8Array> | undefined;
@@ -344,6 +344,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
 
   /** The open frame, when all in front of its message is dealt with; undefined when the chunk ends before that. */
   #nextFrame(): OpenFrame<M> | undefined {
+    if (this.#fault !== undefined) throw this.#fault.error;
     while (this.#open !== undefined || this.#at < this.#chunk.length) {
       this.#open ??= new OpenFrame(this.#position + this.#at);
       const frame = this.#open;
@@ -377,6 +378,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
    * @throws FrameError `ERR_FRAME_TRUNCATED` inside a frame.
    */
   finish(): void {
+    if (this.#fault !== undefined) throw this.#fault.error;
     const frame = this.#open;
     if (frame === undefined) return;
     let what = `the input ended after ${this.#position - frame.position} of ${bytes(frame.length)}`;
@@ -466,11 +468,14 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
 
   #tellOversize(payload: number, position: number): void {
     try {
-      this.#settings.onOversize!(payload, position);
+      const told: any = this.#settings.onOversize!(payload, position);
+      if (typeof told?.then === 'function') {
+        told.then(undefined, (cause: unknown) => {
+          this.#fault ??= { error: oversizeFault(cause, position) };
+        });
+      }
     } catch (cause) {
-      if (cause) throw cause;
-      const what = `an 'oversize' listener threw ${String(cause)}`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
+      throw oversizeFault(cause, position);
     }
   }
 
@@ -525,4 +530,11 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     frame.message ??= new Assembler(frame.due!, this.#settings.memory, !this.#settings.copy);
     frame.message.append(part);
   }
+}
+
+/** The fault for what `onOversize` threw. One that is nothing would be no fault to streams. */
+function oversizeFault(cause: unknown, position: number): unknown {
+  if (cause) return cause;
+  const what = `an 'oversize' listener threw ${String(cause)}`;
+  return new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
 }
