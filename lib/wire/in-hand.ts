@@ -1,14 +1,12 @@
 import { FrameBuilder } from './builder.js';
+import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, decodingSettings } from './decoding.js';
-import { type EncodingOptions, encodingSettings } from './encoding.js';
+import { type EncodingOptions, encodeValue, encodingSettings } from './encoding.js';
 import { invalidType, invalidValue } from './errors.js';
 import type { FormatOptions } from './format.js';
-import { concat, isBytes, type Memory } from './memory.js';
-import { type Message, type MessagePart, notEncoded } from './message.js';
+import { concat, type Memory } from './memory.js';
+import type { Message, MessagePart } from './message.js';
 import { FrameParser } from './parser.js';
-
-/** Bytes as platforms have them. */
-export type ByteChunk = ArrayBufferView | ArrayBufferLike;
 
 /** `decode` for bytes in hand: see the export of that name. */
 export interface Decode<M extends Uint8Array> {
@@ -49,14 +47,7 @@ export function decodeIn<M extends Uint8Array>(memory: Memory<M>): Decode<M> {
 export function encodeIn<M extends Uint8Array>(memory: Memory<M>): Encode<M> {
   return (message: any, options: EncodingOptions = {}) => {
     const { format, encode } = encodingSettings(options);
-    let bytes: Message = message;
-    if (encode !== undefined) {
-      try {
-        bytes = encode(message);
-      } catch (cause) {
-        throw notEncoded(cause, 0);
-      }
-    }
+    const bytes = encode === undefined ? message : encodeValue(encode, message, 0);
     const builder = new FrameBuilder<M>(format, memory);
     builder.add(bytes as MessagePart);
     const pieces = builder.take();
@@ -94,18 +85,4 @@ async function* chunksOf(stream: { getReader(): any }): AsyncGenerator<ByteChunk
     if (!ended) await reader.cancel().catch(() => {});
     reader.releaseLock();
   }
-}
-
-/**
- * The bytes of a chunk.
- *
- * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
- */
-export function chunkBytes(chunk: ByteChunk): Uint8Array {
-  if (isBytes(chunk)) return chunk;
-  if (ArrayBuffer.isView(chunk)) return new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength);
-  // An ArrayBuffer of another realm is no instance of this realm's class.
-  const kind = Object.prototype.toString.call(chunk);
-  if (kind === '[object ArrayBuffer]' || kind === '[object SharedArrayBuffer]') return new Uint8Array(chunk);
-  throw invalidType('chunk', 'an ArrayBuffer, or a view of one such as Uint8Array', chunk);
 }

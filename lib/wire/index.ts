@@ -16,14 +16,15 @@ import { decodeIn, encodeIn } from './in-hand.js';
 import { uint8Arrays } from './memory.js';
 
 export { FrameBuilder } from './builder.js';
+export type { ByteChunk } from './chunk.js';
 export type { Codec } from './codecs.js';
 export type { DecodingOptions } from './decoding.js';
 export { FrameError, type FrameErrorCode } from './errors.js';
 export type { FormatOptions } from './format.js';
 export { formats } from './formats.js';
-export type { ByteChunk, Decode, Encode } from './in-hand.js';
+export type { Decode, Encode } from './in-hand.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } from './length-field.js';
-export { type Memory, uint8Arrays } from './memory.js';
+export { type Bytes, type Memory, uint8Arrays } from './memory.js';
 export type { Message, MessagePart } from './message.js';
 export { FrameParser } from './parser.js';
 

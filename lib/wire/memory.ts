@@ -1,3 +1,6 @@
+/** A `Uint8Array` whose memory is not shared. TypeScript before 5.7 does not know `Uint8Array<ArrayBuffer>`. */
+export type Bytes = ReturnType<Uint8Array['slice']>;
+
 /** How a platform makes bytes: as `Buffer` in Node's streams, as `Uint8Array` elsewhere. */
 export interface Memory<M extends Uint8Array> {
   /** A view of `length` bytes of `buffer`. */
@@ -19,11 +22,11 @@ export interface Memory<M extends Uint8Array> {
 const utf8 = new TextEncoder();
 
 /** Plain `Uint8Array`s, on any platform. Strings are UTF-8. */
-export const uint8Arrays: Memory<Uint8Array<ArrayBuffer>> = {
-  View: Uint8Array as unknown as Memory<Uint8Array<ArrayBuffer>>['View'],
+export const uint8Arrays: Memory<Bytes> = {
+  View: Uint8Array as unknown as Memory<Bytes>['View'],
   allocate: (length) => new Uint8Array(length),
   allocateShared: (length) => new Uint8Array(length),
-  encode: (text) => utf8.encode(text) as Uint8Array<ArrayBuffer>,
+  encode: (text) => utf8.encode(text) as Bytes,
   // The most that all of today's engines can give, on 64-bit machines.
   maxLength: 2 ** 32 - 1,
 };

@@ -1,16 +1,17 @@
+import { type ByteChunk, chunkBytes } from './chunk.js';
 import type { Work } from './flow.js';
 import type { FrameParser } from './parser.js';
 
 /** Chunks in, messages or batches of messages out. */
-export class Reading<M extends Uint8Array> implements Work<Uint8Array, unknown> {
+export class Reading<M extends Uint8Array> implements Work<ByteChunk, unknown> {
   readonly #parser: FrameParser<M, unknown>;
 
   constructor(parser: FrameParser<M, unknown>) {
     this.#parser = parser;
   }
 
-  take(chunk: Uint8Array): void {
-    this.#parser.push(chunk);
+  take(chunk: ByteChunk): void {
+    this.#parser.push(chunkBytes(chunk));
   }
 
   next(): unknown {

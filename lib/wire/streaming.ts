@@ -1,3 +1,4 @@
+import { type ByteChunk, chunkBytes } from './chunk.js';
 import type { Flow, Work } from './flow.js';
 import type { FrameParser } from './parser.js';
 
@@ -30,7 +31,7 @@ export interface StreamedMessage<Body> {
  *
  * Inside a body, chunks go to the body as its reader wants them, and there is no next message.
  */
-export class Streaming<M extends Uint8Array, Body> implements Work<Uint8Array, StreamedMessage<Body>> {
+export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, StreamedMessage<Body>> {
   readonly #parser: FrameParser<M, unknown>;
   readonly #open: (streaming: Streaming<M, Body>) => BodyStream<M, Body>;
   #flow!: Flow<any, any, any>;
@@ -50,8 +51,8 @@ export class Streaming<M extends Uint8Array, Body> implements Work<Uint8Array, S
     this.#flow = flow;
   }
 
-  take(chunk: Uint8Array): void {
-    this.#parser.push(chunk);
+  take(chunk: ByteChunk): void {
+    this.#parser.push(chunkBytes(chunk));
     this.#feed();
   }
 
