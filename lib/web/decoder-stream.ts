@@ -1,8 +1,18 @@
+import type { ByteChunk } from '../wire/chunk.js';
+import { decodingSettings, type DecodingOptions as Options } from '../wire/decoding.js';
+import { type Bytes, uint8Arrays } from '../wire/memory.js';
+import { FrameParser } from '../wire/parser.js';
+import { Reading } from '../wire/reading.js';
+import { type BodyStream, type StreamedMessage as Message, Streaming } from '../wire/streaming.js';
+import { chunkCost, sizeBy } from './cost.js';
 import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
-import { OrderedPair, type Work } from './ordered-pair.js';
-import { type ByteChunk, bytesOf, type DecodingOptions, Reader } from './reader.js';
+import { type Marks, OrderedPair } from './ordered-pair.js';
 
-/** The wire format, what is handed out, and how far the stream reads ahead. */
+/** How messages are handed out. */
+export interface DecodingOptions<Batch extends boolean = boolean, T = unknown, Stream extends boolean = boolean>
+  extends Options<Bytes, Batch, T, Stream> {}
+
+/** The wire format, how messages are handed out, and how far the stream reads ahead. */
 export interface LengthPrefixDecoderStreamOptions<
   Batch extends boolean = boolean,
   T = unknown,
@@ -11,15 +21,10 @@ export interface LengthPrefixDecoderStreamOptions<
     StreamOptions {}
 
 /** A message whose bytes come as they arrive. */
-export interface StreamedMessage {
-  /** In bytes. */
-  readonly length: number;
-  /** So many bytes, in chunks. Fails with `ERR_FRAME_TRUNCATED` when the input ends inside them. */
-  readonly body: ReadableStream<Uint8Array>;
-}
+export interface StreamedMessage extends Message<ReadableStream<Bytes>> {}
 
-/** What a stream hands out: a `Uint8Array`, or what `decode` returns; with `batch`, arrays of it; with `stream`, bodies. */
-export type Decoded<Batch extends boolean = false, T = Uint8Array, Stream extends boolean = false> = Stream extends true
+/** A message as it is handed out: a `Uint8Array`, or what `decode` returns; with `batch` arrays, with `stream` bodies. */
+export type Decoded<Batch extends boolean = false, T = Bytes, Stream extends boolean = false> = Stream extends true
   ? StreamedMessage
   : Batch extends true
     ? T[]
@@ -39,10 +44,14 @@ export type Decoded<Batch extends boolean = false, T = Uint8Array, Stream extend
  *
  * Fails with a `FrameError`: `ERR_FRAME_TOO_LONG`, `ERR_FRAME_TRUNCATED` or `ERR_FRAME_CORRUPT`.
  */
-export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Uint8Array, Stream extends boolean = false> {
+export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes, Stream extends boolean = false> {
   /** Where messages are read. */
   readonly readable: ReadableStream<Decoded<Batch, T, Stream>>;
-  /** Where bytes are written: each chunk an `ArrayBuffer`, or a view of one. A write is done when all in it was wanted. */
+  /**
+   * Where bytes are written: each chunk an `ArrayBuffer`, or a view of one. A write is done when the reader has wanted all
+   * messages in it. A chunk that waits counts its length, but at least 64 bytes, and at least a sixteenth of the memory
+   * that it is a view of, up to 65,536.
+   */
   readonly writable: WritableStream<ByteChunk>;
 
   /**
@@ -50,136 +59,60 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Uint8A
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: LengthPrefixDecoderStreamOptions<Batch, T, Stream> = {}) {
-    const reader = new Reader(options);
+    const parser = new FrameParser<Bytes, unknown>(decodingSettings(options, uint8Arrays));
     const marks = highWaterMarks(options, 16, 131_072);
-    const decoding: Decoding = reader.inParts ? new StreamedDecoding(reader, () => pair) : new Decoding(reader);
-    const pair = new OrderedPair<ByteChunk, unknown>(decoding, marks);
-    this.readable = pair.readable as typeof this.readable;
-    this.writable = pair.writable;
+    const { readable, writable } = parser.inParts ? streamedPair(parser, marks) : messagePair(parser, marks);
+    this.readable = readable as typeof this.readable;
+    this.writable = writable;
   }
 }
 
-class Decoding implements Work<ByteChunk, unknown> {
-  /** The chunk is used up. */
-  isSettled = true;
-  protected readonly reader: Reader;
+const size = sizeBy(chunkCost);
 
-  constructor(reader: Reader) {
-    this.reader = reader;
-  }
-
-  sizeOf(chunk: ByteChunk): number {
-    return bytesOf(chunk).length;
-  }
-
-  take(chunk: ByteChunk): void {
-    this.reader.pushChunk(chunk);
-    this.isSettled = this.reader.letGo();
-  }
-
-  next(): unknown {
-    if (this.isSettled) return undefined;
-    const piece = this.reader.nextPiece();
-    this.isSettled = this.reader.letGo();
-    return piece;
-  }
-
-  finish(isBroken: boolean): void {
-    if (!isBroken) this.reader.finish();
-  }
-
-  destroy(_reason: unknown): void {
-    this.reader.reset();
-  }
+function messagePair(parser: FrameParser<Bytes, unknown>, marks: Marks): OrderedPair<ByteChunk, unknown> {
+  return new OrderedPair<ByteChunk, unknown>(new Reading(parser), marks, size);
 }
 
-/** Hands out messages with their bodies, one at a time. */
-class StreamedDecoding extends Decoding {
-  readonly #pair: () => OrderedPair<ByteChunk, unknown>;
-  #body: ReadableStreamDefaultController<Uint8Array> | undefined;
-  /** The bytes that the body has not got. */
-  #due = 0;
-  #wanted = false;
+function streamedPair(parser: FrameParser<Bytes, unknown>, marks: Marks): OrderedPair<ByteChunk, unknown> {
+  const streaming = new Streaming<Bytes, ReadableStream<Bytes>>(parser, (owner) => new BodyReadable(owner));
+  const pair = new OrderedPair<ByteChunk, StreamedMessage>(streaming, marks, size);
+  streaming.connect(pair.flow);
+  return pair;
+}
 
-  constructor(reader: Reader, pair: () => OrderedPair<ByteChunk, unknown>) {
-    super(reader);
-    this.#pair = pair;
-  }
+/** The body of one message. A part is asked for when it is read: so none is lost when the stream fails. */
+class BodyReadable implements BodyStream<Bytes, ReadableStream<Bytes>> {
+  readonly stream: ReadableStream<Bytes>;
+  #output!: ReadableStreamDefaultController<Bytes>;
 
-  override take(chunk: ByteChunk): void {
-    super.take(chunk);
-    if (this.#wanted) this.#give();
-  }
-
-  override next(): StreamedMessage | undefined {
-    if (this.#body !== undefined || this.isSettled) return undefined;
-    const length = this.reader.nextLength();
-    this.isSettled = this.reader.letGo();
-    if (length === undefined) return undefined;
-    this.#due = length;
-    return { length, body: this.#open() };
-  }
-
-  #open(): ReadableStream<Uint8Array> {
-    let body: ReadableStreamDefaultController<Uint8Array>;
-    return new ReadableStream<Uint8Array>(
+  constructor(owner: Streaming<Bytes, ReadableStream<Bytes>>) {
+    this.stream = new ReadableStream<Bytes>(
       {
         start: (controller) => {
-          body = controller as ReadableStreamDefaultController<Uint8Array>;
-          // There is nothing of an empty one to be read: it is not waited for.
-          if (this.#due === 0) body.close();
-          else this.#body = body;
+          this.#output = controller as ReadableStreamDefaultController<Bytes>;
         },
-        pull: () => {
-          if (this.#body !== body) return;
-          this.#wanted = true;
-          this.#give();
-        },
-        cancel: () => {
-          // One that has all its bytes may still be read when the next one is under way.
-          if (this.#body !== body) return;
-          this.#close();
-          this.reader.skipRest();
-          this.isSettled = this.reader.letGo();
-          this.#pair().goOn();
-        },
+        pull: () => owner.want(this),
+        cancel: () => owner.close(this),
       },
-      // A part is asked for when it is read: so none is thrown away when the stream fails.
       { highWaterMark: 0 },
     );
   }
 
-  /** Gives the body what is there of it. */
-  #give(): void {
-    let part: Uint8Array | undefined;
-    try {
-      part = this.reader.nextPart();
-    } catch (error) {
-      this.#pair().fail(error);
-      return;
-    }
-    this.isSettled = this.reader.letGo();
-    if (part !== undefined) {
-      const body = this.#body!;
-      this.#wanted = false;
-      this.#due -= part.length;
-      const isLast = this.#due === 0;
-      if (isLast) this.#close();
-      // It may be that this asks for more, at once.
-      body.enqueue(part);
-      if (isLast) body.close();
-    }
-    this.#pair().goOn();
+  push(part: Bytes): boolean {
+    this.#output.enqueue(part);
+    // `pull` is called again where more is wanted.
+    return false;
   }
 
-  #close(): void {
-    this.#body = undefined;
-    this.#wanted = false;
+  end(): void {
+    this.#output.close();
   }
 
-  override destroy(reason: unknown): void {
-    this.#body?.error(reason);
-    this.#close();
-    super.destroy(reason);
+  destroy(reason: unknown): void {
+    this.#output.error(reason);
+  }
+
+  get isRead(): boolean {
+    return this.#output.desiredSize! >= 0;
   }
 }

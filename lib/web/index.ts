@@ -11,26 +11,21 @@
  *
  * @module length-prefix/web
  */
+export type { ByteChunk } from '../wire/chunk.js';
+export { type Codec, json, text } from '../wire/codecs.js';
+export type { EncodingOptions } from '../wire/encoding.js';
 export { FrameError, type FrameErrorCode } from '../wire/errors.js';
 export type { FormatOptions } from '../wire/format.js';
 export { formats } from '../wire/formats.js';
+export { decode, encode } from '../wire/index.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName } from '../wire/length-field.js';
-export type { MessagePart } from '../wire/message.js';
-export { type Codec, json, text } from './codecs.js';
+export type { Body, Message, MessagePart, MessageSource } from '../wire/message.js';
 export {
   type Decoded,
+  type DecodingOptions,
   LengthPrefixDecoderStream,
   type LengthPrefixDecoderStreamOptions,
   type StreamedMessage,
 } from './decoder-stream.js';
-export {
-  type Body,
-  type EncodingOptions,
-  LengthPrefixEncoderStream,
-  type LengthPrefixEncoderStreamOptions,
-  type Message,
-  type MessageSource,
-} from './encoder-stream.js';
+export { LengthPrefixEncoderStream, type LengthPrefixEncoderStreamOptions } from './encoder-stream.js';
 export type { StreamOptions } from './high-water-marks.js';
-export { decode, encode } from './in-hand.js';
-export type { ByteChunk, DecodingOptions } from './reader.js';

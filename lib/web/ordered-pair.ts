@@ -1,181 +1,117 @@
-/** What makes of what is written what is read. */
-export interface Work<In, Out> {
-  /** The size of what is written, as it is written. One for which this throws is still taken: that is where it fails. */
-  sizeOf(chunk: In): number;
-  /** Takes what was written. Its write is held until the promise, if there is one, is settled, and {@link isSettled}. */
-  take(chunk: In): void | Promise<void>;
-  /** The next piece to hand out; undefined when there is none yet. What it throws ends it. */
-  next(): Out | undefined;
-  /** Whether the next write may come; after `finish`, whether all is handed out. */
-  readonly isSettled: boolean;
-  /** Nothing more will be taken: the input has ended, or is broken. What it throws, the streams fail with. */
-  finish(isBroken: boolean): void;
-  /** Lets go of everything. */
-  destroy(reason: unknown): void;
+import { Flow, type Outlet, type Work } from '../wire/flow.js';
+
+/** How much waits on either side, in the units of its strategy. */
+export interface Marks {
+  readonly readable: number;
+  readonly writable: number;
 }
 
+const ignore = (): void => {};
+
 /**
- * A readable and a writable stream that go at the reader's pace and keep order. A write is held until the reader has
- * wanted all that it becomes; so is what `work` throws, until the reader has taken all that came before it, for a stream
- * that fails throws away what is still to be read. A `TransformStream` can do neither: it is not told what is wanted.
+ * The readable and the writable stream of a {@link Flow}. A `TransformStream` can't do this: it is not told when its
+ * reader wants something, and throws away what is still to be read when it fails.
+ *
+ *                close() ---------- all is read -----> closed
+ *       open --- cancel() ---------------------------> cancelled
+ *                fault, abort() --- all is read -----> failed
+ *
+ * An abort fails the write in hand at once, although its pieces are still handed out: a writable stream aborts only
+ * when its write is done.
  */
 export class OrderedPair<In, Out> {
   readonly readable: ReadableStream<Out>;
   readonly writable: WritableStream<In>;
+  readonly flow: Flow<OrderedPair<In, Out>, In, Out>;
 
-  readonly #work: Work<In, Out>;
   readonly #highWaterMark: number;
   #output!: ReadableStreamDefaultController<Out>;
   #input!: WritableStreamDefaultController;
-  /** The write in hand, or the end. */
-  #held: { resolve(): void; reject(reason: unknown): void } | undefined;
-  #taking = false;
-  #wanted = false;
-  #handingOut = false;
-  #ending = false;
-  /** Failed, cancelled or ended. */
-  #over = false;
-  #fault: { readonly error: unknown } | undefined;
-  /** There is nothing in front of the fault any more. */
-  #atFault = false;
+  /** Fails the write, or the close, in hand. */
+  #reject: (reason: unknown) => void = ignore;
+  #isClosing = false;
+  #isOver = false;
 
-  constructor(work: Work<In, Out>, highWaterMarks: { readonly readable: number; readonly writable: number }) {
-    this.#work = work;
-    this.#highWaterMark = highWaterMarks.readable;
+  static readonly #outlet: Outlet<OrderedPair<any, any>, any> = {
+    isEager: true,
+    asksFirst: true,
+    push: (pair, piece) => pair.#push(piece),
+    // Each piece counts as one: when none waits to be read, there is room for all of them.
+    isRead: (pair) => pair.#output.desiredSize! >= pair.#highWaterMark,
+    release: (_, done) => done(),
+    fail: (pair, _, error) => {
+      pair.#output.error(error);
+      pair.#end(error);
+    },
+  };
+
+  /** `size` must not throw: that would fail the writable stream alone, and at once. */
+  constructor(work: Work<In, Out>, marks: Marks, size: (chunk: In) => number) {
+    this.flow = new Flow<OrderedPair<In, Out>, In, Out>(this, OrderedPair.#outlet, work);
+    this.#highWaterMark = marks.readable;
     this.readable = new ReadableStream<Out>(
       {
         start: (controller) => {
           this.#output = controller as ReadableStreamDefaultController<Out>;
         },
-        pull: () => {
-          this.#wanted = true;
-          this.goOn();
-        },
+        pull: () => this.flow.want(),
         cancel: (reason) => this.#end(reason),
       },
-      { highWaterMark: highWaterMarks.readable },
+      { highWaterMark: marks.readable },
     );
     this.writable = new WritableStream<In>(
       {
         start: (controller) => {
           this.#input = controller;
-          // `abort` would be called when the write in hand is done. Node's stream can't be failed from in here.
-          const { signal } = controller;
-          signal.addEventListener('abort', () => queueMicrotask(() => this.#abort(signal.reason)));
+          controller.signal.addEventListener('abort', () => this.#interrupt(controller.signal.reason));
         },
-        write: (chunk) => this.#hold(() => this.#take(chunk)),
-        close: () => this.#hold(() => this.#finish()),
+        write: (chunk) => this.#hold((done) => this.flow.take(chunk, done)),
+        close: () => this.#close(),
+        abort: (reason) => this.flow.fail(reason, ignore),
       },
-      { highWaterMark: highWaterMarks.writable, size: (chunk) => this.#sizeOf(chunk) },
+      { highWaterMark: marks.writable, size },
     );
   }
 
-  /** An error in here would fail the writable stream alone, and at once. */
-  #sizeOf(chunk: In): number {
-    try {
-      return this.#work.sizeOf(chunk);
-    } catch {
-      return 0;
-    }
-  }
-
-  #hold(begin: () => void): Promise<void> {
+  #hold(begin: (done: () => void) => void): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#held = { resolve, reject };
-      try {
-        begin();
-      } catch (error) {
-        this.#break(error);
-      }
-      this.goOn();
+      this.#reject = reject;
+      begin(resolve);
     });
   }
 
-  #break(error: unknown): void {
-    if (this.#fault !== undefined) return;
-    this.#fault = { error };
-    this.#work.finish(true);
-  }
-
-  #take(chunk: In): void {
-    const taking = this.#work.take(chunk);
-    if (taking === undefined) return;
-    this.#taking = true;
-    taking
-      .catch((error) => this.#break(error))
-      .then(() => {
-        this.#taking = false;
-        this.goOn();
-      });
-  }
-
-  #finish(): void {
-    this.#ending = true;
-    this.#work.finish(false);
-  }
-
-  /** Hands out what is wanted. For when there may be more than there was. */
-  goOn(): void {
-    if (this.#over || this.#handingOut) return;
-    this.#handingOut = true;
-    try {
-      while (this.#wanted && !this.#atFault) {
-        const piece = this.#work.next();
-        if (piece === undefined) break;
-        this.#wanted = false;
-        // It may be that this asks for more, at once.
-        this.#output.enqueue(piece);
-        this.#wanted ||= this.#output.desiredSize! > 0;
-      }
-    } catch (error) {
-      this.#break(error);
-      this.#atFault = true;
-    }
-    this.#handingOut = false;
-    this.#settle();
-  }
-
-  /** What is in hand can't be gone on with. */
-  fail(error: unknown): void {
-    this.#break(error);
-    this.#atFault = true;
-    this.#settle();
-  }
-
-  #settle(): void {
-    if (this.#fault !== undefined) {
-      // Each piece counts as one: so much room is there when none waits to be read.
-      const isRead = this.#output.desiredSize! >= this.#highWaterMark;
-      if (!isRead || !(this.#atFault || this.#work.isSettled)) return;
-      const { error } = this.#fault;
-      this.#output.error(error);
-      this.#end(error);
-    } else if (this.#held !== undefined && !this.#taking && this.#work.isSettled) {
-      const { resolve } = this.#held;
-      this.#held = undefined;
-      if (this.#ending) {
-        this.#over = true;
-        this.#work.destroy(undefined);
+  #close(): Promise<void> {
+    this.#isClosing = true;
+    return this.#hold((done) => {
+      this.flow.finish(() => {
+        this.#isOver = true;
         this.#output.close();
-      }
-      resolve();
-    }
+        done();
+      });
+    });
   }
 
-  #abort(reason: unknown): void {
-    if (this.#over) return;
-    this.#break(reason);
-    this.#held?.reject(reason);
-    this.#held = undefined;
-    this.#settle();
+  /** Returns whether the reader wants more. */
+  #push(piece: Out): boolean {
+    // A function of the user's that made the piece may have cancelled the stream.
+    if (this.#isOver) return false;
+    this.#output.enqueue(piece);
+    return this.#output.desiredSize! > 0;
+  }
+
+  /** `abort` was called. That of the sink is called when the write in hand is done, and never when that is a close. */
+  #interrupt(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#reject(reason);
+    // The streams of Node can't be failed from inside this event.
+    if (this.#isClosing) queueMicrotask(() => this.flow.fail(reason));
   }
 
   #end(reason: unknown): void {
-    if (this.#over) return;
-    this.#over = true;
-    this.#work.destroy(reason);
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.flow.destroy(reason);
     this.#input.error(reason);
-    this.#held?.reject(reason);
-    this.#held = undefined;
+    this.#reject(reason);
   }
 }

@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import {
   formats,
+  json,
   LengthPrefixDecoderStream,
   LengthPrefixEncoderStream,
   type LengthPrefixEncoderStreamOptions,
@@ -93,21 +94,39 @@ describe('LengthPrefixEncoderStream', () => {
     expect(done).to.equal(2);
   });
 
-  it('counts bytes as they are sent, and 4,096 for what it can not know', () => {
-    const encoder = new LengthPrefixEncoderStream<Message>();
-    const writer = encoder.writable.getWriter();
-    const sizes: [Message, number][] = [
-      ['hello', 9],
-      [new Uint8Array(5), 9],
-      [['hello'], 4096],
+  it('counts what messages cost while they wait', () => {
+    const { desiredSize: before } = new LengthPrefixEncoderStream().writable.getWriter();
+    expect(before).to.equal(65_536);
+    const small = Math.max(64, 1000 / 16);
+    const sizes: [unknown, number][] = [
+      ['x'.repeat(100), 104],
+      [new Uint8Array(100), 104],
+      ['', 68],
+      [new Uint8Array(0), 68],
+      [new Uint8Array(1000).subarray(0, 1), 4 + small],
+      [new Uint8Array(100_000).subarray(0, 1), 4 + 6250],
+      [new Uint8Array(10_000_000).subarray(0, 1), 4 + 65_536],
+      [[], 4],
+      [['x'.repeat(100), new Uint8Array(200), ''], 4 + 100 + 200 + 64],
       [{ length: 5, body: 'hello' }, 4096],
+      [{ length: 50_000, body: [] }, 50_000],
+      [{ length: 1e9, body: [] }, 65_536],
+      // They fail in their turn.
+      [5, 68],
+      [null, 68],
+      [[null], 68],
+      [{ length: 'x', body: [] }, 4096],
+      [{ byteLength: Number.NaN }, 68],
     ];
-    let left = 65_536;
     for (const [message, size] of sizes) {
-      void writer.write(message);
-      left -= size;
-      expect(writer.desiredSize).to.equal(left);
+      const writer = new LengthPrefixEncoderStream<unknown>().writable.getWriter();
+      writer.write(message).catch(() => {});
+      writer.closed.catch(() => {});
+      expect(writer.desiredSize, String(message).slice(0, 40)).to.equal(65_536 - size);
     }
+    const writer = new LengthPrefixEncoderStream(json).writable.getWriter();
+    void writer.write({ a: 1 });
+    expect(writer.desiredSize).to.equal(65_536 - 4096);
   });
 
   it('copies what is small: it may be changed when its write is done', async () => {
@@ -146,7 +165,7 @@ describe('LengthPrefixEncoderStream', () => {
     };
     const cases: [unknown, string, RegExp][] = [
       [Buffer.alloc(10), 'ERR_FRAME_TOO_LONG', /a payload of 10 bytes was given, at most 5/],
-      [5, 'ERR_INVALID_ARG_TYPE', /^The "message" argument must be a string, a Uint8Array/],
+      [5, 'ERR_INVALID_ARG_TYPE', /^The "message" argument must be a string, a Buffer, a Uint8Array.* codec/],
       [null, 'ERR_INVALID_ARG_TYPE', /Received null$/],
       [['a', 5], 'ERR_INVALID_ARG_TYPE', /Received type number/],
       [{ length: 'x', body: '' }, 'ERR_INVALID_ARG_TYPE', /message\.length/],
@@ -296,7 +315,7 @@ describe('LengthPrefixEncoderStream', () => {
       expect(bytes).to.deep.equal(hello.subarray(0, 6));
       const wrong = await encode<Message>([{ length: 5, body: [5] as unknown as string[] }]);
       expect(wrong.error).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
-      expect(wrong.error!.message).to.match(/^The "message.body" property must be a string, a Uint8Array/);
+      expect(wrong.error!.message).to.match(/^The "message.body" property must be of strings, Buffers or Uint8Arrays/);
     });
 
     /** A source of 5 bytes that does not give them, and whether it was let go of. */
