@@ -4,8 +4,8 @@ import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { formats } from '../lib/index.js';
-import { peers } from './tools/interop/peers.js';
 import { codeArgs, runtime } from './support/runtime.js';
+import { peers } from './tools/interop/peers.js';
 
 const root = fileURLToPath(new URL('../../', import.meta.url));
 const read = (name: string) => readFileSync(`${root}${name}`, 'utf8');

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { expect } from 'chai';
-import { Format } from '../../lib/wire/format.js';
 import { LengthPrefixDecoder } from '../../lib/index.js';
+import { Format } from '../../lib/wire/format.js';
 import type { Memory } from '../../lib/wire/memory.js';
 import { FrameParser } from '../../lib/wire/parser.js';
 import { frame, turns } from './support.js';

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
-import { invalidType, invalidValue } from '../../lib/wire/errors.js';
 import { FrameError, LengthPrefixDecoder, type LengthPrefixDecoderOptions } from '../../lib/index.js';
+import { invalidType, invalidValue } from '../../lib/wire/errors.js';
 import { decode, encode, fromHex, outcomeOf, thrownBy } from '../support/streams.js';
 
 describe('FrameError', () => {

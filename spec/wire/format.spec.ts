@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
-import { formatOf } from '../../lib/wire/format.js';
 import { type FormatOptions, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { formatOf } from '../../lib/wire/format.js';
 import { decodeBatches, drawings, itIsAsDrawn } from '../support/drawings.js';
 import { compactSize } from '../support/fields.js';
 import { decode, encode, fromHex, thrownBy } from '../support/streams.js';

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
 import { type LengthField, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
-import { FixedLengthField, lengthFieldNamed, lengthFieldNames, varint } from '../../lib/wire/length-field.js';
 import { encode as webEncode } from '../../lib/web/index.js';
+import { FixedLengthField, lengthFieldNamed, lengthFieldNames, varint } from '../../lib/wire/length-field.js';
 import { compactSize, octetCount, quic } from '../support/fields.js';
 import { decode, encode, fromHex } from '../support/streams.js';
 
