@@ -8,12 +8,11 @@ import type { Message } from '../wire/message.js';
 import { buffers } from './buffers.js';
 import {
   abortBy,
+  asError,
   type Callback,
   destroyWritable,
   duplexOptions,
-  fail,
   MessageTransform,
-  release,
   type StreamOptions,
 } from './streams.js';
 import { countWaiting, type EncodingOptions, soon, Writing, writingSettings } from './writing.js';
@@ -80,23 +79,28 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 
   override _write(_chunk: Buffer, _encoding: string, callback: Callback): void {
-    const { bytes, job, fault } = this.#writing.next();
-    const done = this.#writing.whenDone(callback);
-    if (bytes !== undefined) this.#flow.take(bytes, done);
-    else if (job !== undefined) void this.#sendBody(job, done);
-    else this.#flow.fail(fault, done);
+    const { bytes, job, fault } = this.#writing.begin(callback);
+    if (bytes !== undefined) this.#flow.take(bytes, (error) => this.#writing.done(error));
+    else if (job !== undefined) void this.#sendBody(job);
+    else this.#fail(fault);
   }
 
-  async #sendBody(job: BodyJob, done: Callback): Promise<void> {
+  async #sendBody(job: BodyJob): Promise<void> {
     try {
       this.#writing.moved(job, await sendBody(job, buffers, (pieces) => this.#send(pieces), soon));
     } catch (error) {
       job.parts.destroy(error);
       // Not inside a promise: it would take an exception of a listener.
-      process.nextTick(() => this.#flow.fail(error, done));
+      process.nextTick(() => this.#fail(error));
       return;
     }
-    process.nextTick(done);
+    process.nextTick(() => this.#writing.done());
+  }
+
+  /** Fails behind what was sent, which `read(size)` can then give to its end. No 'end' comes: the error is there before. */
+  #fail(fault: unknown): void {
+    this.push(null);
+    this.#flow.fail(fault, (error) => this.#writing.done(error));
   }
 
   async #send(pieces: Uint8Array[]): Promise<void> {
@@ -131,8 +135,8 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
 
   override _destroy(error: Error | null, callback: Callback): void {
     const done = this.#flow.destroy(error);
-    // Not at once: the write itself may still be on the stack.
-    if (done !== undefined) process.nextTick(done, error ?? this.#flow.fault ?? streamDestroyed());
+    // That of a part of a body.
+    if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
     super._destroy(error, callback);
   }
 }
@@ -141,9 +145,9 @@ const bytes: Outlet<LengthPrefixEncoder, Buffer> = {
   isEager: false,
   push: (stream, piece) => stream.push(piece),
   isRead: (stream) => stream.readableLength === 0,
-  // Not at once where a 'drain' is due: the builder may have more by the time that Node emits it.
-  release: (stream, done, isSync, isNext) => release(stream, done, isSync, isSync ? stream.writableNeedDrain : isNext),
-  fail,
+  // Not inside `_write`: the builder may have more by the time that Node emits 'drain', or calls back.
+  release: (_, done, isSync) => (isSync ? process.nextTick(done) : done()),
+  fail: (_, done, fault) => done(asError(fault)),
 };
 
 /** Bytes in, the same bytes out. */

@@ -92,8 +92,6 @@ class FramedStream extends MessageDuplex<unknown, any> {
   readonly #onTaken: Callback;
   /** A failed readable of a pair waits for pending writes. */
   #failure: Error | undefined;
-  /** The callback of the `_write` that is being sent. */
-  #sending: Callback | undefined;
 
   /** The callback of `_final`. */
   #ending: Callback | undefined;
@@ -253,8 +251,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
   }
 
   override _write(_chunk: Buffer, _encoding: string, callback: Callback): void {
-    const entry = this.#writing.next();
-    this.#sending = this.#writing.whenDone(callback);
+    const entry = this.#writing.begin(callback);
     if (this.#writing.lost !== undefined) this.#drop(entry, this.#writing.lost);
     else if (entry.fault !== undefined) this.#lose(entry.fault);
     else if (entry.job !== undefined) void this.#sendBody(entry.job);
@@ -323,9 +320,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
   }
 
   #sent(): void {
-    const callback = this.#sending;
-    this.#sending = undefined;
-    callback?.();
+    this.#writing.done();
     if (this.#failure !== undefined && this.writableLength === 0) this.destroy(this.#failure);
   }
 
@@ -394,8 +389,6 @@ class FramedStream extends MessageDuplex<unknown, any> {
 
   override _destroy(error: Error | null, callback: Callback): void {
     this.#flow.destroy(error);
-    if (this.#sending !== undefined) process.nextTick(this.#sending, error ?? streamDestroyed());
-    this.#sending = undefined;
     this.#waiting.clear();
     const isOver = this.readableEnded && this.writableFinished;
     for (const stream of new Set<State>([this.#readable, this.#writable])) {

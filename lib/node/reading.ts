@@ -55,7 +55,7 @@ export function readingFlow(stream: node.Duplex, settings: DecodingSettings<Buff
   const parser = new FrameParser<Buffer, unknown>(own);
   if (!own.inParts) return new Flow(stream, readingOutlet, new Reading(parser));
   const streaming = new Streaming<Buffer, node.Readable>(parser, (each) => new Body(each));
-  const flow = new Flow(stream, streamingOutlet, streaming);
+  const flow = new Flow(stream, readingOutlet, streaming);
   streaming.connect(flow);
   return flow;
 }
@@ -83,8 +83,6 @@ export const readingOutlet: Outlet<node.Duplex, unknown> = {
   release,
   fail,
 };
-
-const streamingOutlet: Outlet<node.Duplex, unknown> = { ...readingOutlet, isEager: true };
 
 /** The bytes of one message, as {@link Streaming} sees them. */
 class Body implements BodyStream<Buffer, node.Readable> {

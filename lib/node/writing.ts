@@ -10,7 +10,7 @@ import {
 import { FrameError, streamDestroyed } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
 import { isBytes } from '../wire/memory.js';
-import { isSource, notEncoded } from '../wire/message.js';
+import { checkParts, isSource, notEncoded } from '../wire/message.js';
 import { buffers } from './buffers.js';
 import { type Callback, Duplex, Writable } from './streams.js';
 
@@ -87,10 +87,14 @@ export class Writing {
   readonly #entries = new Fifo<Entry>();
   /** The entry of the last `_write`. */
   #current: Entry | undefined;
+  /** Its callback, until it is done. */
+  #held: Callback | undefined;
 
   /** The bytes that Writable has room for, when the builder was last empty. */
   #room = 0;
   #tickEnds = false;
+  /** A message was refused. Writes return false from then on, to break off loops, as Node's do on a stream that failed. */
+  #isFailing = false;
   /** Inside `end`: what listeners write now is given to Writable at once, before it ends. */
   #isEnding = false;
 
@@ -161,6 +165,7 @@ export class Writing {
   #writeLate(message: unknown, encoding: unknown, callback: Callback | undefined): boolean {
     if (message === null) return write.call(this.#stream, null);
     this.#checked(typeof encoding === 'string' ? encoding : '');
+    if (this.#encode === undefined && !isSource(message)) checkParts(message);
     return write.call(this.#stream, nothing, (error) => {
       this.#letGo(message, error);
       if (typeof callback === 'function') callback(error);
@@ -180,9 +185,10 @@ export class Writing {
       process.nextTick(Writing.#endTick, this);
     }
     const { length } = this.#builder;
-    if (length < this.#room && !this.#isEnding) return true;
+    if (length < this.#room && !this.#isEnding) return !this.#isFailing;
     // Where Writable is full, small ones are still joined.
-    return this.#room > 0 || length >= LARGE || this.#isEnding ? this.flush() : false;
+    const isDue = this.#room > 0 || length >= LARGE || this.#isEnding;
+    return isDue && this.flush() && !this.#isFailing;
   }
 
   static #endTick(writing: Writing): void {
@@ -222,7 +228,7 @@ export class Writing {
   /** Fails the message, and the stream with it, behind all that was written before. */
   #refuse(fault: Error, callback: Callback | undefined): boolean {
     this.#insert(undefined, fault, nothing, callback);
-    // As Node's writes do on a stream that fails, to break off loops.
+    this.#isFailing = true;
     return false;
   }
 
@@ -274,10 +280,21 @@ export class Writing {
     }
   }
 
-  /** The entry of Writable's next `_write`. */
-  next(): Entry {
+  /** `_write` was called: returns its entry. */
+  begin(callback: Callback): Entry {
+    this.#held = callback;
     this.#current = this.#entries.shift()!;
     return this.#current;
+  }
+
+  /** The entry of the last `_write` was sent, or failed. */
+  done(error?: Error | null): void {
+    const callback = this.#held;
+    if (callback === undefined) return;
+    this.#held = undefined;
+    this.#current!.isDone = true;
+    if (!error) this.flush();
+    callback(error);
   }
 
   /** Everything from the entry of the last `_write` on fails with this error, though the stream still goes on. */
@@ -310,16 +327,6 @@ export class Writing {
     return this.#builder.take();
   }
 
-  /** Wraps the callback of `_write`. */
-  whenDone(callback: Callback): Callback {
-    const entry = this.#current!;
-    return (error) => {
-      entry.isDone = true;
-      if (!error) this.flush();
-      callback(error);
-    };
-  }
-
   /** The head of a body had this length: it may be another than was assumed. */
   moved(job: BodyJob, headLength: number): void {
     this.#builder.position += headLength - assumedHeadLength(job);
@@ -335,6 +342,9 @@ export class Writing {
       for (const callback of callbacks.splice(0)) process.nextTick(callback, this.lost ?? fault ?? reason);
       job?.parts.destroy(reason);
     }
+    // Not at once: the write itself may still be on the stack.
+    if (this.#held !== undefined) process.nextTick(this.#held, reason);
+    this.#held = undefined;
     this.#current = undefined;
     this.#entries.clear();
     this.#builder.take();

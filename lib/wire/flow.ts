@@ -8,6 +8,8 @@ export interface Work<In, Out> {
   readonly isSettled: boolean;
   /** Whether another write may be taken before that. Default: as `isSettled`. */
   readonly hasRoom?: boolean;
+  /** Whether pieces are handed out by other ways now: a write is then done without a piece more being wanted. */
+  readonly isInBody?: boolean;
   /** Whether nothing that was handed out by other ways than {@link next}, such as a body, waits to be read. */
   readonly isRead: boolean;
   /** The input has ended. An exception is a fault. */
@@ -164,7 +166,7 @@ export class Flow<Stream, In, Out> {
   /** Calls back the write in hand, if it is done. Returns whether another one has come. */
   #releases(): boolean {
     const done = this.#done;
-    const isDone = this.#isUsedUp || this.#isEager;
+    const isDone = this.#isUsedUp || this.#isEager || this.#work.isInBody === true;
     if (done === undefined || !isDone || this.#fault !== undefined) return false;
     if (!(this.#work.hasRoom ?? this.#work.isSettled)) return false;
     const isSync = this.#isSync;

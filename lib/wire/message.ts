@@ -62,6 +62,17 @@ export function partBytes(part: unknown, name: string, memory: Memory<Uint8Array
 }
 
 /**
+ * Checks a message of one part or several.
+ *
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
+ */
+export function checkParts(message: unknown): void {
+  for (const part of Array.isArray(message) ? message : [message]) {
+    if (typeof part !== 'string' && !isBytes(part)) throw invalidType('message', NOT_A_MESSAGE.message!, part);
+  }
+}
+
+/**
  * The bytes of a message's parts, in order. As in a `TextEncoderStream`, a string may end in the middle of a surrogate
  * pair that the next one completes.
  */

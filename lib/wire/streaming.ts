@@ -115,6 +115,10 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     return this.#parser.letGo();
   }
 
+  get isInBody(): boolean {
+    return this.#body !== undefined;
+  }
+
   get isRead(): boolean {
     return this.#body === undefined || this.#body.isRead;
   }
