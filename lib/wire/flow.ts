@@ -8,8 +8,6 @@ export interface Work<In, Out> {
   readonly isSettled: boolean;
   /** Whether another write may be taken before that. Default: as `isSettled`. */
   readonly hasRoom?: boolean;
-  /** Whether pieces are handed out by other ways now: a write is then done without a piece more being wanted. */
-  readonly isInBody?: boolean;
   /** Whether nothing that was handed out by other ways than {@link next}, such as a body, waits to be read. */
   readonly isRead: boolean;
   /** The input has ended. An exception is a fault. */
@@ -65,6 +63,8 @@ export class Flow<Stream, In, Out> {
   /** Of the write in hand, or of the end. */
   #done: Done | undefined;
   #fault: Fault | undefined;
+  /** Pieces go to a body: a write is then done without a piece more being wanted. */
+  isInBody = false;
   /** The reader wants a piece. */
   #isWanted: boolean;
   #isPumping = false;
@@ -142,32 +142,48 @@ export class Flow<Stream, In, Out> {
     // Listeners run inside `push`, and the next write may come inside `release`: the loop below goes on for them.
     if (this.#isPumping) return;
     this.#isPumping = true;
-    let isFirst = true;
     try {
-      do {
-        this.#isUsedUp = false;
-        while (this.#isWanted && this.#isOpen) {
-          const piece = this.#next();
-          if (piece === undefined) {
-            this.#isUsedUp = true;
-            break;
-          }
-          this.#isWanted = false;
-          if (this.#outlet.push(this.#stream, piece, isFirst)) this.#isWanted = true;
-          isFirst = false;
-        }
-      } while (this.#releases());
+      do this.#handOut();
+      while (this.#releases());
     } finally {
       this.#isPumping = false;
     }
     this.wasRead();
   }
 
+  /** Hands out what is wanted. */
+  #handOut(): void {
+    const stream = this.#stream;
+    const outlet = this.#outlet;
+    const work = this.#work;
+    let isFirst = true;
+    let isInWork = false;
+    this.#isUsedUp = false;
+    try {
+      while (this.#isWanted && this.#isOpen) {
+        isInWork = true;
+        const piece = work.next();
+        isInWork = false;
+        if (piece === undefined) {
+          this.#isUsedUp = true;
+          return;
+        }
+        this.#isWanted = false;
+        if (outlet.push(stream, piece, isFirst)) this.#isWanted = true;
+        isFirst = false;
+      }
+    } catch (error) {
+      // An exception of a listener is not a fault.
+      if (!isInWork) throw error;
+      this.#break(error);
+    }
+  }
+
   /** Calls back the write in hand, if it is done. Returns whether another one has come. */
   #releases(): boolean {
     const done = this.#done;
-    const isDone = this.#isUsedUp || this.#isEager || this.#work.isInBody === true;
-    if (done === undefined || !isDone || this.#fault !== undefined) return false;
+    const isDone = this.#isUsedUp || this.#isEager || this.isInBody;
+    if (!isDone || done === undefined || this.#fault !== undefined) return false;
     if (!(this.#work.hasRoom ?? this.#work.isSettled)) return false;
     const isSync = this.#isSync;
     const isNext = !isSync && this.#wasSync;
@@ -179,17 +195,9 @@ export class Flow<Stream, In, Out> {
 
   /** Whether there may be a piece. */
   get #isOpen(): boolean {
-    if (this.#fault?.isNext === true) return false;
+    const fault = this.#fault;
+    if (fault?.isNext === true) return false;
     return this.#done !== undefined || !this.#work.isSettled;
-  }
-
-  #next(): Out | undefined {
-    try {
-      return this.#work.next();
-    } catch (error) {
-      this.#break(error);
-      return undefined;
-    }
   }
 
   /** A fault comes next. */

@@ -65,7 +65,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     this.#isWanted = false;
     // There is nothing of an empty one to be read: it is not waited for.
     if (length === 0) body.end();
-    else this.#body = body;
+    else this.#enter(body);
     return { length, body: body.stream };
   }
 
@@ -90,9 +90,14 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   /** A body was destroyed: what is left of it is passed over. */
   close(body: BodyStream<M, Body>): void {
     if (body !== this.#body) return;
-    this.#body = undefined;
+    this.#enter(undefined);
     this.#parser.skipRest();
     this.#flow.goOn();
+  }
+
+  #enter(body: BodyStream<M, Body> | undefined): void {
+    this.#body = body;
+    this.#flow.isInBody = body !== undefined;
   }
 
   /** Gives the body the parts that it wants. */
@@ -105,7 +110,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
       this.#due -= part.length;
       this.#isWanted = false;
       const isLast = this.#due === 0;
-      if (isLast) this.#body = undefined;
+      if (isLast) this.#enter(undefined);
       if (body.push(part)) this.#isWanted = true;
       if (isLast) body.end();
     }
@@ -113,10 +118,6 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
 
   get isSettled(): boolean {
     return this.#parser.letGo();
-  }
-
-  get isInBody(): boolean {
-    return this.#body !== undefined;
   }
 
   get isRead(): boolean {
