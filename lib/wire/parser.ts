@@ -87,6 +87,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
    */
   push(chunk: Uint8Array): void {
     if (!isBytes(chunk)) throw invalidType('chunk', 'a Buffer or Uint8Array', chunk);
+    // `next` throws it.
+    if (this.#fault !== undefined) return;
     if (this.#at > this.#chunk.length) throw memoryGone();
     if (this.#at === this.#chunk.length) {
       this.#begin(chunk);
