@@ -11,16 +11,16 @@ export function watchBodies<T>(writable: WritableStream<T>): void {
     const writer = getWriter();
     const write = writer.write.bind(writer) as (message?: T) => Promise<void>;
     writer.write = (message?: T) => {
-      const written = write(message);
-      return isSource(message) ? watched(new BodyParts(message.body), written) : written;
+      return isSource(message) ? watched(new BodyParts(message.body), () => write(message)) : write(message);
     };
     return writer;
   };
 }
 
-async function watched(parts: BodyParts, written: Promise<void>): Promise<void> {
+async function watched(parts: BodyParts, write: () => Promise<void>): Promise<void> {
   try {
-    await written;
+    // Node 20 throws an internal assertion where the stream is closed.
+    await write();
     parts.release();
   } catch (reason) {
     parts.destroy(reason);

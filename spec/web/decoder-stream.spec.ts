@@ -162,6 +162,50 @@ describe('LengthPrefixDecoderStream', () => {
     }
   });
 
+  it('fails with what `onOversize` rejects with', async () => {
+    const failure = new Error('no log');
+    const onOversize = async () => {
+      throw failure;
+    };
+    const options = { maxPayloadLength: 7, oversize: 'skip', onOversize } as const;
+    for (const batch of [false, true]) {
+      const decoder = new LengthPrefixDecoderStream({ ...options, batch });
+      const writer = decoder.writable.getWriter();
+      writer.closed.catch(() => {});
+      await writer.write(await encode(['a', 'too long', 'b']));
+      await settled();
+      const write = writer.write(await encode(['c'])).catch((error) => error);
+      const { items, error } = await outcomeOf(decoder.readable);
+      expect(items.flat().map(utf8)).to.deep.equal(['a', 'b']);
+      expect(error).to.equal(failure);
+      expect(await write).to.equal(failure);
+    }
+  });
+
+  it("fails for what a length field of the user's own reads wrongly", async () => {
+    for (const read of [null, 5n, { length: 5n, width: 4 }, { length: 5, width: 4n }, 'x']) {
+      const lengthField = { maxWidth: 4, read: () => read as never, write: () => new Uint8Array(4) };
+      const { items, error } = await decode([hello], { lengthField });
+      expect(items).to.deep.equal([]);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+    }
+  });
+
+  it('holds back a writer of chunks that are small, but not free', async () => {
+    const chunks = [() => new Uint8Array(0), () => new Uint8Array(65_536).subarray(0, 1)];
+    const most = [131_072 / 64, (16 * 131_072) / 65_536];
+    for (const [number, chunk] of chunks.entries()) {
+      const writer = new LengthPrefixDecoderStream({ readableHighWaterMark: 1 }).writable.getWriter();
+      void writer.write(Buffer.concat([hello, hello]));
+      let written = 0;
+      for (; writer.desiredSize! > 0 && written < 10_000; written++) {
+        void writer.write(chunk());
+        if (written % 100 === 0) await settled();
+      }
+      expect(written).to.be.within(16, most[number]!);
+    }
+  });
+
   it('hands out what `decode` makes, once for each message, and what it throws after the ones before', async () => {
     const seen: string[] = [];
     const parse = (bytes: Uint8Array, start: number, end: number) => {

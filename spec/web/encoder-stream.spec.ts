@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import {
+  encode as encodeOne,
   formats,
   json,
   LengthPrefixDecoderStream,
@@ -348,6 +349,69 @@ describe('LengthPrefixEncoderStream', () => {
       for (const source of [queued, longer, wrong, made, late]) expect(source!.cancelled).to.equal(true);
     });
 
+    it('lets go of those that are written when it can send no more', async () => {
+      const ends: Record<string, (writer: WritableStreamDefaultWriter, readable: ReadableStream) => unknown> = {
+        cancelled: (_, readable) => readable.cancel(),
+        aborted: (writer) => writer.abort(),
+        failed: (writer) => writer.write(5).catch(() => {}),
+        closed: (writer) => writer.close(),
+      };
+      for (const [name, end] of Object.entries(ends)) {
+        const encoder = new LengthPrefixEncoderStream();
+        const writer = encoder.writable.getWriter();
+        writer.closed.catch(() => {});
+        const ended = end(writer, encoder.readable);
+        if (name !== 'cancelled') await outcomeOf(encoder.readable);
+        await ended;
+        await letsGo(writer, name);
+      }
+    });
+
+    async function letsGo(writer: WritableStreamDefaultWriter<Message>, name: string): Promise<void> {
+      const source = silent();
+      const file = new Readable({ read() {} });
+      let returned = false;
+      const parts = (function* () {
+        try {
+          yield 'hello';
+        } finally {
+          returned = true;
+        }
+      })();
+      parts.next();
+      const writes = [source, { length: 5, body: file }, { length: 5, body: parts }].map((each) => writer.write(each));
+      for (const { status } of await Promise.allSettled(writes)) expect(status, name).to.equal('rejected');
+      await settled();
+      expect(source.cancelled, name).to.equal(true);
+      expect(file.destroyed, name).to.equal(true);
+      expect(returned, name).to.equal(true);
+    }
+
+    it('lets go of those that wait when it fails', async () => {
+      for (const leave of ['cancel', 'abort'] as const) {
+        const encoder = new LengthPrefixEncoderStream();
+        const writer = encoder.writable.getWriter();
+        writer.closed.catch(() => {});
+        const sources = Array.from({ length: 3 }, silent);
+        const writes = Promise.allSettled(sources.map((source) => writer.write(source)));
+        if (leave === 'cancel') await encoder.readable.cancel();
+        else await writer.abort();
+        await writes;
+        await settled();
+        expect(sources.map(({ cancelled }) => cancelled)).to.deep.equal([true, true, true]);
+      }
+    });
+
+    it('takes streams that are no async iterables', async () => {
+      const stream = streamOf<Uint8Array>([Buffer.from('hel'), Buffer.from('lo')]);
+      // As it is in browsers without them.
+      const bare = { getReader: () => stream.getReader(), cancel: (reason?: unknown) => stream.cancel(reason) };
+      const { bytes, error } = await encode<Message>([{ length: 5, body: bare }]);
+      expect(error).to.equal(undefined);
+      expect(bytes).to.deep.equal(hello);
+      expect(stream.locked).to.equal(false);
+    });
+
     it('lets go of one that is made when the reader has left', async () => {
       const source = silent();
       const encoder: LengthPrefixEncoderStream<number> = new LengthPrefixEncoderStream({
@@ -474,6 +538,127 @@ describe('LengthPrefixEncoderStream', () => {
         expect(cancelled).to.equal(true);
       }
     });
+  });
+
+  describe('aborted with writes queued', () => {
+    type Abort = 'in the same tick' | 'behind the first' | 'inside encode' | 'when all is quiet';
+    const reason = new Error('enough');
+
+    /** Writes ten messages and aborts. Gives what the reader got, and the number of writes that were fulfilled. */
+    async function aborted(when: Abort, waits: boolean) {
+      const encode = (value: string) => {
+        if (when === 'inside encode' && value === 'write 3') void writer.abort(reason);
+        return value;
+      };
+      const encoder: LengthPrefixEncoderStream<string> = new LengthPrefixEncoderStream({ encode });
+      const writer = encoder.writable.getWriter();
+      writer.closed.catch(() => {});
+      if (when !== 'in the same tick') await settled();
+      let outcome = waits ? outcomeOf(encoder.readable) : undefined;
+      const writes = Array.from({ length: 10 }, (_, number) => writer.write(`write ${number}`));
+      const fates = Promise.allSettled(writes);
+      if (when === 'behind the first') await writes[0];
+      if (when === 'when all is quiet') await settled();
+      if (when !== 'inside encode') await writer.abort(reason);
+      await settled();
+      outcome ??= outcomeOf(encoder.readable);
+      const { items, error } = await Promise.race([outcome, settled().then(() => Promise.reject(new Error('waits')))]);
+      return { bytes: Buffer.concat(items), error, done: (await fates).filter((fate) => fate.status === 'fulfilled') };
+    }
+
+    for (const when of ['in the same tick', 'behind the first', 'inside encode', 'when all is quiet'] as const) {
+      it(`${when}, sends those that were fulfilled, and then fails`, async () => {
+        for (const waits of [true, false]) {
+          const { bytes, error, done } = await aborted(when, waits);
+          expect(error).to.equal(reason);
+          const frames = Array.from({ length: 10 }, (_, number) => encodeOne(`write ${number}`));
+          expect(bytes.length).to.be.at.least(11 * done.length);
+          expect(bytes).to.deep.equal(Buffer.concat(frames).subarray(0, bytes.length));
+          expect(bytes.length % 11).to.equal(0);
+          if (when === 'behind the first') expect(done.length).to.be.at.least(1);
+          if (when === 'inside encode') expect(done).to.have.lengthOf(3);
+          if (when === 'when all is quiet') expect(done).to.have.lengthOf(10);
+        }
+      });
+    }
+
+    it('fails a close that waits for the reader', async () => {
+      const encoder = new LengthPrefixEncoderStream();
+      const writer = encoder.writable.getWriter();
+      writer.closed.catch(() => {});
+      await writer.write('hello');
+      const closing = writer.close().catch((error) => error);
+      await settled();
+      const aborting = writer.abort(reason).catch((error) => error);
+      expect(await closing).to.equal(reason);
+      expect(await aborting).to.equal(reason);
+      const { items, error } = await outcomeOf(encoder.readable);
+      expect(Buffer.concat(items)).to.deep.equal(hello);
+      expect(error).to.equal(reason);
+    });
+  });
+
+  it('refuses an `encode` that returns a promise', async () => {
+    for (const encodeLater of [
+      async () => 'hello',
+      async () => {
+        throw new Error('later');
+      },
+    ]) {
+      const { bytes, error } = await encode([1], { encode: encodeLater as unknown as () => string });
+      expect(bytes).to.have.lengthOf(0);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error!.message).to.include("'encode' returned a promise, it must return the message itself");
+      expect(thrownBy(() => encodeOne(1, { encode: encodeLater as unknown as () => string }))).to.include({
+        code: 'ERR_FRAME_CORRUPT',
+      });
+    }
+    await settled();
+  });
+
+  it('joins a surrogate pair that two strings of one message share', async () => {
+    const halves: [string[], string][] = [
+      [['\ud83d', '\ude00'], '\u{1f600}'],
+      [['a\ud83d', '', '\ude00b'], 'a\u{1f600}b'],
+      [['\ud83d', '\ud83d', '\ude00'], '\ufffd\u{1f600}'],
+      [['\ude00', '\ud83d'], '\ufffd\ufffd'],
+    ];
+    for (const [parts, text] of halves) {
+      const length = Buffer.byteLength(text);
+      const { bytes, error } = await encode<Message>([parts, { length, body: parts }]);
+      expect(error).to.equal(undefined);
+      const whole = encodeOne(text);
+      expect(bytes).to.deep.equal(Buffer.concat([whole, whole]));
+      expect(Buffer.from(encodeOne(parts))).to.deep.equal(Buffer.from(whole));
+    }
+    const mixed = ['\ud83d', Uint8Array.of(1), '\ude00'];
+    const { bytes } = await encode<Message>([mixed, { length: 7, body: mixed }, '\ud83d', '\ude00']);
+    expect(bytes.toString('latin1')).to.equal(
+      Buffer.from(
+        '07000000 efbfbd01efbfbd 07000000 efbfbd01efbfbd 03000000 efbfbd 03000000 efbfbd'.replaceAll(' ', ''),
+        'hex',
+      ).toString('latin1'),
+    );
+  });
+
+  it('hands out any number of parts in linear time', async () => {
+    const shift = Array.prototype.shift;
+    let moved = 0;
+    Array.prototype.shift = function () {
+      moved += this.length;
+      return shift.call(this);
+    };
+    try {
+      const large = new Uint8Array(65_536);
+      const parts = Array.from({ length: 20_000 }, () => large);
+      const encoder = new LengthPrefixEncoderStream({ lengthField: 'uint64le', maxPayloadLength: 2 ** 40 });
+      void writeAll<Message>(encoder.writable, [parts]);
+      const { items } = await outcomeOf(encoder.readable);
+      expect(items).to.have.lengthOf(20_001);
+    } finally {
+      Array.prototype.shift = shift;
+    }
+    expect(moved).to.be.below(20 * 20_000);
   });
 
   it('sends what was written before an abort', async () => {
