@@ -103,13 +103,13 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
     this.#flow.fail(fault, (error) => this.#writing.done(error));
   }
 
-  async #send(pieces: Uint8Array[]): Promise<void> {
+  async #send(pieces: Buffer[]): Promise<void> {
     const isSmall = pieces.length > 1 && lengthOf(pieces) < LARGE;
     for (const piece of isSmall ? [Buffer.concat(pieces)] : pieces) {
       await new Promise<void>((resolve, reject) => {
         process.nextTick(() => {
           if (this.destroyed) reject(streamDestroyed());
-          else this.#flow.take(piece as Buffer, (error) => (error ? reject(error) : resolve()));
+          else this.#flow.take(piece, (error) => (error ? reject(error) : resolve()));
         });
       });
     }

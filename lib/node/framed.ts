@@ -301,7 +301,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
     process.nextTick(() => this.#sent());
   }
 
-  #sendPieces(pieces: Uint8Array[]): Promise<void> {
+  #sendPieces(pieces: Buffer[]): Promise<void> {
     return new Promise((resolve, reject) => {
       const writable = this.#writable;
       const lost = this.#writing.lost ?? (this.destroyed ? streamDestroyed() : undefined);

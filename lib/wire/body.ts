@@ -1,6 +1,6 @@
 import { streamDestroyed } from './errors.js';
 import type { Format } from './format.js';
-import { concat, isBytes, type Memory, uint8Arrays } from './memory.js';
+import { concat, isBytes, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { type Body, bodyTooLong, bodyTruncated, checkSource, type MessageSource, PartEncoder } from './message.js';
 
 const nothing = new Uint8Array(0);
@@ -94,7 +94,7 @@ export function bodyJob(source: MessageSource, format: Format, position: number,
 }
 
 /** Sends pieces of a frame, and is done when more are wanted. */
-export type Send = (pieces: Uint8Array[]) => Promise<void>;
+export type Send<M extends Uint8Array> = (pieces: M[]) => Promise<void>;
 
 /**
  * Sends the frame of a body, a part at a time. The next part is asked for when the one before is sent.
@@ -104,12 +104,13 @@ export type Send = (pieces: Uint8Array[]) => Promise<void>;
  * @returns the length of the frame's head, as far as it is not part of the body.
  * @throws FrameError for a body of another length; whatever the body fails with.
  */
-export async function sendBody(
+export async function sendBody<M extends Uint8Array>(
   { length, parts, position, format, head: known, encoding }: BodyJob,
-  memory: Memory<Uint8Array>,
-  send: Send,
+  memory: Memory<M>,
+  sendAll: Send<M>,
   soon?: () => Promise<void>,
 ): Promise<number> {
+  const send = (...pieces: Uint8Array[]) => sendAll(pieces.map((piece) => viewOf(piece, memory)));
   const keptAtMost = Math.min(format.keptAtMost, length);
   /** The first bytes, until the head can be written. */
   let start: Uint8Array | undefined = nothing;
@@ -119,7 +120,7 @@ export async function sendBody(
     const head = known === undefined ? format.writeHead(first, length, position) : { bytes: known, kept: 0 };
     headLength = head.bytes.length - head.kept;
     const rest = first.subarray(head.kept);
-    await send(rest.length > 0 ? [head.bytes, rest] : [head.bytes]);
+    await (rest.length > 0 ? send(head.bytes, rest) : send(head.bytes));
   };
 
   let left = length;
@@ -127,7 +128,7 @@ export async function sendBody(
     if (data.length > left) throw bodyTooLong(length, position);
     left -= data.length;
     if (start === undefined) {
-      if (data.length > 0) await send([data]);
+      if (data.length > 0) await send(data);
       return;
     }
     const first: Uint8Array = start.length === 0 ? data : concat([start, data], memory);

@@ -500,6 +500,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   /** Returns false when there is more to pass over than the chunk has. */
   #passOver(frame: OpenFrame<M>): boolean {
     const count = Math.min(frame.skip, this.#chunk.length - this.#at);
+    if (count < 0) throw memoryGone();
     if (count > 0) frame.front?.append(this.#chunk.subarray(this.#at, this.#at + count));
     frame.skip -= count;
     this.#at += count;

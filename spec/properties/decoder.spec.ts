@@ -33,10 +33,10 @@ type Mode = 'plain' | 'copy' | 'batch' | 'batch copy' | 'decode' | 'decode copy'
 
 /** How a body is read: from when on, in which way, how many parts of it, and what then. */
 interface Reading {
-  how: 'data' | 'iterate' | 'readable' | 'poll';
+  how: 'data' | 'iterate' | 'readable' | 'poll' | 'by bytes' | 'look';
   after: number;
   parts: number;
-  then: 'destroy' | 'destroy with an error';
+  leaving: 'destroy' | 'destroy with an error';
   slow: boolean;
 }
 
@@ -331,7 +331,7 @@ class DecoderRig extends Rig {
     void this.#readBody(one, reading, due);
   }
 
-  async #readBody(body: Body, { how, after, parts, then, slow }: Reading, due: Buffer): Promise<void> {
+  async #readBody(body: Body, { how, after, parts, leaving, slow }: Reading, due: Buffer): Promise<void> {
     const { stream, number } = body;
     await turns(after);
     let left = parts;
@@ -339,7 +339,7 @@ class DecoderRig extends Rig {
       if (left > 0) return false;
       if (!body.isDestroyed && !stream.destroyed && !body.events.includes('end')) {
         body.isDestroyed = true;
-        stream.destroy(then === 'destroy' ? undefined : new Error('left by the test'));
+        stream.destroy(leaving === 'destroy' ? undefined : new Error('left by the test'));
       }
       return true;
     };
@@ -370,9 +370,16 @@ class DecoderRig extends Rig {
           if (leave()) break;
         }
       });
-    } else if (how === 'poll') {
+    } else if (how === 'look' && parts < 1_000_000) {
+      // It is asked for, and left with what has come.
+      stream.on('readable', () => {});
+      await turns(1 + parts);
+      left = 0;
+      leave();
+    } else if (how === 'poll' || how === 'by bytes') {
+      const count = 2 + Math.ceil(due.length / 100);
       while (!stream.closed && !stream.readableEnded) {
-        const chunk = stream.read();
+        const chunk = stream.read(how === 'poll' ? undefined : count) ?? (how === 'poll' ? null : stream.read());
         if (chunk !== null) take(chunk);
         if (leave()) return;
         // What is never closed is seen elsewhere.
@@ -672,10 +679,10 @@ const sizes = fc.oneof(
 );
 
 const readings: fc.Arbitrary<Reading> = fc.record({
-  how: fc.constantFrom('data' as const, 'iterate' as const, 'readable' as const, 'poll' as const),
+  how: fc.constantFrom(...(['data', 'iterate', 'readable', 'poll', 'by bytes', 'look'] as const)),
   after: fc.oneof(fc.constant(0), fc.nat(6)),
   parts: fc.oneof(fc.constant(1_000_000), fc.nat(3)),
-  then: fc.constantFrom('destroy' as const, 'destroy with an error' as const),
+  leaving: fc.constantFrom('destroy' as const, 'destroy with an error' as const),
   slow: fc.boolean(),
 });
 
@@ -764,6 +771,29 @@ async function play(rig: DecoderRig, { steps, reader, ending, early }: Run): Pro
 
 const faults: Settings['fault'][] = ['none', 'none', 'too long', 'corrupt', 'decode', 'listener'];
 
+const numbers = fc.oneof(
+  fc.nat(12),
+  fc.constantFrom<unknown>(-1, -8, 1.5, 1e9, 2 ** 31, 2 ** 53, Number.NaN, Number.POSITIVE_INFINITY, '3', 3n, null, {}),
+);
+
+/** A wire whose bytes are all told apart, where that can be, and a length field that answers as it likes. */
+const answering = fc.record({
+  wire: fc.uint8Array({ min: 0, max: 0x7f, minLength: 1, maxLength: 60 }).map((bytes) => Buffer.from(bytes)),
+  cuts: fc.array(fc.nat(60), { maxLength: 8 }),
+  mode: fc.constantFrom<Mode>('plain', 'copy', 'batch', 'batch copy', 'decode', 'decode batch', 'stream'),
+  answers: fc.array(
+    fc.oneof(
+      fc.record({ value: fc.record({ length: numbers, width: numbers }) }),
+      fc.record({ value: fc.constantFrom<unknown>(undefined, null, 3, 'x', {}, []) }),
+      fc.constant(undefined),
+    ),
+    { maxLength: 4 },
+  ),
+  waits: fc.oneof(fc.constant(1), fc.integer({ min: 1, max: 8 })),
+  offset: fc.nat(2),
+  strip: fc.option(fc.nat(2), { nil: undefined }),
+});
+
 describe('any use of a decoder', function () {
   this.timeout(120_000);
 
@@ -806,5 +836,73 @@ describe('any use of a decoder', function () {
         },
       ),
       { numRuns: runs(200) },
+    ));
+
+  it('gives nothing but bytes of the input, in order, whatever a length field answers', () =>
+    fc.assert(
+      fc.asyncProperty(answering, async ({ wire, cuts, mode, answers, waits, offset, strip }) => {
+        let calls = 0;
+        const lengthField: LengthField = {
+          maxWidth: 8,
+          read(bytes, start, end) {
+            if (waits > end - start) return undefined;
+            const answer = answers[calls++ % (answers.length + 1)];
+            const right = { length: bytes[start]! % 8, width: 1 };
+            return answer === undefined ? right : (answer.value as ReturnType<LengthField['read']>);
+          },
+          write: () => Buffer.alloc(1),
+        };
+        const decoder = new LengthPrefixDecoder({
+          lengthField,
+          lengthFieldOffset: offset,
+          ...(strip === undefined ? {} : { initialBytesToStrip: Math.min(strip, offset) }),
+          maxPayloadLength: 100,
+          copy: mode.endsWith('copy'),
+          batch: mode.includes('batch'),
+          stream: mode === 'stream',
+          decode: mode.startsWith('decode') ? (bytes, from, to) => Buffer.from(bytes.subarray(from, to)) : undefined,
+        } as LengthPrefixDecoderOptions);
+        const got: Buffer[] = [];
+        const events: string[] = [];
+        const called: number[] = [];
+        let failure: unknown;
+        decoder.on('error', (error) => {
+          failure = error;
+        });
+        for (const event of ['end', 'error', 'close']) decoder.on(event, () => events.push(event));
+        decoder.on('data', (piece: unknown) => {
+          if (mode === 'stream')
+            (piece as StreamedMessage).body.on('data', (part) => got.push(part)).on('error', () => {});
+          else got.push(...(mode.includes('batch') ? (piece as Buffer[]) : [piece as Buffer]));
+        });
+        const places = [...new Set(cuts.map((cut) => cut % (wire.length + 1)))].sort((a, b) => a - b);
+        const chunks = [0, ...places].map((from, i) => wire.subarray(from, places[i]));
+        for (const [i, chunk] of chunks.entries()) {
+          const memory = Buffer.alloc(chunk.length + 64, 0xee);
+          memory.set(chunk, 32);
+          decoder.write(memory.subarray(32, 32 + chunk.length), () => called.push(i));
+        }
+        decoder.end();
+        await turns(30);
+        expect(events).to.be.deep.oneOf([
+          ['end', 'close'],
+          ['error', 'close'],
+        ]);
+        if (failure !== undefined) expect(failure).to.be.instanceOf(FrameError);
+        expect(called).to.deep.equal(chunks.map((_, i) => i));
+        let at = 0;
+        for (const bytes of got) {
+          const found = wire.indexOf(bytes, at);
+          expect(found, `${bytes.toString('hex')} from ${at} on`).to.be.at.least(0);
+          at = found + bytes.length;
+        }
+        if (answers.length > 0 || waits > 1 || offset > 0 || strip !== undefined || failure !== undefined) return;
+        const right: Buffer[] = [];
+        for (let from = 0; from < wire.length; from += 1 + (wire[from]! % 8)) {
+          right.push(wire.subarray(from + 1, from + 1 + (wire[from]! % 8)));
+        }
+        expect(Buffer.concat(got)).to.deep.equal(Buffer.concat(right));
+      }),
+      { numRuns: runs(300) },
     ));
 });

@@ -1,0 +1,596 @@
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { expect } from 'chai';
+import fc from 'fast-check';
+import { runs } from '../support/runs.js';
+import { frame, turns } from '../torture/support.js';
+import {
+  Activity,
+  closed,
+  closeLinks,
+  echoes,
+  encode,
+  framedStream,
+  handles,
+  incoming,
+  type Link,
+  link,
+  noHandleLeft,
+  nothingUnhandled,
+  readers,
+  Watch,
+  type Writing,
+  writings,
+} from './links.js';
+
+const TOO_LONG = Buffer.alloc(4, 0xff);
+
+const framesOf = (messages: readonly Uint8Array[]) => Buffer.concat(messages.map((message) => frame(message)));
+
+/** A framed socket with its peer, and all that is watched of them. */
+interface Rig extends Link {
+  readonly stream: Duplex;
+  readonly watch: Watch;
+  readonly activity: Activity;
+  /** How many bytes of the peer the stream has got. */
+  readonly taken: () => number;
+  /** Waits, and says what has happened where nothing more does. */
+  within<T>(promise: PromiseLike<T> | T, what: string): Promise<T>;
+  /** Waits until the stream has got so many bytes. */
+  took(bytes: number): Promise<void>;
+}
+
+async function rigOf(where: { near: 'server' | 'client'; allowHalfOpen: boolean }, options = {}): Promise<Rig> {
+  const activity = new Activity();
+  const made = await link({ ...where, activity });
+  const stream = framedStream(made.near, { encode, ...options });
+  let taken = 0;
+  const waiting = new Set<() => void>();
+  made.near.on('data', (chunk: Buffer) => {
+    taken += chunk.length;
+    activity.bump();
+    for (const check of waiting) check();
+  });
+  const watch = new Watch(stream, activity);
+  const story = (what: string) => {
+    const { handed, events, calls } = watch;
+    const peer = `the peer got ${made.peer.received} bytes, ${made.peer.ending ?? 'no end'}`;
+    return `${what}; ${handed.length} messages read, ${calls.length} callbacks, events ${events}; ${peer}`;
+  };
+  return {
+    ...made,
+    stream,
+    watch,
+    activity,
+    taken: () => taken,
+    within: (promise, what) => activity.within(promise, () => story(what)),
+    took: async (bytes) => {
+      if (taken < bytes) {
+        await new Promise<void>((resolve) => {
+          const check = () => taken >= bytes && waiting.delete(check) && resolve();
+          waiting.add(check);
+        });
+      }
+    },
+  };
+}
+
+/** After all is over: nothing was wrong, everything is closed. */
+async function expectOver({ stream, near, gone, watch, within, peer }: Rig): Promise<void> {
+  await within(closed(stream), "'close' of the stream");
+  await within(closed(near), "'close' of the socket");
+  await within(closed(peer.socket), "'close' of the peer");
+  await within(gone, 'the server is closed');
+  await turns(2);
+  watch.checkCalls();
+  expect(watch.wrong).to.deep.equal([]);
+}
+
+function expectHanded({ watch }: Rig, due: readonly Uint8Array[]): void {
+  const got = watch.handed.map((message) => message.toString('hex'));
+  expect(got).to.deep.equal(due.map((message) => Buffer.from(message).toString('hex')));
+}
+
+/** The same bytes, told by the first that differs. */
+function expectBytes(got: Buffer, due: Buffer): void {
+  if (got.equals(due)) return;
+  let at = 0;
+  while (at < got.length && got[at] === due[at]) at++;
+  throw new Error(`${got.length} bytes, not ${due.length}; they differ from byte ${at} on`);
+}
+
+const places = fc.record({ near: fc.constantFrom('server' as const, 'client' as const), allowHalfOpen: fc.boolean() });
+const slow = fc.constantFrom(0, 0, 1, 3);
+const marks = fc.constantFrom(1, 2, 16);
+const writableHighWaterMark = fc.constantFrom(1, 50, 65_536);
+const readableHighWaterMark = fc.constantFrom(1, 4, 16);
+
+/** How the writes are made. */
+const paces = ['in one tick', 'corked', 'one a tick', "at 'drain'", 'from callbacks', 'from listeners'] as const;
+type Pace = (typeof paces)[number];
+
+/** Makes all writes, while so many messages come. */
+async function writeAll({ stream, watch }: Rig, all: Writing[], pace: Pace, coming: number): Promise<void> {
+  const left = [...all];
+  const write = (then?: () => void) => {
+    const one = left.shift();
+    return one === undefined || watch.write(one.make(), one.size, then);
+  };
+  if (pace === 'from listeners' && coming > 0) {
+    await new Promise<void>((resolve) => {
+      watch.inside = (event) => {
+        if (event === 'data' || event === 'drain') write();
+        if (left.length === 0 || watch.handed.length === coming) resolve();
+      };
+    });
+    watch.inside = undefined;
+  }
+  if (pace === 'corked') {
+    stream.cork();
+    process.nextTick(() => stream.uncork());
+  }
+  while (left.length > 0) {
+    if (pace === 'from callbacks') {
+      await new Promise<void>((resolve) => write(resolve));
+    } else {
+      if (!write() && pace === "at 'drain'") await once(stream, 'drain');
+      if (pace === 'one a tick') await turns(1);
+    }
+  }
+}
+
+async function property(run: () => Promise<void>): Promise<void> {
+  const before = handles();
+  try {
+    await nothingUnhandled(run);
+    await noHandleLeft(before);
+  } finally {
+    await closeLinks();
+    await turns(2);
+  }
+}
+
+const settings = { interruptAfterTimeLimit: 15_000, markInterruptAsFailure: false } as const;
+
+describe('properties: framed over sockets', function () {
+  this.timeout(0);
+
+  it('all that is written arrives, all that comes is read, both ends end', async () => {
+    const scenario = fc.record({
+      where: places,
+      option: fc.constantFrom(undefined, undefined, true, false),
+      writableHighWaterMark,
+      readableHighWaterMark,
+      written: fc.array(writings, { maxLength: 10 }),
+      pace: fc.constantFrom(...paces),
+      last: fc.option(writings, { nil: undefined }),
+      end: fc.constantFrom('behind the writes', "behind 'end'", 'by itself'),
+      messages: incoming,
+      cut: fc.constantFrom(1, 7, 100_000),
+      peerEnds: fc.constantFrom('with its messages', 'when it has all'),
+      reader: fc.constantFrom(...Object.keys(readers)),
+      slow,
+      mark: marks,
+    });
+    await fc.assert(
+      fc.asyncProperty(scenario, (given) =>
+        property(async () => {
+          const { where, option, written, messages, reader, slow, mark, peerEnds } = given;
+          const staysOpen = option ?? where.allowHalfOpen;
+          const rig = await rigOf(where, {
+            writableHighWaterMark: given.writableHighWaterMark,
+            readableHighWaterMark: given.readableHighWaterMark,
+            ...(option === undefined ? {} : { allowHalfOpen: option }),
+          });
+          const { stream, peer, watch, within } = rig;
+          // What it is composed to ends it.
+          const byReader = reader === 'compose()';
+          // One that may be half open stays so until it is told to end.
+          const byUs = staysOpen && given.end === 'by itself' ? 'behind the writes' : given.end;
+          const end = byReader ? 'by itself' : byUs;
+          // Where it ends when all is read, what is written later comes too late.
+          const late = peerEnds === 'when it has all';
+          const pace = late || (staysOpen && end === 'behind the writes') ? given.pace : 'in one tick';
+          const last = end === 'behind the writes' ? given.last : undefined;
+          const due = framesOf([...written, ...(last === undefined ? [] : [last])].map(({ bytes }) => bytes));
+
+          const bytes = framesOf(messages);
+          const reading = readers[reader]!(stream, slow, mark);
+          reading.catch(() => {});
+          if (end === "behind 'end'") stream.once('end', () => stream.end());
+          const sending = (async () => {
+            const step = Math.max(1, given.cut === 1 ? Math.ceil(bytes.length / 50) : given.cut);
+            for (let at = 0; at < bytes.length; at += step) {
+              if (!peer.socket.write(bytes.subarray(at, at + step))) await once(peer.socket, 'drain');
+              if (given.cut < 100) await turns(1);
+            }
+            if (late) await peer.until(due.length);
+            peer.socket.end();
+          })();
+          sending.catch(() => {});
+          await within(writeAll(rig, written, pace, messages.length), 'the writes are made');
+          if (end === 'behind the writes') {
+            if (last === undefined) stream.end();
+            else stream.end(last.make(), watch.callback());
+          }
+          await within(sending, 'the peer has sent all');
+          expect(await within(peer.over, 'the peer sees the end')).to.equal('end');
+          await within(reading, 'the reader is done');
+          await expectOver(rig);
+          expectBytes(peer.bytes, due);
+          expectHanded(rig, messages);
+          expect(watch.error).to.equal(undefined);
+          expect(watch.calls.every(({ error }) => error === null)).to.equal(true);
+          expect(watch.events.slice().sort()).to.deep.equal(['close', 'end', 'finish']);
+        }),
+      ),
+      { numRuns: runs(120), ...settings },
+    );
+  });
+
+  it("'drain' comes to all who wait for it, though nobody reads", async () => {
+    const scenario = fc.record({
+      where: places,
+      writableHighWaterMark,
+      written: fc.array(writings, { maxLength: 15 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(scenario, ({ where, writableHighWaterMark, written }) =>
+        property(async () => {
+          const rig = await rigOf(where, { writableHighWaterMark });
+          const { stream, peer, watch, within } = rig;
+          for (const one of written) {
+            watch.write(one.make(), one.size);
+            if (watch.owesDrain) await within(once(stream, 'drain'), `'drain' behind ${one.name}`);
+          }
+          peer.socket.end();
+          stream.end();
+          expect(await within(peer.over, 'the peer sees the end')).to.equal('end');
+          await expectOver(rig);
+          expectBytes(peer.bytes, framesOf(written.map(({ bytes }) => bytes)));
+        }),
+      ),
+      { numRuns: runs(30), ...settings },
+    );
+  });
+
+  it('all answers arrive, then the end', async () => {
+    const scenario = fc.record({
+      where: places,
+      writableHighWaterMark,
+      readableHighWaterMark,
+      messages: incoming,
+      echo: fc.constantFrom(...Object.keys(echoes)),
+      slow,
+      mark: marks,
+      peerPauses: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(scenario, (given) =>
+        property(async () => {
+          const { where, messages, echo, slow, mark } = given;
+          const rig = await rigOf(where, {
+            writableHighWaterMark: given.writableHighWaterMark,
+            readableHighWaterMark: given.readableHighWaterMark,
+          });
+          const { stream, peer, watch, within } = rig;
+          const serving = echoes[echo]!(stream, slow, mark).then(() => {
+            // Who does not pipe has to end what may be half open.
+            if (where.allowHalfOpen && stream.writable) stream.end();
+          });
+          serving.catch(() => {});
+          if (given.peerPauses) {
+            peer.socket.on('data', () => {
+              peer.socket.pause();
+              setImmediate(() => peer.socket.resume());
+            });
+          }
+          peer.socket.end(framesOf(messages));
+          expect(await within(peer.over, 'the peer sees the end')).to.equal('end');
+          await within(serving, 'the answers are made');
+          await expectOver(rig);
+          expectBytes(peer.bytes, framesOf(messages));
+          expectHanded(rig, messages);
+          expect(watch.error).to.equal(undefined);
+        }),
+      ),
+      { numRuns: runs(60), ...settings },
+    );
+  });
+
+  it('destroy() and a loop that is left send what was written before', async () => {
+    const small = writings.filter(({ bytes }) => bytes.length <= 5000);
+    const scenario = fc.record({
+      where: places,
+      writableHighWaterMark,
+      before: fc.array(small, { maxLength: 5 }),
+      wait: fc.boolean(),
+      written: fc.array(small, { maxLength: 6 }),
+      how: fc.constantFrom('destroy()', 'break', 'break out of iterator()', 'take()', 'in a callback', 'in a listener'),
+      messages: incoming.filter((all) => all.length > 0 && framesOf(all).length < 20_000),
+    });
+    await fc.assert(
+      fc.asyncProperty(scenario, ({ where, writableHighWaterMark, before, wait, written, how, messages }) =>
+        property(async () => {
+          const rig = await rigOf(where, { writableHighWaterMark });
+          const { stream, peer, watch, within } = rig;
+          const first = framesOf(before.map(({ bytes }) => bytes));
+          for (const one of before) watch.write(one.make(), one.size);
+          // All of it is sent, or some of it is still to be sent.
+          if (wait || before.some(({ whole }) => !whole)) await within(peer.until(first.length), 'the first writes');
+          // What is unread when a socket is closed makes a reset of its end.
+          peer.socket.write(framesOf(messages));
+          await within(rig.took(framesOf(messages).length), 'the messages come');
+          let reading: Promise<unknown> | undefined;
+          const writeLast = () => {
+            for (const one of written) watch.write(one.make(), one.size);
+          };
+          const leave = async (loop: AsyncIterable<unknown>) => {
+            for await (const _message of loop) {
+              writeLast();
+              break;
+            }
+          };
+          if (how === 'destroy()') {
+            writeLast();
+            stream.destroy();
+          } else if (how === 'break') reading = leave(stream);
+          else if (how === 'break out of iterator()') reading = leave(stream.iterator());
+          else if (how === 'take()') reading = stream.take(1).forEach(writeLast);
+          else if (how === 'in a callback') {
+            watch.write('', 0, () => {
+              if (stream.destroyed) return;
+              writeLast();
+              stream.destroy();
+            });
+          } else {
+            stream.once('data', () => {
+              writeLast();
+              stream.destroy();
+            });
+          }
+          const over = await within(peer.over, 'the peer sees the end');
+          if (reading !== undefined) await within(reading, 'the loop is left');
+          peer.socket.end();
+          await expectOver(rig);
+          expect(watch.error).to.equal(undefined);
+          const isBody = written.findIndex(({ whole }) => !whole);
+          const sure = isBody === -1 ? written : written.slice(0, isBody);
+          const middle = how === 'in a callback' ? frame('') : Buffer.alloc(0);
+          const due = Buffer.concat([first, middle, framesOf(sure.map(({ bytes }) => bytes))]);
+          expectBytes(peer.bytes.subarray(0, due.length), due);
+          if (isBody === -1) {
+            expectBytes(peer.bytes, due);
+            expect(over).to.equal('end');
+          } else {
+            // As much as was there of what comes behind; nothing else.
+            const all = Buffer.concat([due, framesOf(written.slice(isBody).map(({ bytes }) => bytes))]);
+            expectBytes(peer.bytes, all.subarray(0, peer.received));
+          }
+        }),
+      ),
+      { numRuns: runs(60), ...settings },
+    );
+  });
+
+  it('destroy(error), a signal and a fault drop what was written, and reset the connection', async () => {
+    const hows = [
+      'destroy(error)',
+      'destroy(error) later',
+      'a signal',
+      'a fault',
+      'a write that is refused',
+      'a loop that throws',
+    ];
+    const scenario = fc.record({
+      where: places,
+      writableHighWaterMark,
+      before: fc.array(writings, { maxLength: 4 }),
+      written: fc.array(writings, { maxLength: 4 }),
+      how: fc.constantFrom(...hows),
+      messages: incoming.filter((all) => framesOf(all).length < 20_000),
+      reader: fc.constantFrom(...Object.keys(readers)),
+      slow,
+    });
+    await fc.assert(
+      fc.asyncProperty(scenario, ({ where, writableHighWaterMark, before, written, how, messages, reader, slow }) =>
+        property(async () => {
+          const abort = new AbortController();
+          const rig = await rigOf(where, { writableHighWaterMark, signal: abort.signal, maxPayloadLength: 1 << 20 });
+          const { stream, peer, watch, within } = rig;
+          const first = framesOf(before.map(({ bytes }) => bytes));
+          for (const one of before) watch.write(one.make(), one.size);
+          await within(peer.until(first.length), 'the first writes');
+          let reading: Promise<unknown> = Promise.resolve();
+          if (how === 'a loop that throws') {
+            reading = pipeline(stream, async (all: AsyncIterable<unknown>) => {
+              for await (const _message of all) throw new Error('mine');
+            });
+          } else if (how === 'a fault') {
+            reading = readers[reader]!(stream, slow, 16);
+          }
+          const told = reading.then(
+            () => undefined,
+            (error) => error as NodeJS.ErrnoException,
+          );
+          const bytes = framesOf(messages);
+          const isFault = how === 'a fault';
+          if (isFault) await turns(1);
+          peer.socket.write(isFault ? Buffer.concat([bytes, TOO_LONG]) : bytes);
+          if (!isFault && how !== 'a loop that throws') await within(rig.took(bytes.length), 'the messages come');
+          if (how === 'a loop that throws' && messages.length === 0) peer.socket.write(frame('a'));
+          const error = new Error('mine');
+          const isMine = how.startsWith('destroy') || how === 'a signal' || how === 'a write that is refused';
+          if (isMine)
+            for (const one of how === 'destroy(error) later' ? [] : written) watch.write(one.make(), one.size);
+          if (how === 'destroy(error)') stream.destroy(error);
+          if (how === 'destroy(error) later') setImmediate(() => stream.destroy(error));
+          if (how === 'a signal') abort.abort();
+          if (how === 'a write that is refused') watch.write(Buffer.alloc((1 << 20) + 1));
+          const over = await within(peer.over, 'the peer sees the reset');
+          const met = await within(told, 'the reader is told');
+          peer.socket.end();
+          await expectOver(rig);
+          expect(watch.error).to.be.instanceOf(Error);
+          if (how.startsWith('destroy')) expect(watch.error).to.equal(error);
+          if (how === 'a signal') expect(watch.error).to.have.property('name', 'AbortError');
+          if (how === 'a write that is refused') expect(watch.error).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+          if (isFault) {
+            expect(watch.error).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+            expectHanded(rig, messages);
+            if (met !== undefined) expect(met).to.equal(watch.error);
+          }
+          const all = Buffer.concat([first, framesOf(written.map(({ bytes }) => bytes))]);
+          if (how === 'a write that is refused') {
+            // Those before it are sent.
+            expectBytes(peer.bytes, all.subarray(0, peer.received));
+          } else if (written.some(({ bytes }) => bytes.length > 5000)) {
+            // Large ones may go on their way in the tick in which they are written.
+            expectBytes(peer.bytes, all.subarray(0, Math.max(first.length, peer.received)));
+          } else {
+            expectBytes(peer.bytes, first);
+          }
+          // A peer that has bytes to read when the reset comes may see an end, by libuv's rules.
+          if (peer.received === first.length) expect(over).to.equal('ECONNRESET');
+        }),
+      ),
+      { numRuns: runs(60), ...settings },
+    );
+  });
+
+  it("the peer's reset and a cut frame: the messages before come first, then the error; writes are told", async () => {
+    const scenario = fc.record({
+      where: places,
+      writableHighWaterMark,
+      readableHighWaterMark,
+      messages: incoming.filter((all) => framesOf(all).length < 60_000),
+      how: fc.constantFrom('a reset', 'a cut frame'),
+      reader: fc.constantFrom(...Object.keys(readers)),
+      slow,
+      mark: marks,
+      written: fc.array(writings, { maxLength: 4 }),
+      later: fc.array(writings, { maxLength: 3 }),
+    });
+    await fc.assert(
+      fc.asyncProperty(scenario, ({ where, how, messages, reader, slow, mark, written, later, ...marks }) =>
+        property(async () => {
+          const rig = await rigOf(where, marks);
+          const { stream, peer, watch, within } = rig;
+          const reading = readers[reader]!(stream, slow, mark).then(
+            () => undefined,
+            (error) => error as NodeJS.ErrnoException,
+          );
+          await turns(1);
+          const bytes = framesOf(messages);
+          const cut = how === 'a cut frame';
+          peer.socket.write(cut ? Buffer.concat([bytes, Buffer.of(9, 0, 0, 0, 1)]) : bytes);
+          for (const one of written) watch.write(one.make(), one.size);
+          await within(peer.until(framesOf(written.map(({ bytes }) => bytes)).length), 'what was written');
+          // What is in a chunk that the stream was given is read, whatever comes behind it.
+          await turns(1);
+          if (rig.taken() === 0 && bytes.length > 0) await within(once(rig.near, 'data'), 'the messages come');
+          const taken = rig.taken();
+          if (cut) peer.socket.end();
+          else peer.socket.resetAndDestroy();
+          for (const one of later) {
+            if (stream.destroyed) break;
+            watch.write(one.make(), one.size);
+            await turns(1);
+          }
+          const met = await within(reading, 'the reader is told');
+          await within(closed(stream), "'close'");
+          peer.socket.end();
+          await expectOver(rig);
+          const sure = messagesWithin(messages, cut ? bytes.length : taken);
+          expect(watch.handed.length).to.be.at.least(sure);
+          expectHanded(rig, messages.slice(0, watch.handed.length));
+          const codes = cut ? ['ERR_FRAME_TRUNCATED'] : ['ECONNRESET', 'EPIPE'];
+          expect(watch.error?.code).to.be.oneOf(codes);
+          if (met !== undefined) expect(met).to.equal(watch.error);
+          expect(watch.succeeded).to.be.at.least(0);
+        }),
+      ),
+      { numRuns: runs(60), ...settings },
+    );
+  });
+
+  it('a proxy passes on messages, ends and failures', async () => {
+    const scenario = fc.record({
+      front: places,
+      back: places,
+      asked: incoming,
+      answered: incoming,
+      failure: fc.constantFrom(
+        'none',
+        'the client resets',
+        'the server resets',
+        'a fault of the client',
+        'a fault of the server',
+      ),
+      between: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(scenario, ({ front, back, asked, answered, failure, between }) =>
+        property(async () => {
+          const [a, b] = [
+            await rigOf({ ...front, allowHalfOpen: true }),
+            await rigOf({ ...back, allowHalfOpen: true }),
+          ];
+          const pass = async function* (messages: AsyncIterable<unknown>) {
+            for await (const message of messages) yield message;
+          };
+          const proxied = (
+            between ? pipeline(a.stream, pass, b.stream, pass, a.stream) : pipeline(a.stream, b.stream, a.stream)
+          ).then(
+            () => undefined,
+            (error) => error as NodeJS.ErrnoException,
+          );
+          const [question, answer] = [framesOf(asked), framesOf(answered)];
+          a.peer.socket.write(question);
+          await a.within(b.peer.until(question.length), 'the server has the questions');
+          b.peer.socket.write(answer);
+          await b.within(a.peer.until(answer.length), 'the client has the answers');
+          expectBytes(b.peer.bytes, question);
+          expectBytes(a.peer.bytes, answer);
+          const fail = (socket: Socket) => {
+            if (failure.startsWith('a fault')) socket.write(TOO_LONG);
+            else socket.resetAndDestroy();
+          };
+          if (failure === 'none') {
+            a.peer.socket.end();
+            expect(await b.within(b.peer.over, 'the server sees the end')).to.equal('end');
+            b.peer.socket.end();
+            expect(await a.within(a.peer.over, 'the client sees the end')).to.equal('end');
+            expect(await a.within(proxied, 'the pipeline is done')).to.equal(undefined);
+          } else {
+            const ofClient = failure.includes('client');
+            fail(ofClient ? a.peer.socket : b.peer.socket);
+            const [near, far] = ofClient ? [a, b] : [b, a];
+            expect(await far.within(far.peer.over, 'the other peer is told')).to.equal('ECONNRESET');
+            if (failure.startsWith('a fault')) {
+              expect(await near.within(near.peer.over, 'the peer is told')).to.equal('ECONNRESET');
+            }
+            expect(await a.within(proxied, 'the pipeline is told')).to.be.instanceOf(Error);
+          }
+          await expectOver(a);
+          await expectOver(b);
+        }),
+      ),
+      { numRuns: runs(30), ...settings },
+    );
+  });
+});
+
+/** How many messages are whole in so many bytes. */
+function messagesWithin(messages: readonly Uint8Array[], bytes: number): number {
+  let [count, end] = [0, 0];
+  for (const message of messages) {
+    end += 4 + message.length;
+    if (end > bytes) break;
+    count++;
+  }
+  return count;
+}
