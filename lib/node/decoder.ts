@@ -77,14 +77,10 @@ export class LengthPrefixDecoder<
 
   // That of a Duplex forgets the callbacks of buffered writes and of `end`. That of a Writable calls them.
   override destroy(error?: Error, callback?: Callback): this {
-    destroyWritable(this, error, callback);
-    return this;
-  }
-
-  override _destroy(error: Error | null, callback: Callback): void {
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.
     if (done !== undefined) process.nextTick(done, error ?? this.#flow.fault ?? streamDestroyed());
-    super._destroy(error, callback);
+    destroyWritable(this, error, callback);
+    return this;
   }
 }

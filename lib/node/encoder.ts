@@ -80,7 +80,11 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
 
   override _write(_chunk: Buffer, _encoding: string, callback: Callback): void {
     const { bytes, job, fault } = this.#writing.begin(callback);
-    if (bytes !== undefined) this.#flow.take(bytes, (error) => this.#writing.done(error));
+    // Writable goes on with its buffer behind a write that failed inside `_write`.
+    if (this.errored) {
+      job?.parts.destroy(this.errored);
+      process.nextTick(() => this.#writing.done(this.errored));
+    } else if (bytes !== undefined) this.#flow.take(bytes, (error) => this.#writing.done(error));
     else if (job !== undefined) void this.#sendBody(job);
     else this.#fail(fault);
   }
@@ -145,8 +149,8 @@ const bytes: Outlet<LengthPrefixEncoder, Buffer> = {
   isEager: false,
   push: (stream, piece) => stream.push(piece),
   isRead: (stream) => stream.readableLength === 0,
-  // Not inside `_write`: the builder may have more by the time that Node emits 'drain', or calls back.
-  release: (_, done, isSync) => (isSync ? process.nextTick(done) : done()),
+  // Not inside `_write`: the builder may have more by the time that Node emits 'drain'. Nor inside `_read`.
+  release: (_, done) => process.nextTick(done),
   fail: (_, done, fault) => done(asError(fault)),
 };
 

@@ -96,8 +96,9 @@ class Body implements BodyStream<Buffer, node.Readable> {
     return this.stream.push(part);
   }
 
-  end(): void {
+  end(): boolean {
     this.stream.push(null);
+    return false;
   }
 
   destroy(reason: unknown): void {

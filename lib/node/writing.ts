@@ -139,9 +139,9 @@ export class Writing {
         return this.#writeBody(bodyJob(data, builder.format, builder.position, encoding), callback);
       else builder.add(data, encoding);
     } catch (error) {
-      if (error instanceof FrameError) return this.#refuse(error, callback);
-      if (this.#encode === undefined) throw error;
-      return this.#refuse(notEncoded(error, builder.position), callback);
+      // What is no message at all is the caller's mistake, as with Node's streams.
+      if (!(error instanceof FrameError)) throw error;
+      return this.#refuse(error, callback);
     }
     return this.#added(callback);
   }
@@ -166,6 +166,13 @@ export class Writing {
     if (message === null) return write.call(this.#stream, null);
     this.#checked(typeof encoding === 'string' ? encoding : '');
     if (this.#encode === undefined && !isSource(message)) checkParts(message);
+    const { errored, destroyed, writableEnded } = this.#stream;
+    if (errored && !destroyed && !writableEnded) {
+      // Writable would keep it until it is destroyed.
+      this.#letGo(message, errored);
+      this.#addCallback(callback);
+      return false;
+    }
     return write.call(this.#stream, nothing, (error) => {
       this.#letGo(message, error);
       if (typeof callback === 'function') callback(error);
@@ -227,9 +234,8 @@ export class Writing {
 
   /** Fails the message, and the stream with it, behind all that was written before. */
   #refuse(fault: Error, callback: Callback | undefined): boolean {
-    this.#insert(undefined, fault, nothing, callback);
     this.#isFailing = true;
-    return false;
+    return this.#insert(undefined, fault, nothing, callback);
   }
 
   #insert(
@@ -245,7 +251,7 @@ export class Writing {
     this.#addCallback(callback);
     const wantsMore = this.#give(new Entry(undefined, job, fault, this.#takeCallbacks()), counted);
     stream.uncork();
-    return wantsMore;
+    return wantsMore && !this.#isFailing;
   }
 
   #addCallback(callback: Callback | undefined): void {
@@ -267,7 +273,9 @@ export class Writing {
     const stream = this.#stream;
     if (hasMessage && !this.#begins()) {
       this.#letGo(first, stream.errored ?? streamDestroyed());
-      end.call(stream, nothing, callback);
+      // Writable refuses the message with its own error, but for a stream that failed just now.
+      if (stream.destroyed || stream.writableEnded) end.call(stream, nothing, callback);
+      else end.call(stream, callback);
       return;
     }
     this.#isEnding = true;
@@ -336,7 +344,8 @@ export class Writing {
   destroy(error: Error | null | undefined): void {
     const reason = error ?? streamDestroyed();
     const current = this.#current;
-    const entries = current === undefined ? [...this.#entries] : [current, ...this.#entries];
+    const isOpen = current !== undefined && !current.isDone;
+    const entries = isOpen ? [current, ...this.#entries] : [...this.#entries];
     const rest = new Entry(undefined, undefined, undefined, this.#takeCallbacks());
     for (const { callbacks, job, fault } of [...entries, rest]) {
       for (const callback of callbacks.splice(0)) process.nextTick(callback, this.lost ?? fault ?? reason);

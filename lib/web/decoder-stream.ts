@@ -104,8 +104,10 @@ class BodyReadable implements BodyStream<Bytes, ReadableStream<Bytes>> {
     return false;
   }
 
-  end(): void {
+  end(): boolean {
     this.#output.close();
+    // It has been read: no part is handed out before.
+    return true;
   }
 
   destroy(reason: unknown): void {

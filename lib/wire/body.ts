@@ -44,7 +44,8 @@ export class BodyParts {
     this.#isDestroyed = true;
     const body = this.#body ?? {};
     const letGo = async (): Promise<void> => {
-      if (this.#reader !== undefined) await this.#reader.cancel(reason);
+      const reader = this.#reader;
+      if (reader !== undefined) await reader.cancel(reason).finally(() => reader.releaseLock());
       else if (typeof body.destroy === 'function') body.destroy(reason);
       else if (typeof body.cancel === 'function') await body.cancel(reason);
       else await (this.#iterator ?? body).return?.();

@@ -63,8 +63,8 @@ export class Flow<Stream, In, Out> {
   /** Of the write in hand, or of the end. */
   #done: Done | undefined;
   #fault: Fault | undefined;
-  /** Pieces go to a body: a write is then done without a piece more being wanted. */
-  isInBody = false;
+  /** The reader of a body wants more of it: a write is then done, too. */
+  isBodyWaiting = false;
   /** The reader wants a piece. */
   #isWanted: boolean;
   #isPumping = false;
@@ -182,7 +182,7 @@ export class Flow<Stream, In, Out> {
   /** Calls back the write in hand, if it is done. Returns whether another one has come. */
   #releases(): boolean {
     const done = this.#done;
-    const isDone = this.#isUsedUp || this.#isEager || this.isInBody;
+    const isDone = this.#isUsedUp || this.#isEager || this.isBodyWaiting;
     if (!isDone || done === undefined || this.#fault !== undefined) return false;
     if (!(this.#work.hasRoom ?? this.#work.isSettled)) return false;
     const isSync = this.#isSync;

@@ -8,8 +8,8 @@ export interface BodyStream<M extends Uint8Array, Body> {
   readonly stream: Body;
   /** Hands out a part. Returns whether the reader wants more. */
   push(part: M): boolean;
-  /** All parts were handed out. */
-  end(): void;
+  /** All parts were handed out. Returns whether the next message may come at once; else it comes with `close`. */
+  end(): boolean;
   /** The input broke off. */
   destroy(reason: unknown): void;
   /** Whether the reader has taken all that was handed out. */
@@ -27,7 +27,7 @@ export interface StreamedMessage<Body> {
 /**
  * Chunks in, messages with their bodies out, one at a time:
  *
- *     between two messages -- next --> inside a body -- its last part, or close --> between two messages
+ *     between two messages -- next --> inside a body -- its end, or close --> between two messages
  *
  * Inside a body, chunks go to the body as its reader wants them, and there is no next message.
  */
@@ -57,7 +57,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   }
 
   next(): StreamedMessage<Body> | undefined {
-    if (this.#body !== undefined || this.isSettled) return undefined;
+    if (this.#body !== undefined || this.#parser.letGo()) return undefined;
     const length = this.#parser.nextLength();
     if (length === undefined) return undefined;
     const body = this.#open(this);
@@ -65,7 +65,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     this.#isWanted = false;
     // There is nothing of an empty one to be read: it is not waited for.
     if (length === 0) body.end();
-    else this.#enter(body);
+    else this.#body = body;
     return { length, body: body.stream };
   }
 
@@ -90,34 +90,32 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   /** A body was destroyed: what is left of it is passed over. */
   close(body: BodyStream<M, Body>): void {
     if (body !== this.#body) return;
-    this.#enter(undefined);
+    this.#body = undefined;
+    this.#flow.isBodyWaiting = false;
     this.#parser.skipRest();
     this.#flow.goOn();
-  }
-
-  #enter(body: BodyStream<M, Body> | undefined): void {
-    this.#body = body;
-    this.#flow.isInBody = body !== undefined;
   }
 
   /** Gives the body the parts that it wants. */
   #feed(): void {
     const body = this.#body;
     // Inside `push`, a listener may ask for more, or destroy the body.
-    while (body !== undefined && body === this.#body && this.#isWanted) {
+    while (body !== undefined && body === this.#body && this.#isWanted && this.#due > 0) {
       const part = this.#parser.nextPart();
-      if (part === undefined) return;
+      if (part === undefined) break;
       this.#due -= part.length;
       this.#isWanted = false;
       const isLast = this.#due === 0;
-      if (isLast) this.#enter(undefined);
       if (body.push(part)) this.#isWanted = true;
-      if (isLast) body.end();
+      if (isLast && body.end() && body === this.#body) this.#body = undefined;
     }
+    this.#flow.isBodyWaiting = this.#body !== undefined && this.#isWanted && this.#due > 0;
   }
 
   get isSettled(): boolean {
-    return this.#parser.letGo();
+    // A body that has all its bytes may still have to be read.
+    const isBodyRead = this.#body === undefined || this.#due > 0;
+    return isBodyRead && this.#parser.letGo();
   }
 
   get isRead(): boolean {

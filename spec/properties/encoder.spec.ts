@@ -398,6 +398,9 @@ class EncoderRig extends Rig {
   }
 
   override run(step: unknown): void {
+    const { do: what, step: within } = step as { do: string; step?: EncoderStep };
+    // Node's own fails at a read() inside a callback that comes inside another read().
+    if (this.isReference && what === 'in' && within?.do === 'read') return;
     if ((step as EncoderStep).do === 'cork' && this.stream.writableCorked === 0) this.#corkedAt = this.due;
     super.run(step);
   }
@@ -428,6 +431,7 @@ class EncoderRig extends Rig {
       const isIterated = piece.body !== 'string' && piece.body !== 'buffer';
       if (!isIterated && fault !== 'short' && fault !== 'long' && fault !== 'bad length') made.fault = 'none';
       if (piece.body === 'array' && (fault === 'throws' || fault === 'stuck')) made.fault = 'none';
+      if (piece.body === 'generator' && fault === 'stuck') made.fault = 'none';
       if ((piece.body === 'node' || piece.body === 'userland') && fault === 'wrong part') made.fault = 'throws';
       if (made.fault === 'long' && length === 0) made.fault = 'none';
       if (made.fault === 'short') length++;
@@ -555,7 +559,7 @@ class EncoderRig extends Rig {
       const { writableHighWaterMark: mark, writableLength: after } = stream;
       const had = before + made.frame.length < mark;
       const has = after < mark || after === 0;
-      if (returned ? !had && !has : had) {
+      if (returned ? !had && !has : had && has) {
         const sum = `${before} + ${made.frame.length} of ${mark}, then ${after}`;
         this.wrong.push(`write ${write?.number} returns ${returned} at ${sum}`);
       }
@@ -573,9 +577,9 @@ class EncoderRig extends Rig {
       this.run({ do: 'in', place, step: { do: 'write', piece } });
     }
     if (step.piece !== undefined) {
-      const piece: Piece = step.piece;
-      const made = this.#make(piece);
-      if (made.fault === 'bad length') return;
+      // One with a bad length is thrown back, and ends nothing.
+      const fault = step.piece.fault === 'bad length' ? 'none' : step.piece.fault;
+      const made = this.#make({ ...step.piece, fault });
       const end = this.#note(made, late);
       this.written(end, late, false);
       if (late && !stream.destroyed) this.tooLate = true;
@@ -590,7 +594,7 @@ class EncoderRig extends Rig {
     } else if (step.callback === 'encoding') {
       args.push(null, 'utf8');
     }
-    const [end, callback] = step.callback === 'none' ? [] : this.ending();
+    const [end, callback] = step.callback === 'none' ? [] : this.ending(step.piece !== undefined);
     args.push(callback);
     this.#isEnding = true;
     try {

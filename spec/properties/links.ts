@@ -5,10 +5,11 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { addAbortSignal, type Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { setTimeout as delay } from 'node:timers/promises';
+import { expect } from 'chai';
 import fc from 'fast-check';
 import * as userland from 'readable-stream';
 import { type ByteStream, type FramedOptions, framed } from '../../lib/index.js';
-import { payload, turns } from '../torture/support.js';
+import { frame, payload, turns } from '../torture/support.js';
 
 /** `framed`, with the types of Node's own streams. */
 export function framedStream(stream: ByteStream | { readable: unknown; writable: unknown }, options = {}): Duplex {
@@ -190,6 +191,13 @@ export class Watch {
       this.inside?.(String(event));
       return emit.call(stream, event as string, ...args);
     };
+    const { write } = stream;
+    stream.write = (...args: [any, any?, any?]): boolean => {
+      const over = stream.destroyed || stream.writableEnded;
+      const hasRoom = write.apply(stream, args as never);
+      if (!hasRoom && !over) this.#owesDrain = true;
+      return hasRoom;
+    };
     // There is one who listens, so that an error is no crash.
     stream.on('error', () => {});
   }
@@ -235,7 +243,6 @@ export class Watch {
     // A frame's head is small.
     if (!hasRoom && size !== undefined && before + size + 32 < mark)
       this.wrong.push('write() returned false too early');
-    if (!hasRoom) this.#owesDrain = true;
     return hasRoom;
   }
 
@@ -261,9 +268,16 @@ export class Watch {
     }
   }
 
-  /** How many writes were called back without an error. */
-  get succeeded(): number {
-    return this.calls.filter(({ error }) => error === null).length;
+  /** After the end. */
+  check(): void {
+    this.checkCalls();
+    expect(this.wrong).to.deep.equal([]);
+  }
+
+  /** What has happened, in a line. */
+  get story(): string {
+    const { handed, events, calls } = this;
+    return `${handed.length} messages read, ${calls.length} of ${this.#writes} callbacks, events: ${events}`;
   }
 }
 
@@ -279,6 +293,9 @@ export async function nothingUnhandled<T>(run: () => Promise<T>): Promise<T> {
     await turns(1);
     if (unhandled.length > 0) throw new Error('nobody handled an error', { cause: unhandled[0] });
     return result;
+  } catch (error) {
+    if (unhandled.length === 0 || unhandled[0] === (error as Error).cause) throw error;
+    throw new Error(`${error}; and nobody handled an error`, { cause: unhandled[0] });
   } finally {
     for (const [i, name] of names.entries()) {
       process.removeAllListeners(name);
@@ -362,12 +379,14 @@ export const encode = (message: any): any =>
 /** One message, in any form. */
 export const writings = fc
   .tuple(fc.constantFrom(...Object.keys(forms)), sizes, fc.nat(255))
-  .map(([name, size, number]): Writing => {
+  .map(([name, size, number]): Writing & fc.WithToStringMethod => {
     // Bytes of latin1 that are the same in UTF-8.
     const bytes = Buffer.from(payload(number, size).map((byte) => byte & 0x7f));
+    const shown = `${name} of ${size}`;
     const isBytes = !name.startsWith('body') && name !== 'value';
     return {
-      name: `${name} of ${size}`,
+      name: shown,
+      [fc.toStringMethod]: () => shown,
       make: () => forms[name]!(bytes),
       bytes,
       size: isBytes ? size : undefined,
@@ -376,7 +395,11 @@ export const writings = fc
   });
 
 /** Messages for the peer to send. */
-export const incoming = fc.array(sizes, { maxLength: 12 }).map((all) => all.map((size, i) => payload(i, size)));
+export const incoming = fc.array(sizes, { maxLength: 12 }).map((all) => {
+  const messages: Buffer[] & Partial<fc.WithToStringMethod> = all.map((size, i) => payload(i, size));
+  messages[fc.toStringMethod] = () => `messages of [${all}]`;
+  return messages;
+});
 
 /** How a stream of messages is read: resolves when the reader is done, and rejects with its error. */
 export type Reader = (stream: Duplex, slow: number, highWaterMark: number) => Promise<unknown>;
@@ -399,6 +422,14 @@ const userlandPipeline = (...streams: unknown[]) =>
   new Promise<void>((resolve, reject) => {
     (userland.pipeline as any)(...streams, (error?: Error | null) => (error ? reject(error) : resolve()));
   });
+
+/** What a reader ends with. */
+export function outcomeOf(reading: Promise<unknown>): Promise<NodeJS.ErrnoException | undefined> {
+  return reading.then(
+    () => undefined,
+    (error) => error,
+  );
+}
 
 /** Readers that take all messages. */
 export const readers: Record<string, Reader> = {
@@ -456,7 +487,8 @@ export const readers: Record<string, Reader> = {
         yield message;
       }
     }) as Duplex;
-    return ended(composed.on('data', () => {}).on('end', () => composed.end()));
+    // What is composed keeps a 'drain' listener for good, as a generator that writes does: the user has to end.
+    return ended(composed.on('data', () => {}).on('end', () => stream.end()));
   },
   'resume()': (stream) => ended(stream.resume()),
   'finished() and resume()': (stream) => {
@@ -516,3 +548,35 @@ const slowTransform = (slow: number, highWaterMark: number) =>
     transform: (message, _encoding, callback) => void turns(slow).then(() => callback(null, message)),
     flush: (callback) => void turns(slow).then(() => callback()),
   });
+
+/** The frames of these messages, in the default format. */
+export const framesOf = (messages: readonly Uint8Array[]) => Buffer.concat(messages.map((message) => frame(message)));
+
+/** All messages were handed out, in order. */
+export function expectHanded(watch: Watch, due: readonly Uint8Array[]): void {
+  const got = watch.handed.map((message) => message.toString('hex'));
+  expect(got).to.deep.equal(due.map((message) => Buffer.from(message).toString('hex')));
+}
+
+/** The same bytes, told by the first that differs. */
+export function expectBytes(got: Buffer, due: Buffer): void {
+  if (got.equals(due)) return;
+  let at = 0;
+  while (at < got.length && got[at] === due[at]) at++;
+  throw new Error(`${got.length} bytes, not ${due.length}; they differ from byte ${at} on`);
+}
+
+export const slow = fc.constantFrom(0, 0, 1, 3);
+export const marks = fc.constantFrom(1, 2, 16);
+
+/** Runs one case of a property: nothing unhandled, no handle left. */
+export async function property(run: () => Promise<void>): Promise<void> {
+  const before = handles();
+  try {
+    await nothingUnhandled(run);
+    await noHandleLeft(before);
+  } finally {
+    await closeLinks();
+    await turns(2);
+  }
+}

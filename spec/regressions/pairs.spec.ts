@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { type Duplex, PassThrough, Readable, type Writable } from 'node:stream';
+import { type Duplex, PassThrough, Readable } from 'node:stream';
 import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import { closed, closeLinks, framedStream, link, soon } from '../properties/links.js';
@@ -34,8 +34,9 @@ function child(code: string) {
   const process_ = spawn(process.execPath, ['-e', code], { stdio: ['pipe', 'pipe', 'inherit', 'pipe'] });
   children.push(process_);
   const messages = framedStream({ readable: process_.stdout, writable: process_.stdin });
-  const go = process_.stdio[3] as Writable;
+  const go = process_.stdio[3] as Duplex;
   go.on('error', () => {});
+  go.on('data', () => {});
   return { process: process_, messages, go: () => go.end() };
 }
 
@@ -75,6 +76,7 @@ describe('regressions: framed pairs', function () {
       const errors: unknown[] = [];
       messages.on('error', (error) => errors.push(error));
       const ended = new Promise<void>((resolve) => messages.once('end', resolve));
+      const over = once(process, 'close');
       for (const message of numbered(20)) messages.write(message);
       // It is gone before its output is read.
       if (process.exitCode === null) await soon(once(process, 'exit'), 'it exits');
@@ -86,6 +88,7 @@ describe('regressions: framed pairs', function () {
       expect(errors).to.deep.equal([]);
       messages.end();
       await soon(closed(messages), "'close'");
+      await soon(over, "'close' of the child");
     });
 
     it('that exits while a slow reader reads: all are read, then the end, and no error', async () => {
