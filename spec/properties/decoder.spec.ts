@@ -426,8 +426,9 @@ class DecoderRig extends Rig {
     }
   }
 
+  // A Transform of Node that is destroyed calls back buffered writes before those that were done in the same tick.
   protected override get isInOrder(): boolean {
-    return !this.isReference;
+    return !this.isReference && this.destroyedWith === undefined;
   }
 
   protected override onWritten(write: Write): void {
@@ -702,7 +703,8 @@ const settingsOf = (faults: Settings['fault'][], modes: Mode[]): fc.Arbitrary<Se
     skip: fc.boolean(),
     readableHighWaterMark: fc.oneof(fc.integer({ min: 1, max: 4 }), fc.integer({ min: 1, max: 20 })),
     writableHighWaterMark: fc.constantFrom(1, 100, 16_384, 131_072),
-    encoding: fc.constantFrom(undefined, undefined, 'utf8' as const, 'hex' as const, 'latin1' as const),
+    // Not UTF-8: readable-stream has a decoder of characters of its own, which differs at bytes that are not UTF-8.
+    encoding: fc.constantFrom(undefined, undefined, 'hex' as const, 'latin1' as const),
     readings: fc.array(readings, { minLength: 1, maxLength: 6 }),
   });
 

@@ -431,9 +431,9 @@ class EncoderRig extends Rig {
       const isIterated = piece.body !== 'string' && piece.body !== 'buffer';
       if (!isIterated && fault !== 'short' && fault !== 'long' && fault !== 'bad length') made.fault = 'none';
       if (piece.body === 'array' && (fault === 'throws' || fault === 'stuck')) made.fault = 'none';
-      if (piece.body === 'generator' && fault === 'stuck') made.fault = 'none';
       if ((piece.body === 'node' || piece.body === 'userland') && fault === 'wrong part') made.fault = 'throws';
       if (made.fault === 'long' && length === 0) made.fault = 'none';
+      if (made.fault === 'stuck' && piece.body === 'generator') made.fault = 'throws';
       if (made.fault === 'short') length++;
       if (made.fault === 'long') length--;
       const isStream = piece.body === 'node' || piece.body === 'userland';
@@ -534,6 +534,7 @@ class EncoderRig extends Rig {
         args.push(callback);
       }
     }
+    const wasTooLate = this.tooLate;
     if (late && !stream.destroyed) this.tooLate = true;
     const isBody = made.watched !== undefined;
     let returned: boolean;
@@ -541,7 +542,11 @@ class EncoderRig extends Rig {
       returned = (stream.write as (...args: unknown[]) => boolean).apply(stream, args);
     } catch (error) {
       if (bad && !late && codeOf(error) === 'ERR_OUT_OF_RANGE') return;
-      if (bad && late) return;
+      // Arguments are looked at first, or last.
+      if (bad && late) {
+        this.tooLate = wasTooLate;
+        return;
+      }
       this.wrong.push(`write ${write?.number} throws ${(error as Error).stack}`);
       return;
     }
@@ -577,9 +582,24 @@ class EncoderRig extends Rig {
       this.run({ do: 'in', place, step: { do: 'write', piece } });
     }
     if (step.piece !== undefined) {
-      // One with a bad length is thrown back, and ends nothing.
-      const fault = step.piece.fault === 'bad length' ? 'none' : step.piece.fault;
-      const made = this.#make({ ...step.piece, fault });
+      const piece: Piece = step.piece;
+      const made = this.#make(piece);
+      if (made.fault === 'bad length') {
+        // Nothing is done then, and the end is still to come.
+        this.#note(made, late);
+        if (!late && this.doomed === undefined) {
+          try {
+            stream.end(made.message);
+            this.wrong.push('end takes a length of -1');
+          } catch (error) {
+            if (codeOf(error) !== 'ERR_OUT_OF_RANGE') this.wrong.push(`end throws ${error}`);
+          }
+        } else {
+          this.bodies.pop();
+        }
+        this.#end({ ...step, piece: undefined, during: undefined });
+        return;
+      }
       const end = this.#note(made, late);
       this.written(end, late, false);
       if (late && !stream.destroyed) this.tooLate = true;
@@ -922,6 +942,10 @@ async function play(rig: EncoderRig, { steps, reader, ending, early }: Run): Pro
   }
   if (!early && !(isEnd && rig.isEnded)) rig.run(ending);
   await rig.settle();
+  if ('count' in reader && rig.doomed !== undefined && !rig.stream.destroyed) {
+    rig.takeRest();
+    await rig.settle();
+  }
   rig.expectDone(reader);
 }
 

@@ -160,8 +160,6 @@ interface End {
   readonly isRepeated: boolean;
   /** It had a last chunk. */
   readonly isWrite: boolean;
-  /** It had a last chunk. */
-  readonly isWrite: boolean;
   /** Node's own forget it: the stream was destroyed before the call was done. */
   isForgotten: boolean;
 }
@@ -553,6 +551,13 @@ export abstract class Rig {
     this.outAtFinal = this.out;
     this.final = this.#begin(reader);
     await this.settle();
+  }
+
+  /** Has the last reader take what is less than it asks for: a fault behind that shows only then. */
+  takeRest(): void {
+    this.#poll = () => {
+      for (let piece = this.#read(); piece !== null; piece = this.#read()) this.final?.got.push(piece);
+    };
   }
 
   #begin(reader: FinalReader): Final {

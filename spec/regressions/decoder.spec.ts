@@ -231,10 +231,14 @@ describe('a decoder, as it must be', () => {
 
     it('may write more', async () => {
       const { decoder } = decoderOf({ oversize: 'skip', maxPayloadLength: 1 });
-      decoder.once('oversize', () => decoder.write(Buffer.from([1])));
+      const calls: number[] = [];
+      decoder.once('oversize', () => decoder.write(Buffer.from([0x62, 0x63, 1]), () => calls.push(2)));
       decoder.resume();
-      decoder.write(Buffer.from([2, 0x62, 0x63]));
+      decoder.write(Buffer.from([1, 0x61]), () => calls.push(0));
+      await turns(3);
+      decoder.write(Buffer.from([2]), () => calls.push(1));
       await turns(5);
+      expect(calls).to.deep.equal([0, 1, 2]);
       expect(decoder.writableLength).to.equal(0);
     });
   });
