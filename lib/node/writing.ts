@@ -235,7 +235,8 @@ export class Writing {
   /** Fails the message, and the stream with it, behind all that was written before. */
   #refuse(fault: Error, callback: Callback | undefined): boolean {
     this.#isFailing = true;
-    return this.#insert(undefined, fault, nothing, callback);
+    // It counts, so that no 'drain' comes while it waits to show.
+    return this.#insert(undefined, fault, place.subarray(0, 1), callback);
   }
 
   #insert(
