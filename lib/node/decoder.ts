@@ -65,6 +65,9 @@ export class LengthPrefixDecoder<
   }
 
   // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  override read(size?: number): Decoded<Batch, T, Stream> | null;
+  /** @hidden */
+  override read(size?: number): any;
   override read(size?: number): any {
     const piece = super.read(size);
     this.#flow.wasRead();

@@ -61,11 +61,16 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 
   // Writable's own takes no messages in parts, and passes each on alone.
+  override write(message: T, callback?: Callback): boolean;
+  override write(message: T, encoding?: string | undefined, callback?: Callback): boolean;
   override write(message: any, encoding?: any, callback?: any): boolean {
     return this.#writing.write(message, encoding, callback);
   }
 
   // It writes a last message, and gives Writable what waits for the tick to end.
+  override end(callback?: () => void): this;
+  override end(message: T, callback?: () => void): this;
+  override end(message: T, encoding?: string | undefined, callback?: () => void): this;
   override end(message?: any, encoding?: any, callback?: any): this {
     this.#writing.end(message, encoding, callback);
     return this;
@@ -124,6 +129,9 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 
   // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  override read(size?: number): Buffer | null;
+  /** @hidden */
+  override read(size?: number): any;
   override read(size?: number): any {
     const piece = super.read(size);
     this.#flow.wasRead();
@@ -145,7 +153,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 }
 
-const bytes: Outlet<LengthPrefixEncoder, Buffer> = {
+const bytes: Outlet<LengthPrefixEncoder<any>, Buffer> = {
   isEager: false,
   push: (stream, piece) => stream.push(piece),
   isRead: (stream) => stream.readableLength === 0,
