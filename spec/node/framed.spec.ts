@@ -34,6 +34,7 @@ async function sockets(options: { allowHalfOpen?: boolean } = {}): Promise<{ cli
   const client = connect((listener.address() as AddressInfo).port, '127.0.0.1');
   const [server] = (await once(listener, 'connection')) as [Socket];
   listener.close();
+  if (client.connecting) await once(client, 'connect');
   return { client, server };
 }
 
@@ -67,13 +68,18 @@ describe('framed', () => {
     expect(writable.read()).to.deep.equal(bytesOf('out'));
   });
 
-  it('leaves the other half of a pair open, whose reading half knows of none', async () => {
-    const writable = new PassThrough();
-    const messages = framed({ readable: Readable.from([bytesOf('in')]), writable });
-    expect(await textsOf(messages)).to.deep.equal(['in']);
-    await turns(5);
-    messages.end('out');
-    expect(await outcomeOf(writable)).to.deep.equal({ items: [bytesOf('out')], error: undefined });
+  it('leaves the other half of a pair open, whatever its reading half says of that', async () => {
+    for (const readable of [
+      Readable.from([bytesOf('in')]),
+      new PassThrough({ allowHalfOpen: false }).end(bytesOf('in')),
+    ]) {
+      const writable = new PassThrough();
+      const messages = framed({ readable, writable });
+      expect(await textsOf(messages)).to.deep.equal(['in']);
+      await turns(5);
+      messages.end('out');
+      expect(await outcomeOf(writable)).to.deep.equal({ items: [bytesOf('out')], error: undefined });
+    }
   });
 
   it('takes the output and the input of a child process', async () => {
@@ -122,17 +128,40 @@ describe('framed', () => {
     expect(await textsOf(messages)).to.deep.equal(['a', 'b']);
   });
 
-  it('takes strings from a stream with an encoding; what else is no bytes fails it', async () => {
+  it('refuses a stream with an encoding', () => {
+    for (const kind of kinds) {
+      const { stream } = new Wire(kind);
+      stream.setEncoding('utf8');
+      for (const one of [stream, { readable: stream, writable: new PassThrough() }]) {
+        expect(thrownBy(() => framed(one))).to.include({ code: 'ERR_INVALID_ARG_VALUE' });
+      }
+      expect(stream.eventNames()).not.to.include('data');
+    }
+    const { message } = thrownBy(() => framed(new PassThrough({ encoding: 'latin1' })));
+    expect(message).to.equal(
+      "The argument 'stream' must be a stream of bytes, without setEncoding(). Received an instance of PassThrough",
+    );
+  });
+
+  it('fails where strings or objects come later, behind the messages before them', async () => {
     const { wire, messages } = framedWire();
+    wire.receive(bytesOf('a'));
+    await turns(1);
     wire.stream.setEncoding('utf8');
     wire.receive(bytesOf('é'));
-    expect((await once(messages, 'data')).map(String)).to.deep.equal(['é']);
+    const { items, error } = await outcomeOf(messages);
+    expect(items.map(String)).to.deep.equal(['a']);
+    expect(error).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    expect(error!.message).to.match(/"stream".* a stream of bytes, without setEncoding\(\)\. Received '/);
+    expect(wire.stream.destroyed).to.equal(true);
     const objects = new PassThrough({ objectMode: true });
     const other = framed(objects);
     objects.write({});
-    const [error] = await once(other, 'error');
-    expect(error).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
-    expect(error.message).to.match(/"stream".* a stream of bytes\. Received an instance of Object/);
+    const [failure] = await once(other, 'error');
+    expect(failure).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    expect(failure.message).to.match(
+      /"stream".* a stream of bytes, without setEncoding\(\)\. Received an instance of Object/,
+    );
     expect(objects.destroyed).to.equal(true);
   });
 
@@ -337,6 +366,47 @@ describe('framed', () => {
       expect(wire.sent).to.deep.equal(bytesOf('a', 'b', 'c'));
     });
 
+    it('waits for a loop of iterator() as for one of the stream itself', async () => {
+      for (const destroyOnReturn of [true, false]) {
+        const wire = new Wire('node', { allowHalfOpen: false });
+        const messages = framed(wire.stream);
+        wire.receive(bytesOf('a', 'b'));
+        wire.receiveEnd();
+        for await (const message of messages.iterator({ destroyOnReturn })) {
+          await turns(5);
+          messages.write(message);
+        }
+        await once(messages, 'close');
+        expect(wire.sent).to.deep.equal(bytesOf('a', 'b'));
+      }
+    });
+
+    it('leaves the writable side open behind a loop, also one of iterator()', async () => {
+      for (const loop of [(one: Framed) => one, (one: Framed) => one.iterator()]) {
+        const { wire, messages } = framedWire();
+        wire.receive(bytesOf('a'));
+        wire.receiveEnd();
+        for await (const _message of loop(messages));
+        await turns(3);
+        expect([messages.writable, messages.destroyed]).to.deep.equal([true, false]);
+        messages.end('late');
+        await once(messages, 'close');
+        expect(wire.sent).to.deep.equal(bytesOf('late'));
+      }
+    });
+
+    it('is not destroyed by a loop that is left with destroyOnReturn: false', async () => {
+      const { wire, messages } = framedWire();
+      wire.receive(bytesOf('a', 'b'));
+      for await (const message of messages.iterator({ destroyOnReturn: false })) {
+        expect(String(message)).to.equal('a');
+        break;
+      }
+      expect(messages.destroyed).to.equal(false);
+      wire.receiveEnd();
+      expect(await textsOf(messages)).to.deep.equal(['b']);
+    });
+
     it('waits for what is piped into it', async () => {
       const wire = new Wire('node', { allowHalfOpen: false });
       const messages = framed(wire.stream);
@@ -368,15 +438,67 @@ describe('framed', () => {
       expect(messages.errored).to.equal(error);
     });
 
-    it('of either stream of a pair destroys the other', async () => {
-      for (const failing of ['readable', 'writable'] as const) {
+    it('of the writable stream of a pair waits for the end of the readable one, then destroys both', async () => {
+      for (const when of ['before', 'after'] as const) {
         const pair = { readable: new PassThrough(), writable: new PassThrough() };
         const messages = framed(pair);
+        const errors: unknown[] = [];
+        messages.on('error', (error) => errors.push(error));
+        const seen: string[] = [];
+        if (when === 'before') {
+          messages.on('data', (message) => seen.push(String(message)));
+          pair.readable.write(bytesOf('a'));
+        }
+        await turns(2);
         const error = reset();
-        pair[failing].destroy(error);
-        expect((await once(messages, 'error'))[0]).to.equal(error);
-        expect([pair.readable.destroyed, pair.writable.destroyed]).to.deep.equal([true, true]);
+        pair.writable.destroy(error);
+        await turns(2);
+        pair.readable.write(bytesOf('b'));
+        await turns(2);
+        if (when === 'after') messages.on('data', (message) => seen.push(String(message)));
+        expect([errors, messages.destroyed, pair.readable.destroyed]).to.deep.equal([[], false, false]);
+        const written = new Promise((resolve) => messages.write('too late', resolve));
+        expect(await written).to.equal(error);
+        pair.readable.end(bytesOf('c'));
+        await turns(4);
+        expect(seen).to.deep.equal(when === 'before' ? ['a', 'b', 'c'] : ['b', 'c']);
+        expect(errors).to.deep.equal([error]);
+        expect([messages.errored, messages.destroyed, pair.readable.destroyed]).to.deep.equal([error, true, true]);
       }
+    });
+
+    it('of the readable stream of a pair waits for pending writes, then destroys both', async () => {
+      const wire = new Wire('node', { slow: true });
+      const pair = { readable: new PassThrough(), writable: wire.stream };
+      const messages = framed(pair);
+      const errors: unknown[] = [];
+      const called: unknown[] = [];
+      messages.on('error', (error) => errors.push(error)).resume();
+      messages.write('first', (error) => called.push(error ?? 'first'));
+      await turns(1);
+      messages.write('second', (error) => called.push(error ?? 'second'));
+      await turns(1);
+      const error = reset();
+      pair.readable.destroy(error);
+      await turns(3);
+      expect([errors, called, messages.destroyed]).to.deep.equal([[], [], false]);
+      wire.step();
+      await turns(2);
+      expect([errors, called]).to.deep.equal([[], ['first']]);
+      wire.open();
+      await turns(3);
+      expect([errors, called]).to.deep.equal([[error], ['first', 'second']]);
+      expect(wire.sent).to.deep.equal(bytesOf('first', 'second'));
+      expect([messages.errored, wire.stream.destroyed]).to.deep.equal([error, true]);
+    });
+
+    it('of the readable stream of a pair destroys both at once where nothing is pending', async () => {
+      const pair = { readable: new PassThrough(), writable: new PassThrough() };
+      const messages = framed(pair);
+      const error = reset();
+      pair.readable.destroy(error);
+      expect((await once(messages, 'error'))[0]).to.equal(error);
+      expect([pair.readable.destroyed, pair.writable.destroyed]).to.deep.equal([true, true]);
     });
 
     it('that a write meets with does not overtake what came: answers to it fail, one by one', async () => {
@@ -455,6 +577,75 @@ describe('framed', () => {
         await once(messages, 'close').catch(() => {});
         expect(wire.stream.destroyed).to.equal(true);
         expect(wire.stream.errored).to.equal(error ?? null);
+      }
+    });
+
+    it('without an error hands what was written to the stream first, up to the first body', async () => {
+      for (const slow of [true, false]) {
+        const { wire, messages } = framedWire({}, new Wire('node', { slow }));
+        const given: Buffer[] = [];
+        const { write } = wire.stream;
+        wire.stream.write = ((chunk: Buffer, callback: never) => {
+          given.push(Buffer.from(chunk));
+          return write.call(wire.stream, chunk, callback);
+        }) as typeof write;
+        messages.write('a');
+        await turns(1);
+        messages.write('b');
+        messages.write('c'.repeat(20_000));
+        await turns(1);
+        messages.write('d');
+        messages.write({ length: 1, body: new PassThrough() });
+        messages.write('lost');
+        messages.destroy();
+        expect(Buffer.concat(given)).to.deep.equal(bytesOf('a', 'b', 'c'.repeat(20_000), 'd'));
+        expect([messages.destroyed, wire.stream.destroyed]).to.deep.equal([true, true]);
+      }
+    });
+
+    it('with an error drops what was written in the tick', async () => {
+      const { wire, messages } = framedWire();
+      messages.on('error', () => {});
+      messages.write('a');
+      messages.destroy(new Error('mine'));
+      await turns(2);
+      expect(wire.writes).to.deep.equal([]);
+    });
+
+    it('delivers over a socket what was written in the same tick, as leaving the loop does', async () => {
+      for (const how of ['destroy', 'loop'] as const) {
+        const { client, server } = await sockets();
+        const [near, far] = [framed(client), framed(server)];
+        // Bytes that nobody has read make a closed socket reset the connection.
+        if (how === 'loop') far.write('hello');
+        if (how === 'destroy') {
+          near.write('bye');
+          near.destroy();
+        } else {
+          for await (const _message of near) {
+            near.write('bye');
+            break;
+          }
+        }
+        expect(await textsOf(far)).to.deep.equal(['bye']);
+      }
+    });
+
+    it('with an error resets a TCP connection, without one ends it', async () => {
+      for (const error of [new Error('mine'), undefined]) {
+        const { client, server } = await sockets();
+        const [near, far] = [framed(client), framed(server)];
+        far.write('hello');
+        await once(
+          near.on('error', () => {}),
+          'data',
+        );
+        near.destroy(error);
+        const outcome = await outcomeOf(far);
+        expect(outcome.items).to.deep.equal([]);
+        if (error) expect(outcome.error).to.have.property('code', 'ECONNRESET');
+        else expect(outcome.error).to.equal(undefined);
+        far.destroy();
       }
     });
 
