@@ -438,6 +438,38 @@ describe('framed', () => {
       expect(messages.errored).to.equal(error);
     });
 
+    it('behind its end shows as well, with a write in hand or without', async () => {
+      for (const hasWrite of [true, false]) {
+        for (const error of [reset(), undefined]) {
+          const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
+          wire.receive(bytesOf('a'));
+          wire.receiveEnd();
+          expect(await textsOf(messages)).to.deep.equal(['a']);
+          const events: unknown[] = [];
+          for (const event of ['error', 'close']) messages.on(event, (of) => events.push(of?.code ?? event));
+          const called: unknown[] = [];
+          if (hasWrite) messages.write('never sent', (failure) => called.push((failure as { code?: string })?.code));
+          await turns(1);
+          wire.stream.destroy(error);
+          await turns(3);
+          const code = error?.code ?? (hasWrite ? 'ERR_STREAM_PREMATURE_CLOSE' : undefined);
+          expect(events).to.deep.equal(code === undefined ? ['close'] : [code, 'close']);
+          expect(called).to.deep.equal(hasWrite ? [code] : []);
+        }
+      }
+    });
+
+    it('that was destroyed fails end(), whose callback is called', async () => {
+      const { wire, messages } = framedWire();
+      messages.on('error', () => {});
+      wire.receive(bytesOf('never read'));
+      await turns(1);
+      wire.stream.destroy();
+      await turns(2);
+      const ended = await new Promise((resolve) => messages.end(resolve as () => void));
+      expect(ended).to.have.property('code', 'ERR_STREAM_PREMATURE_CLOSE');
+    });
+
     it('of the writable stream of a pair waits for the end of the readable one, then destroys both', async () => {
       for (const when of ['before', 'after'] as const) {
         const pair = { readable: new PassThrough(), writable: new PassThrough() };

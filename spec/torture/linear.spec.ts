@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { expect } from 'chai';
-import { LengthPrefixDecoder } from '../../lib/index.js';
+import { buffers, LengthPrefixDecoder } from '../../lib/index.js';
 import { Format } from '../../lib/wire/format.js';
 import type { Memory } from '../../lib/wire/memory.js';
 import { FrameParser } from '../../lib/wire/parser.js';
@@ -72,6 +72,8 @@ function memoryThatCounts(work: Work): Memory<Buffer> {
       work.allocated += length;
       return Buffer.allocUnsafeSlow(length);
     },
+    allocateShared: buffers.allocateShared,
+    encode: buffers.encode,
     maxLength: 2 ** 32,
   };
 }

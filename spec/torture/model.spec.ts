@@ -288,7 +288,6 @@ const pieces: fc.Arbitrary<Piece> = fc
   });
 
 const LIMIT = 200_000;
-const LENT = 65_536;
 
 class EncoderRig extends Rig {
   /** The frames of all messages that were accepted. */
@@ -297,7 +296,6 @@ class EncoderRig extends Rig {
   /** Bytes handed out so far. */
   out = 0;
   refused: number | undefined;
-  readonly #large = new Set<number>();
 
   constructor(readableHighWaterMark: number, writableHighWaterMark: number) {
     super(new LengthPrefixEncoder({ maxPayloadLength: LIMIT, readableHighWaterMark, writableHighWaterMark }));
@@ -305,7 +303,6 @@ class EncoderRig extends Rig {
 
   protected override onData(piece: unknown): void {
     const bytes = piece as Buffer;
-    // Compared at once: its memory is the writer's again after the callback.
     let at = 0;
     let start = 0;
     for (const due of this.#due) {
@@ -335,7 +332,7 @@ class EncoderRig extends Rig {
     if (this.writes.slice(number + 1).some((later) => later.calls > 0 && !later.error)) {
       this.wrong.push(`callback ${number} after a later one`);
     }
-    const handedOn = this.#large.has(number) ? this.out : this.out + this.stream.readableLength;
+    const handedOn = this.out + this.stream.readableLength;
     if (handedOn < write.end) this.wrong.push(`callback ${number} at ${handedOn} of ${write.end} bytes`);
   }
 
@@ -350,7 +347,6 @@ class EncoderRig extends Rig {
     this.#due.push(whole);
     this.#dueLength += whole.length;
     this.written += whole.length;
-    if (bytes.length >= LENT && (as === 'buffer' || as === 'array')) this.#large.add(this.writes.length);
     if (as === 'buffer') return Buffer.from(bytes);
     if (as === 'array') return Uint8Array.from(bytes);
     return bytes.toString(as);
@@ -364,11 +360,7 @@ class EncoderRig extends Rig {
     const message = this.#accept(piece);
     const callback = this.callback(this.written);
     const encoding = typeof message === 'string' ? (piece.as as BufferEncoding) : undefined;
-    (this.stream as LengthPrefixEncoder).write(message, encoding, (error) => {
-      callback(error);
-      // The bytes are the writer's again.
-      if (typeof message !== 'string') message.fill(0xee);
-    });
+    (this.stream as LengthPrefixEncoder).write(message, encoding, callback);
   }
 
   writeTooLong(): void {

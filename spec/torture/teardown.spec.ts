@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import { PassThrough, pipeline, type Transform, Readable as UserlandReadable } from 'readable-stream';
 import {
   FrameError,
+  framed,
   LengthPrefixDecoder,
   type LengthPrefixDecoderOptions,
   LengthPrefixEncoder,
@@ -592,24 +593,18 @@ describe('torture: order and teardown', function () {
         for (const socket of opened.splice(0)) socket.destroy();
       });
 
-      async function scribble(size: number, options?: { highWaterMark: number }): Promise<void> {
+      async function sendAll(size: number, options?: { highWaterMark: number }): Promise<void> {
         const [client, peer] = await pair(options);
         const encoder = new LengthPrefixEncoder();
         encoder.pipe(client);
         const count = Math.max(8, Math.min(20_000, Math.ceil((16 << 20) / (size + 100))));
-        // As few buffers as a careful writer needs, written again as soon as they are called back.
-        const free: Buffer[] = [];
         let number = 0;
         let callbacks = 0;
+        // As few messages as a careful writer has on their way.
         const next = () => {
-          while (number < count) {
-            const buffer = free.pop() ?? (number < 32 ? Buffer.allocUnsafeSlow(size) : undefined);
-            if (buffer === undefined) return;
-            payload(number++, size).copy(buffer);
-            encoder.write(buffer, () => {
+          while (number < count && number - callbacks < 32) {
+            encoder.write(payload(number++, size), () => {
               callbacks++;
-              buffer.fill(0xee);
-              free.push(buffer);
               next();
             });
           }
@@ -633,12 +628,49 @@ describe('torture: order and teardown', function () {
       }
 
       for (const size of [10, 1024, 63 * 1024, 64 * 1024, 1 << 20]) {
-        it(`a message's ${size} bytes are the writer's again after its callback`, () => scribble(size));
+        it(`messages of ${size} bytes all come, and are called back once each`, () => sendAll(size));
       }
 
       for (const size of [64 * 1024, 1 << 18]) {
-        it(`a message's ${size} bytes, also where the socket has a high-water mark of 1 MiB`, () =>
-          scribble(size, { highWaterMark: 1 << 20 }));
+        it(`messages of ${size} bytes, also where the socket has a high-water mark of 1 MiB`, () =>
+          sendAll(size, { highWaterMark: 1 << 20 }));
+      }
+
+      for (const size of [10, 1024, 16 * 1024, 64 * 1024, 1 << 20]) {
+        it(`framed: a message's ${size} bytes are the writer's again after its callback`, async () => {
+          const [client, peer] = await pair();
+          const stream = framed(client);
+          const count = Math.max(8, Math.min(20_000, Math.ceil((16 << 20) / (size + 100))));
+          // As few buffers as a careful writer needs, written again as soon as they are called back.
+          const free: Buffer[] = [];
+          let number = 0;
+          let callbacks = 0;
+          const next = () => {
+            while (number < count) {
+              const buffer = free.pop() ?? (number < 32 ? Buffer.allocUnsafeSlow(size) : undefined);
+              if (buffer === undefined) return;
+              payload(number++, size).copy(buffer);
+              stream.write(buffer, () => {
+                callbacks++;
+                buffer.fill(0xee);
+                free.push(buffer);
+                next();
+              });
+            }
+            if (callbacks === count) stream.end();
+          };
+          next();
+          await turns(200);
+          let got = 0;
+          let wrong = 0;
+          for await (const message of framed(peer, { readableHighWaterMark: 1 })) {
+            if (!payload(got++, size).equals(message)) wrong++;
+            if (got % 64 === 0) await turns(1);
+          }
+          expect(wrong, 'messages with wrong bytes').to.equal(0);
+          expect([got, callbacks]).to.deep.equal([count, count]);
+          if (!stream.closed) await once(stream, 'close');
+        });
       }
     });
   });
