@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import type { Duplex, Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as source from '../lib/index.js';
 
@@ -195,4 +196,55 @@ export async function everyWay(socket: Socket, numbers: source.Codec<number, big
   sure<Same<source.Decoded<false, Buffer, true>, source.StreamedMessage>>();
   sure<Same<source.FrameError['code'], 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT'>>();
   sure<Same<source.FrameError['position'], number>>();
+}
+
+/** Bytes in hand, and streams as functions of the user's own take them. */
+export async function inHand(socket: Socket): Promise<void> {
+  for (const message of source.decode(Buffer.alloc(4))) sure<Same<typeof message, Buffer>>();
+  for (const list of source.decode([new Uint8Array(4)], { batch: true })) sure<Same<typeof list, Buffer[]>>();
+  for await (const line of source.decode(socket, source.text)) sure<Same<typeof line, string>>();
+  for await (const message of source.decode(new Blob([]).stream())) sure<Same<typeof message, Buffer>>();
+  const frame = source.encode(['a', Buffer.from('b')], source.formats.kafka);
+  sure<Same<typeof frame, Buffer>>();
+  sure<Same<ReturnType<typeof source.encode>, Buffer>>();
+  source.encode({ a: 1 }, source.json);
+  // @ts-expect-error: no message
+  source.encode(5);
+  // @ts-expect-error: not a string
+  source.encode(5, source.text);
+  sure<Same<typeof source.buffers, source.Memory<Buffer>>>();
+  const options: source.DecodingOptions<true, number, false> = { batch: true, decode: (bytes, start) => bytes[start]! };
+  const numbers = new source.LengthPrefixDecoder(options).read();
+  sure<Same<typeof numbers, number[] | null>>();
+}
+
+/** All streams are node:stream's own, and declared as streams of messages. */
+export async function asStreams(socket: Socket): Promise<void> {
+  const decoder: source.MessageTransform<Buffer, Uint8Array | string> = new source.LengthPrefixDecoder();
+  const encoder: source.MessageTransform<Buffer, source.Message> = new source.LengthPrefixEncoder();
+  const plain: source.MessageDuplex<Buffer, source.Message> = source.framed(socket);
+  const all: Duplex[] = [decoder, encoder, plain, source.framed(socket, { ...source.json, batch: true })];
+  const transforms: Transform[] = [new source.LengthPrefixDecoder({ stream: true }), new source.LengthPrefixEncoder()];
+  const either: NodeJS.ReadWriteStream[] = [...all, ...transforms];
+  const nested: source.ByteStream[] = [...either, { readable: socket, writable: socket }];
+  nested.forEach((stream) => source.framed(stream));
+
+  const lines = source.framed(socket, source.text);
+  for await (const line of lines.iterator({ destroyOnReturn: false })) sure<Same<typeof line, string>>();
+  lines.once('data', (line) => sure<Same<typeof line, string>>());
+  lines.once('error', (error) => sure<Same<typeof error, Error>>());
+  lines.on('close', () => {}).once('drain', () => {});
+  lines.setMaxListeners(0).pause().resume();
+  await pipeline(lines, source.framed(socket, source.text), async (messages) => messages.read());
+  sure<Same<Parameters<source.LengthPrefixDecoder['write']>[0], Uint8Array | string>>();
+  // @ts-expect-error: no bytes
+  new source.LengthPrefixDecoder().write(5);
+  // @ts-expect-error: no message
+  new source.LengthPrefixEncoder().write(5);
+  // @ts-expect-error: no message
+  lines.end(5);
+  // @ts-expect-error: not known
+  source.framed(socket, { maxFrameLength: 100 });
+  // @ts-expect-error: not known
+  new source.LengthPrefixEncoder({ objectMode: true });
 }

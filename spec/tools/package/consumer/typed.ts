@@ -1,7 +1,11 @@
 import { strict as assert } from 'node:assert';
 import { connect, createServer } from 'node:net';
 import {
+  buffers,
   type Codec,
+  type DecodingOptions,
+  decode,
+  encode,
   type Framed,
   type FramedOptions,
   FrameError,
@@ -11,7 +15,10 @@ import {
   type LengthField,
   LengthPrefixDecoder,
   LengthPrefixEncoder,
+  type Memory,
   type Message,
+  type MessageDuplex,
+  type MessageTransform,
   text,
 } from 'length-prefix';
 
@@ -130,8 +137,37 @@ async function duplexes(): Promise<void> {
   server.close();
 }
 
+/** Bytes in hand need no stream. */
+function inHand(): void {
+  const options: DecodingOptions<true, string, false> = { ...text, batch: true };
+  const [lines] = decode([encode('hello'), encode(['wor', 'ld'])], options);
+  assert.deepEqual(
+    lines?.map((line) => line.toUpperCase()),
+    ['HELLO'],
+  );
+  const [message] = decode(encode({ a: 1 }, json), { copy: true });
+  assert.equal(message?.toString('latin1'), '{"a":1}');
+  const memory: Memory<Buffer> = buffers;
+  assert.equal(memory.encode('68', 'hex').readUInt8(), 0x68);
+}
+
+/** A function of the user's own that takes any stream of messages. */
+function lengths<Out>(stream: MessageDuplex<Buffer, Out> | MessageTransform<Buffer, Out>): Promise<number[]> {
+  return stream.map((message: Buffer) => message.length).toArray();
+}
+
+async function anyStream(): Promise<void> {
+  const decoder = new LengthPrefixDecoder();
+  decoder.end(Buffer.concat([encode('a'), encode('bc')]));
+  assert.deepEqual(await lengths(decoder), [1, 2]);
+  // @ts-expect-error: not known
+  assert.throws(() => new LengthPrefixDecoder({ maxFrameLength: 100 }), { code: 'ERR_INVALID_ARG_VALUE' });
+}
+
 await decoders();
 await codecs();
 await fields();
 await duplexes();
+inHand();
+await anyStream();
 console.log('all as declared');
