@@ -102,8 +102,11 @@ export class Flow<Stream, In, Out> {
       this.#break(error);
     }
     this.#isSync = true;
-    this.goOn();
-    this.#isSync = false;
+    try {
+      this.goOn();
+    } finally {
+      this.#isSync = false;
+    }
   }
 
   /** The input has ended. To be called when no write is in hand. */
