@@ -1,7 +1,18 @@
 import { createRequire } from 'node:module';
 import { expect } from 'chai';
 
-const names = ['FrameError', 'LengthPrefixDecoder', 'LengthPrefixEncoder', 'formats', 'framed', 'json', 'text'];
+const names = [
+  'FrameError',
+  'LengthPrefixDecoder',
+  'LengthPrefixEncoder',
+  'buffers',
+  'decode',
+  'encode',
+  'formats',
+  'framed',
+  'json',
+  'text',
+];
 
 describe('the package', () => {
   it('exports a few names, by import and by require', async () => {
