@@ -53,9 +53,9 @@ export function checkKnown(options: unknown, names: readonly string[] = known): 
   for (const name in options) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined || names.includes(name)) continue;
-    if (name in refused) throw invalidValue(name, refused[name]!, value);
+    if (name in refused) throw invalidValue(`options.${name}`, refused[name]!, value);
     const other = elsewhere[name] ?? `'${nearest(name, names)}'`;
-    throw invalidValue(name, `left out: it is not known, the nearest option is ${other}`, value);
+    throw invalidValue(`options.${name}`, `left out: it is not known, the nearest option is ${other}`, value);
   }
 }
 
