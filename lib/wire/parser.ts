@@ -90,7 +90,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     // `next` throws it.
     if (this.#fault !== undefined) return;
     if (this.#at > this.#chunk.length) throw memoryGone();
-    if (this.#at === this.#chunk.length) {
+    if (this.#at === this.#chunk.length && !this.#waiting?.length) {
       this.#begin(chunk);
     } else if (chunk.length > 0) {
       this.#waiting ??= new Fifo();
