@@ -105,14 +105,15 @@ export class Assembler<M extends Uint8Array> {
 
   #join(): void {
     this.#closeBlock();
-    this.#message = this.#memory.allocate(this.#due);
+    const message = this.#memory.allocate(this.#due);
     let at = 0;
     for (const piece of this.#pieces!) {
       // No piece was empty when it came.
       if (piece.length === 0) throw memoryGone();
-      this.#message.set(piece, at);
+      message.set(piece, at);
       at += piece.length;
     }
+    this.#message = message;
     this.#pieces = undefined;
   }
 }

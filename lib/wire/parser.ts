@@ -521,8 +521,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
       frame.kept = nothing;
     }
     if (start < chunk.length) {
-      this.#at = Math.min(chunk.length, start + due - (frame.message?.length ?? 0));
-      this.#append(frame, start === 0 && this.#at === chunk.length ? chunk : chunk.subarray(start, this.#at));
+      const end = Math.min(chunk.length, start + due - (frame.message?.length ?? 0));
+      this.#append(frame, start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
+      this.#at = end;
     }
     const message = frame.message?.take();
     return message && this.#handedOut(message, frame.position);
