@@ -1,5 +1,8 @@
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
+import type { FrameError } from '../../lib/wire/errors.js';
 import { type FormatOptions, formatOf } from '../../lib/wire/format.js';
+import type { LengthField } from '../../lib/wire/length-field.js';
 import { FrameParser } from '../../lib/wire/parser.js';
 import { compactSize } from '../support/fields.js';
 import { countingMemory } from '../support/memory.js';
@@ -453,5 +456,401 @@ describe('FrameParser, in parts', () => {
     for (let i = 0; i < 2; i++) expect(thrownBy(() => frames.nextAll())).to.have.property('code', 'ERR_FRAME_TOO_LONG');
     frames.reset();
     expect(frames.nextAll()).to.deep.equal([]);
+  });
+});
+
+describe('FrameParser, chunks', () => {
+  it('may be several before a message is asked for', () => {
+    for (const copy of [false, true]) {
+      const { parser: frames } = parser(undefined, copy);
+      for (const chunk of ['', '01', '', '61 02 62', '63', '00 03', '646566 01 67 02']) frames.push(bytes(chunk));
+      for (const message of ['61', '6263', '', '646566', '67']) expect(frames.next()).to.deep.equal(bytes(message));
+      expect(frames.next()).to.equal(undefined);
+      frames.push(bytes('6869'));
+      expect(frames.nextAll()).to.deep.equal([bytes('6869')]);
+      frames.finish();
+    }
+  });
+
+  it('may be several, byte by byte, at any pace', () => {
+    const wire = bytes('02 6162 00 01 63 03 646566');
+    for (let ahead = 1; ahead <= wire.length; ahead++) {
+      const { parser: frames } = parser();
+      const messages: unknown[] = [];
+      wire.forEach((byte, i) => {
+        frames.push(Uint8Array.of(byte));
+        if (i % ahead !== 0) return;
+        for (let message = frames.next(); message !== undefined; message = frames.next()) messages.push(message);
+      });
+      messages.push(...frames.nextAll());
+      expect(messages).to.deep.equal([bytes('6162'), bytes(''), bytes('63'), bytes('646566')]);
+      frames.finish();
+    }
+  });
+
+  it('stay in order, one that comes when the first is used up and others wait, too', () => {
+    const { parser: frames } = parser();
+    frames.push(bytes('01 61'));
+    frames.push(bytes('01 62'));
+    expect(frames.next()).to.deep.equal(bytes('61'));
+    frames.push(bytes('01 63'));
+    expect(frames.nextAll()).to.deep.equal([bytes('62'), bytes('63')]);
+  });
+
+  it('are read in parts though they came together', () => {
+    const { parser: frames } = parser(undefined, false, true);
+    for (const chunk of ['04', '61', '6263', '64 01', '65']) frames.push(bytes(chunk));
+    expect(frames.nextLength()).to.equal(4);
+    expect([frames.nextPart(), frames.nextPart(), frames.nextPart()]).to.deep.equal(['61', '6263', '64'].map(bytes));
+    expect(frames.nextLength()).to.equal(1);
+    frames.skipRest();
+    expect(frames.nextLength()).to.equal(undefined);
+    expect(frames.letGo()).to.equal(true);
+  });
+
+  it('count in positions, those that were empty or waited, too', () => {
+    const { parser: frames } = parser({ lengthField: 'uint8', maxPayloadLength: 3 });
+    for (const chunk of ['01 61 01', '', '62', '02', '6364 ff']) frames.push(bytes(chunk));
+    for (const message of ['61', '62', '6364']) expect(frames.next()).to.deep.equal(bytes(message));
+    expect(thrownBy(() => frames.next())).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 7 });
+  });
+
+  it('are not let go of while others wait', () => {
+    const { parser: frames } = parser();
+    frames.push(bytes('01'));
+    frames.push(bytes('61'));
+    expect(frames.letGo()).to.equal(false);
+    expect(frames.next()).to.deep.equal(bytes('61'));
+    expect(frames.letGo()).to.equal(true);
+  });
+
+  it('are bytes, of any realm', () => {
+    const { parser: frames } = parser();
+    for (const chunk of ['01', [1], new DataView(new ArrayBuffer(1)), new ArrayBuffer(1), null, undefined]) {
+      expect(thrownBy(() => frames.push(chunk as never))).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
+    }
+    frames.push(runInNewContext('new Uint8Array([2, 97])'));
+    frames.push(runInNewContext('new Uint8Array([98, 1, 99])'));
+    const messages = [frames.next(), frames.next()];
+    expect(messages).to.deep.equal([bytes('6162'), bytes('63')]);
+    expect(messages.every((message) => message instanceof Uint8Array)).to.equal(true);
+  });
+
+  describe('whose memory is gone', () => {
+    const detach = (chunk: Uint8Array) => structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] });
+    const looks: Record<string, (frames: FrameParser<Uint8Array>) => unknown> = {
+      next: (frames) => frames.next(),
+      nextAll: (frames) => frames.nextAll(),
+      nextPiece: (frames) => frames.nextPiece(),
+      push: (frames) => frames.push(bytes('00')),
+    };
+    for (const [name, look] of Object.entries(looks)) {
+      it(`with messages that were still to be read: ERR_INVALID_STATE from ${name}`, () => {
+        for (const copy of [false, true]) {
+          const { parser: frames } = parser(undefined, copy);
+          const chunk = bytes('01 61 01 62');
+          frames.push(chunk);
+          expect(frames.next()).to.deep.equal(bytes('61'));
+          detach(chunk);
+          for (let i = 0; i < 2; i++) {
+            expect(thrownBy(() => look(frames))).to.include({ code: 'ERR_INVALID_STATE' });
+          }
+        }
+      });
+    }
+
+    it('with a message that goes on: ERR_INVALID_STATE', () => {
+      const { parser: frames } = parser({ lengthField: 'uint16be' });
+      const chunk = new Uint8Array(10_002).fill(1);
+      chunk.set([0x9c, 0x40]);
+      frames.push(chunk);
+      expect(frames.next()).to.equal(undefined);
+      detach(chunk);
+      frames.push(new Uint8Array(30_000));
+      for (let i = 0; i < 2; i++) expect(thrownBy(() => frames.next())).to.include({ code: 'ERR_INVALID_STATE' });
+    });
+
+    it('in parts: ERR_INVALID_STATE', () => {
+      const { parser: frames } = parser(undefined, false, true);
+      const chunk = bytes('02 61 62');
+      frames.push(chunk);
+      expect(frames.nextLength()).to.equal(2);
+      detach(chunk);
+      expect(thrownBy(() => frames.nextPart())).to.include({ code: 'ERR_INVALID_STATE' });
+    });
+
+    it('but with none: it is forgotten', () => {
+      const { parser: frames } = parser();
+      const chunk = bytes('01 61');
+      frames.push(chunk);
+      expect(frames.next()).to.deep.equal(bytes('61'));
+      expect(frames.letGo()).to.equal(true);
+      detach(chunk);
+      frames.push(bytes('01 62'));
+      expect(frames.next()).to.deep.equal(bytes('62'));
+    });
+  });
+});
+
+describe('FrameParser, a length field of the user', () => {
+  /** Waits for so many bytes, and then takes the first one for the length. */
+  const waiting = (count: number): LengthField => ({
+    maxWidth: 8,
+    read: (input, start, end) => (end - start < count ? undefined : { length: input[start]!, width: 1 }),
+    write: (length) => Uint8Array.of(length),
+  });
+
+  it('may wait for more bytes than its frame has: they are those of the next frames', () => {
+    const wire = bytes('01 61 00 00 02 6263 01 64 00 00 00 00 00 00');
+    const due = ['61', '', '', '6263', '64'];
+    for (const format of [{}, { lengthFieldOffset: 1 }, { initialBytesToStrip: 0 }]) {
+      for (const count of [1, 2, 3, 4, 8]) {
+        const { lengthFieldOffset = 0 } = format as FormatOptions;
+        const options = { ...format, lengthField: waiting(count) };
+        const whole = lengthFieldOffset === 0 ? wire : withOffset(wire);
+        for (let size = 1; size <= whole.length; size++) {
+          for (const copy of [false, true]) {
+            const { parser: frames } = parser(options, copy);
+            const messages: string[] = [];
+            for (let at = 0; at < whole.length; at += size) {
+              frames.push(whole.slice(at, at + size));
+              for (const message of frames.nextAll()) messages.push(Buffer.from(message).toString('hex'));
+            }
+            const expected = due.map((text) => ('initialBytesToStrip' in format ? `0${text.length / 2}${text}` : text));
+            expect(messages.slice(0, due.length), `${JSON.stringify(format)}, ${count}, ${size}`).to.deep.equal(
+              expected,
+            );
+          }
+        }
+      }
+    }
+  });
+
+  /** A byte of 0xee in front of each frame. */
+  function withOffset(wire: Uint8Array): Uint8Array {
+    const framesOf: number[] = [];
+    for (let at = 0; at < wire.length; at += 1 + wire[at]!) framesOf.push(0xee, ...wire.slice(at, at + 1 + wire[at]!));
+    return Uint8Array.from(framesOf);
+  }
+
+  it('is never asked past its width, nor behind the bytes that are there', () => {
+    const asked: [number, number][] = [];
+    const field: LengthField = {
+      maxWidth: 3,
+      read(input, start, end) {
+        asked.push([end - start, input.length - end]);
+        expect(input.length).to.be.at.least(end);
+        return end - start < 3 ? undefined : { length: 0, width: 1 };
+      },
+      write: () => Uint8Array.of(0),
+    };
+    const { parser: frames } = parser({ lengthField: field });
+    for (const chunk of ['00', '00', '00 00 00 00']) {
+      frames.push(bytes(chunk));
+      frames.nextAll();
+    }
+    expect(asked.every(([width]) => width >= 1 && width <= 3)).to.equal(true);
+  });
+
+  it('can not reach memory outside of its frame, whatever it answers', () => {
+    const answers: unknown[] = [
+      { length: 1, width: 0 },
+      { length: 1, width: -1 },
+      { length: 1, width: 9 },
+      { length: 1, width: 1.5 },
+      { length: 1, width: Number.NaN },
+      { length: -1, width: 1 },
+      { length: 1.5, width: 1 },
+      { length: Number.NaN, width: 1 },
+      { length: 1n, width: 1 },
+      { length: '1', width: 1 },
+      { length: 1 },
+      {},
+      null,
+      1,
+      1n,
+      'a',
+    ];
+    for (const answer of answers) {
+      for (const size of [1, 2, 100]) {
+        const { parser: frames } = parser({
+          lengthField: { maxWidth: 4, read: () => answer as never, write: () => Uint8Array.of(0) },
+        });
+        const memory = bytes('eeeeee 01 61 01 62 eeeeee');
+        const wire = memory.subarray(3, 7);
+        for (let at = 0; at < wire.length; at += size) frames.push(wire.subarray(at, at + size));
+        const error = thrownBy(() => frames.next());
+        expect(error, String(answer)).to.include({ name: 'FrameError', code: 'ERR_FRAME_CORRUPT', position: 0 });
+      }
+    }
+  });
+});
+
+describe('FrameParser, rest and setFormat', () => {
+  const wires: [FormatOptions, string, number[]][] = [
+    [{ lengthField: 'uint8' }, '02 6162 00 01 63', [3, 1, 2]],
+    [{ lengthField: 'uint16be', initialBytesToStrip: 0 }, '0002 6162 0000 0001 63', [4, 2, 3]],
+    [{ lengthField: 'uint8', initialBytesToStrip: 3 }, '04 ffee6162 02 ddcc 03 bbaa63', [5, 3, 4]],
+    [{ lengthField: 'uint16le', lengthFieldOffset: 2, initialBytesToStrip: 1 }, 'ca07 0200 6162 ca08 0000', [6, 4]],
+    [{ lengthField: 'varint' }, '8200 6162 00 01 63', [4, 1, 2]],
+    [{ lengthField: 'varint', lengthFieldOffset: 1 }, 'ca 8200 6162 cb 00', [5, 2]],
+    [{ lengthField: 'varint', initialBytesToStrip: 0 }, '8200 6162 00 01 63', [4, 1, 2]],
+    [
+      { lengthField: compactSize, lengthFieldOffset: 2, initialBytesToStrip: 1 },
+      'ca07 fd0200 6162 ca08 00 ca09 01 63',
+      [7, 3, 4],
+    ],
+  ];
+  for (const [options, text, lengths] of wires) {
+    it(`rest gives back what no message was made of, at every cut and pace: ${JSON.stringify(options)}`, () => {
+      const wire = bytes(text);
+      const whole = parser(options).parser;
+      whole.push(wire);
+      const messages = whole.nextAll();
+      for (let cut = 0; cut <= wire.length; cut++) {
+        for (let size = 1; size <= Math.max(1, cut); size++) {
+          for (let most = 0; most <= lengths.length; most++) {
+            for (const copy of [false, true]) {
+              const { parser: frames } = parser(options, copy);
+              const chunks: Uint8Array[] = [];
+              for (let at = 0; at < cut; at += size) chunks.push(wire.slice(at, Math.min(cut, at + size)));
+              const got: Uint8Array[] = [];
+              for (const chunk of chunks) {
+                frames.push(chunk);
+                if (got.length >= most) continue;
+                for (let message = frames.next(); message !== undefined; ) {
+                  got.push(message);
+                  message = got.length < most ? frames.next() : undefined;
+                }
+                if (copy && frames.letGo()) chunk.fill(0xaa);
+              }
+              const handedOut = lengths.slice(0, got.length).reduce((sum, length) => sum + length, 0);
+              const rest = frames.rest();
+              const what = `${cut} ${size} ${most} ${copy}`;
+              expect(Buffer.from(rest).toString('hex'), what).to.equal(
+                Buffer.from(wire.subarray(handedOut, cut)).toString('hex'),
+              );
+              expect(frames.rest(), what).to.have.lengthOf(0);
+              // It is between two frames, and goes on.
+              frames.finish();
+              frames.push(rest);
+              frames.push(wire.subarray(cut));
+              got.push(...frames.nextAll());
+              expect(got, what).to.deep.equal(messages);
+              frames.push(bytes('ff'.repeat(20)));
+              const fault = thrownBy(() => frames.nextAll() && frames.finish()) as FrameError;
+              expect(fault.position, what).to.equal(wire.length);
+            }
+          }
+        }
+      }
+    });
+  }
+
+  it('rest gives back a frame that was found to be wrong', () => {
+    for (const size of [1, 2, 100]) {
+      const wire = bytes('01 61 05 6263');
+      const { parser: frames } = parser({ lengthField: 'uint8', maxPayloadLength: 4 });
+      for (let at = 0; at < wire.length; at += size) frames.push(wire.slice(at, at + size));
+      expect(frames.next()).to.deep.equal(bytes('61'));
+      for (let i = 0; i < 2; i++) thrownBy(() => frames.next());
+      expect(frames.rest()).to.deep.equal(bytes('05 6263'));
+      expect(frames.next()).to.equal(undefined);
+    }
+  });
+
+  it('and one that was found to be wrong behind a batch, or by decode', () => {
+    const decode = (input: Uint8Array, start: number) => {
+      if (input[start] === 0x62) throw new Error('no');
+      return input[start]!;
+    };
+    for (const size of [1, 2, 3, 4, 100]) {
+      for (const copy of [false, true]) {
+        const frames = new FrameParser({ lengthField: 'uint8', decode, copy });
+        const wire = bytes('01 61 01 62 01 63');
+        for (let at = 0; at < wire.length; at += size) frames.push(wire.slice(at, at + size));
+        expect(frames.nextAll()).to.deep.equal([0x61]);
+        expect(thrownBy(() => frames.nextAll())).to.include({ code: 'ERR_FRAME_CORRUPT', position: 2 });
+        expect(frames.rest(), `${size} ${copy}`).to.deep.equal(bytes('01 62 01 63'));
+        expect(frames.nextAll()).to.deep.equal([]);
+      }
+    }
+  });
+
+  it('is a view of a chunk where nothing else is left', () => {
+    const { parser: frames } = parser();
+    const chunk = bytes('01 61 02 62');
+    frames.push(chunk);
+    frames.next();
+    expect(frames.rest().buffer).to.equal(chunk.buffer);
+  });
+
+  it('there is no rest inside a message that is read in parts, nor is there another format', () => {
+    const { parser: frames } = parser(undefined, false, true);
+    frames.push(bytes('02 61'));
+    expect(frames.nextLength()).to.equal(2);
+    for (let i = 0; i < 2; i++) {
+      expect(thrownBy(() => frames.rest())).to.include({ code: 'ERR_INVALID_STATE' });
+      expect(thrownBy(() => frames.setFormat({}))).to.include({ code: 'ERR_INVALID_STATE' });
+      frames.nextPart();
+    }
+    frames.push(bytes('62 00'));
+    expect(frames.nextPart()).to.deep.equal(bytes('62'));
+    expect(frames.rest()).to.deep.equal(bytes('00'));
+    frames.push(bytes('02'));
+    expect(frames.nextLength()).to.equal(2);
+    frames.skipRest();
+    expect(thrownBy(() => frames.rest())).to.include({ code: 'ERR_INVALID_STATE' });
+  });
+
+  it('nor inside one that is passed over', () => {
+    const frames = new FrameParser({ lengthField: 'uint8', maxPayloadLength: 2, oversize: 'skip' });
+    frames.push(bytes('03 61'));
+    expect(frames.next()).to.equal(undefined);
+    expect(thrownBy(() => frames.rest())).to.include({ code: 'ERR_INVALID_STATE' });
+    frames.push(bytes('6263 02'));
+    expect(frames.next()).to.equal(undefined);
+    expect(frames.rest()).to.deep.equal(bytes('02'));
+  });
+
+  it('setFormat holds from the next frame on', () => {
+    const { parser: frames } = parser();
+    frames.push(bytes('01 61 0001 62 8100 63 00'));
+    expect(frames.next()).to.deep.equal(bytes('61'));
+    frames.setFormat({ lengthField: 'uint16be' });
+    expect(frames.next()).to.deep.equal(bytes('62'));
+    frames.setFormat({ lengthField: 'varint' });
+    frames.setFormat({ lengthField: 'varint', initialBytesToStrip: 0, maxPayloadLength: 1 });
+    expect(frames.nextAll()).to.deep.equal([bytes('8100 63'), bytes('00')]);
+    frames.push(bytes('02'));
+    expect(thrownBy(() => frames.next())).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 9 });
+  });
+
+  it('setFormat reads a frame anew that is not complete', () => {
+    for (const chunks of [['05 61'], ['05', '61']]) {
+      const { parser: frames } = parser();
+      for (const chunk of chunks) {
+        frames.push(bytes(chunk));
+        expect(frames.next()).to.equal(undefined);
+      }
+      frames.setFormat({ lengthField: 'uint16le', maxPayloadLength: 100_000 });
+      expect(frames.next()).to.equal(undefined);
+      frames.push(new Uint8Array(0x6105).fill(7));
+      expect(frames.next()).to.have.lengthOf(0x6105);
+      frames.finish();
+    }
+  });
+
+  it('setFormat keeps what else was said, and refuses what is wrong without a change', () => {
+    const decode = (input: Uint8Array, start: number, end: number) => Buffer.from(input).toString('latin1', start, end);
+    const frames = new FrameParser({ lengthField: 'uint8', decode });
+    frames.push(bytes('01 61 01 62 0001 63'));
+    expect(frames.next()).to.equal('a');
+    for (const options of [{ lengthField: 'uint7' }, { maxFrameLength: 5 }, null]) {
+      expect(thrownBy(() => frames.setFormat(options as FormatOptions))).to.be.instanceOf(TypeError);
+    }
+    expect(frames.next()).to.equal('b');
+    frames.setFormat({ lengthField: 'uint16be' });
+    expect(frames.next()).to.equal('c');
   });
 });
