@@ -243,6 +243,64 @@ describe('LengthPrefixDecoder', () => {
     }
   });
 
+  it('with an encoding hands out strings only, however they come', async () => {
+    for (const wait of [false, true]) {
+      const decoder = new LengthPrefixDecoder().setEncoding('utf8');
+      const seen: unknown[] = [];
+      decoder.on('data', (message) => seen.push(message));
+      if (wait) await turn();
+      const wire = await encode(['é', 'b', 'c', 'd']);
+      decoder.write(wire.subarray(0, 9));
+      decoder.end(wire.subarray(9));
+      await once(decoder, 'end');
+      expect(seen).to.deep.equal(['é', 'b', 'c', 'd']);
+    }
+  });
+
+  it("an 'oversize' listener that throws what is falsy fails the stream as well", async () => {
+    for (const cause of [null, undefined, 0, '', false]) {
+      const decoder = new LengthPrefixDecoder({ oversize: 'skip', maxPayloadLength: 1 });
+      decoder.on('oversize', () => {
+        throw cause;
+      });
+      decoder.end(await encode(['a', 'long', 'b']));
+      const { items, error } = await outcomeOf(decoder);
+      expect(items.map(String)).to.deep.equal(['a']);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 5 });
+      expect(error).to.have.property('cause', cause);
+    }
+  });
+
+  it('tells that the memory of a chunk is gone, by whatever way it goes on', async () => {
+    for (const options of [
+      {},
+      { copy: true },
+      { batch: true },
+      { decode: String },
+      { lengthField: 'varint' },
+    ] as const) {
+      for (const cut of [false, true]) {
+        const decoder = new LengthPrefixDecoder({ ...options, readableHighWaterMark: 1 });
+        const wire = await encode(['a', 'b', 'c', 'd'], options as object);
+        const chunk = new Uint8Array(cut ? wire.length - 1 : wire.length);
+        chunk.set(wire.subarray(0, chunk.length));
+        const written = new Promise((resolve) => decoder.write(chunk, resolve));
+        const failed = once(decoder, 'error');
+        structuredClone(chunk, { transfer: [chunk.buffer] });
+        decoder.end();
+        if ('batch' in options) {
+          // All was handed out at once.
+          failed.catch(() => {});
+          decoder.on('error', () => {}).destroy();
+          continue;
+        }
+        decoder.resume();
+        expect((await failed)[0]).to.include({ code: 'ERR_INVALID_STATE' });
+        expect(await written).to.have.property('code', 'ERR_INVALID_STATE');
+      }
+    }
+  });
+
   it('without options shares what it goes by, and one with options does not', async () => {
     const decoders = [{}, { copy: true }, { oversize: 'skip' }, {}] as const;
     const wire = await encode(['a', 'b']);

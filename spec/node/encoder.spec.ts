@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 import * as nodeStream from 'node:stream';
+import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import * as readableStream from 'readable-stream';
 import { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from '../../lib/index.js';
@@ -413,6 +414,156 @@ describe('LengthPrefixEncoder', () => {
       await turn();
       expect(calls).to.have.lengthOf(1);
       expect(calls[0]).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+    });
+  });
+
+  it("gives 'readable' and read() all in order, a large message in front of a small one", async () => {
+    const encoder = new LengthPrefixEncoder();
+    const chunks: Buffer[] = [];
+    encoder.on('readable', () => {
+      for (let chunk = encoder.read(); chunk !== null; chunk = encoder.read()) chunks.push(chunk);
+    });
+    const messages = ['x'.repeat(100_000), 'small', 'y'.repeat(70_000), ''];
+    for (const message of messages) encoder.write(Buffer.from(message));
+    encoder.end();
+    await once(encoder, 'end');
+    expect(Buffer.concat(chunks).equals(await encode(messages))).to.equal(true);
+  });
+
+  it('takes what is written by a listener while end() flushes', async () => {
+    const { encoder, chunks } = flowing({ lengthField: 'uint8' });
+    await turn();
+    const called: unknown[] = [];
+    encoder.once('data', () => {
+      expect(encoder.write('b', (error) => called.push(error ?? 'b'))).to.equal(true);
+    });
+    encoder.on('error', (error) => called.push(error));
+    encoder.end('a');
+    await once(encoder, 'end');
+    await turn();
+    expect(Buffer.concat(chunks)).to.deep.equal(fromHex('01 61 01 62'));
+    expect(called).to.deep.equal(['b']);
+  });
+
+  it('takes arguments that are null or left out, as every Writable does', async () => {
+    const { encoder, chunks } = flowing({ lengthField: 'uint8' });
+    const write = encoder.write.bind(encoder) as (...args: unknown[]) => boolean;
+    for (const args of [
+      ['a', 'utf8', null],
+      ['a', null, null],
+      ['a', null],
+      ['a', undefined, undefined],
+      ['a', undefined, () => {}],
+      ['a', null, () => {}],
+      ['a', () => {}],
+      ['a', ''],
+      ['a', 'buffer'],
+      [Buffer.from('a'), 'buffer', null],
+    ]) {
+      expect(write(...args)).to.equal(true);
+    }
+    (encoder.end as (...args: unknown[]) => void).call(encoder, null, null, null);
+    await once(encoder, 'end');
+    expect(Buffer.concat(chunks)).to.deep.equal(Buffer.alloc(20, fromHex('01 61')));
+  });
+
+  it('gives bytes of another realm their prefix, Buffers, too', async () => {
+    const make = (code: string) => runInNewContext(code, { Buffer }) as Uint8Array;
+    const foreign = make('Uint8Array.of(97, 98)');
+    expect(foreign).not.to.be.instanceOf(Uint8Array);
+    const large = make('new Uint8Array(70000)');
+    const other = Object.setPrototypeOf(Buffer.from('cd'), Object.getPrototypeOf(foreign)) as Buffer;
+    for (const message of [foreign, large, other]) {
+      const { encoder, chunks } = flowing({ lengthField: 'uint24be' });
+      for (const each of [message, [message], [message, message], { length: message.length, body: message }]) {
+        encoder.write(each);
+      }
+      encoder.end(message);
+      await once(encoder, 'end');
+      const one = Buffer.from(new Uint8Array(message.buffer, message.byteOffset, message.length));
+      const expected = await encode([one, one, Buffer.concat([one, one]), one, one], { lengthField: 'uint24be' });
+      expect(Buffer.concat(chunks).equals(expected)).to.equal(true);
+      expect(chunks.every((chunk) => chunk instanceof Buffer)).to.equal(true);
+    }
+  });
+
+  it('asks a length field of the user once for each message', async () => {
+    let calls = 0;
+    const lengthField = {
+      maxWidth: 2,
+      read: () => undefined,
+      // A second answer would be another one.
+      write: (length: number) => (calls++ % 2 === 0 ? Uint8Array.of(0x80, length) : Uint8Array.of(length)),
+    };
+    for (const message of ['a', 'x'.repeat(70_000), ['a', 'b'], { length: 1, body: 'a' }, { length: 0, body: '' }]) {
+      calls = 0;
+      const { encoder, chunks } = flowing({ lengthField });
+      encoder.end(message);
+      await once(encoder, 'end');
+      expect(calls).to.equal(1);
+      expect(Buffer.concat(chunks)[0]).to.equal(0x80);
+    }
+  });
+
+  it('takes messages of very many large parts in linear time', async () => {
+    const part = Buffer.alloc(65_536);
+    const time = async (count: number) => {
+      const encoder = new LengthPrefixEncoder({ maxPayloadLength: 2 ** 32 - 1 });
+      let length = 0;
+      encoder.on('data', (chunk) => {
+        length += chunk.length;
+      });
+      const start = process.hrtime.bigint();
+      encoder.end(new Array(count).fill(part));
+      await once(encoder, 'end');
+      expect(length).to.equal(4 + count * 65_536);
+      return Number(process.hrtime.bigint() - start) / 1e6;
+    };
+    await time(1000);
+    // It took 2.9 s where each chunk cost what all that waited did.
+    expect(await time(40_000)).to.be.lessThan(1500);
+  });
+
+  describe('destroyed', () => {
+    it('calls back in order, whatever waits', async () => {
+      for (const corked of [false, true]) {
+        for (const wait of [false, true]) {
+          const encoder = new LengthPrefixEncoder({ lengthField: 'uint24be', readableHighWaterMark: 1 });
+          encoder.on('error', () => {});
+          const calls: number[] = [];
+          const messages = [Buffer.alloc(70_000), 'a', ['b', Buffer.alloc(70_000)], { length: 1, body: 'c' }, 'd'];
+          messages.forEach((message, i) => {
+            if (corked && i === 2) encoder.cork();
+            encoder.write(message, (error) => {
+              expect(error).to.have.property('message', 'mine');
+              calls.push(i);
+            });
+          });
+          if (wait) await turn();
+          encoder.write('e', () => calls.push(5));
+          encoder.end(() => calls.push(6));
+          encoder.destroy(new Error('mine'));
+          encoder.write('late', () => calls.push(7));
+          await turn();
+          await turn();
+          expect([...calls].sort()).to.deep.equal([0, 1, 2, 3, 4, 5, 6, 7]);
+          expect(calls.slice(0, 6)).to.deep.equal([0, 1, 2, 3, 4, 5]);
+        }
+      }
+    });
+
+    it('inside of write by a listener, destroys a body that is written there', async () => {
+      const body = new readableStream.PassThrough();
+      const { encoder } = flowing({ lengthField: 'uint8' });
+      encoder.on('error', () => {});
+      await turn();
+      encoder.on('data', () => encoder.destroy());
+      encoder.write('a');
+      let called = 0;
+      encoder.write({ length: 1, body: body as unknown as nodeStream.Readable }, () => called++);
+      await turn();
+      await turn();
+      expect([body.destroyed, called]).to.deep.equal([true, 1]);
     });
   });
 

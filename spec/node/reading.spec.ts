@@ -483,6 +483,22 @@ describe('the stream option', () => {
       expect(errors.map(({ code }) => code)).to.deep.equal(['ERR_FRAME_TRUNCATED']);
     });
 
+    it('truncation: shows when a body is destroyed after the input broke off', async () => {
+      for (const wait of [false, true]) {
+        const decoder = new LengthPrefixDecoder(streaming);
+        const errors: Failure[] = [];
+        decoder.on('error', (error: Failure) => errors.push(error));
+        decoder.write(fromHex('05 61'));
+        const { body } = decoder.read()!;
+        decoder.end();
+        if (wait) await turns(2);
+        expect(errors).to.deep.equal([]);
+        body.destroy();
+        await closed(decoder);
+        expect(errors.map(({ code }) => code)).to.deep.equal(['ERR_FRAME_TRUNCATED']);
+      }
+    });
+
     it('truncation: of a body that nobody wants', async () => {
       const decoder = new LengthPrefixDecoder(streaming);
       decoder.end(fromHex('02 61'));
