@@ -1,10 +1,11 @@
 import { Buffer } from 'node:buffer';
 import { spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { on, once } from 'node:events';
 import * as http2 from 'node:http2';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { PassThrough, Readable, Transform } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
+import { addAbortSignal, PassThrough, Readable, Transform, Writable } from 'node:stream';
+import { finished, pipeline } from 'node:stream/promises';
+import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import * as readableStream from 'readable-stream';
 import { type Framed, type FramedOptions, FrameError, framed, json, text } from '../../lib/index.js';
@@ -26,6 +27,8 @@ async function textsOf(messages: AsyncIterable<Buffer>): Promise<string[]> {
 const inCapitals = async function* (messages: AsyncIterable<Buffer>) {
   for await (const message of messages) yield String(message).toUpperCase();
 };
+
+const devNull = () => new Writable({ objectMode: true, write: (_chunk, _encoding, callback) => callback() });
 
 /** The sockets of a connection, `server` as a server gets it that says nothing of half-open ones. */
 async function sockets(options: { allowHalfOpen?: boolean } = {}): Promise<{ client: Socket; server: Socket }> {
@@ -865,6 +868,167 @@ describe('framed', () => {
       expect(await served).to.equal(error);
       expect([server.destroyed, client.destroyed]).to.deep.equal([true, true]);
     });
+  });
+
+  describe("on a server's socket, whose client ends", () => {
+    /** All ways to read that leave nobody who is still to write. */
+    const reading: Record<string, (messages: Framed) => unknown> = {
+      'resume()': (messages) => messages.resume(),
+      "on('data')": (messages) => messages.on('data', () => {}),
+      "on('readable')": (messages) =>
+        messages.on('readable', () => {
+          while (messages.read() !== null);
+        }),
+      'pipe()': (messages) => messages.pipe(devNull()),
+      'pipeline() to a Writable': (messages) => pipeline(messages, devNull()),
+      'pipeline() to a function': (messages) =>
+        pipeline(messages, async (source) => {
+          for await (const _message of source);
+        }),
+      'for await': async (messages) => {
+        for await (const _message of messages);
+      },
+      'iterator()': async (messages) => {
+        for await (const _message of messages.iterator());
+      },
+      'iterator({ destroyOnReturn: false })': async (messages) => {
+        for await (const _message of messages.iterator({ destroyOnReturn: false }));
+      },
+      'toArray()': (messages) => messages.toArray(),
+      'forEach()': (messages) => messages.forEach(() => {}),
+      'map().forEach()': (messages) => messages.map(String).forEach(() => {}),
+      'events.on()': async (messages) => {
+        for await (const _args of on(messages, 'data', { close: ['end'] }));
+      },
+      'finished() before resume()': (messages) => [finished(messages).catch(() => {}), messages.resume()],
+      'finished() after resume()': (messages) => [messages.resume(), finished(messages).catch(() => {})],
+      "on('finish')": (messages) => messages.on('finish', () => {}).resume(),
+      'addAbortSignal()': (messages) => addAbortSignal(new AbortController().signal, messages).resume(),
+      'Readable.toWeb()': async (messages) => {
+        for await (const _message of Readable.toWeb(messages as unknown as Readable));
+      },
+    };
+    for (const [name, read] of Object.entries(reading)) {
+      it(`ends, and the connection closes: ${name}`, async () => {
+        const { client, server } = await sockets();
+        const messages = framed(server);
+        const done = read(messages);
+        client.end(bytesOf('a', 'b', 'c'));
+        client.resume();
+        await Promise.all([once(client, 'close'), messages.closed || once(messages, 'close')]);
+        await (Array.isArray(done) ? Promise.all(done) : done);
+        expect([messages.errored, server.destroyed, messages.readableEnded, messages.writableFinished]).to.deep.equal([
+          null,
+          true,
+          true,
+          true,
+        ]);
+      });
+    }
+
+    const slowly = async function* (source: AsyncIterable<Buffer>) {
+      for await (const message of source) {
+        await turns(3);
+        yield message;
+      }
+    };
+    const answering: Record<string, (messages: Framed) => unknown> = {
+      'pipeline(a, a)': (messages) => pipeline(messages, messages),
+      'pipeline(a, slowly, a)': (messages) => pipeline(messages, slowly, messages),
+      'for await that waits': async (messages) => {
+        for await (const message of messages) {
+          await turns(3);
+          messages.write(message);
+        }
+      },
+      'iterator() that waits': async (messages) => {
+        for await (const message of messages.iterator()) {
+          await turns(3);
+          messages.write(message);
+        }
+      },
+      'a pipe into itself': (messages) => messages.pipe(messages),
+      'a pipe through a slow Transform': (messages) =>
+        messages
+          .pipe(
+            new Transform({
+              objectMode: true,
+              transform: (message, _encoding, callback) => void turns(3).then(() => callback(null, message)),
+            }),
+          )
+          .pipe(messages),
+      "a listener of 'data'": (messages) => messages.on('data', (message) => messages.write(message)),
+      "a listener of 'end'": (messages) => {
+        const all: Buffer[] = [];
+        messages.on('data', (message) => all.push(message));
+        messages.on('end', () => {
+          for (const message of all) messages.write(message);
+        });
+      },
+    };
+    for (const [name, answer] of Object.entries(answering)) {
+      it(`sends all answers first: ${name}`, async () => {
+        const { client, server } = await sockets();
+        const messages = framed(server);
+        answer(messages);
+        const sent = Array.from({ length: 20 }, (_, i) => `message ${i}`);
+        const peer = framed(client);
+        for (const message of sent) peer.write(message);
+        peer.end();
+        expect(await textsOf(peer)).to.deep.equal(sent);
+        if (!messages.closed) await once(messages, 'close');
+        expect(messages.errored).to.equal(null);
+      });
+    }
+  });
+
+  describe('pairs', () => {
+    it('a child that answers and exits: all answers arrive, though what is written meets no reader', async () => {
+      const code = `
+        const frame = (text) => { const b = Buffer.alloc(4 + text.length, text); b.fill(0, 0, 4); b[0] = text.length; b.write(text, 4); return b; };
+        process.stdout.write(Buffer.concat(Array.from({ length: 20 }, (_, i) => frame('answer ' + i))), () => process.exit(0));`;
+      const child = spawn(process.execPath, ['-e', code], { stdio: ['pipe', 'pipe', 'inherit'] });
+      const messages = framed({ readable: child.stdout, writable: child.stdin });
+      const got: string[] = [];
+      const errors: unknown[] = [];
+      messages.on('data', (message) => got.push(String(message))).on('error', (error) => errors.push(error));
+      const writing = setInterval(() => messages.destroyed || messages.write(Buffer.alloc(100_000)), 5);
+      if (!messages.closed) await new Promise((resolve) => messages.on('close', resolve));
+      clearInterval(writing);
+      expect(got).to.deep.equal(Array.from({ length: 20 }, (_, i) => `answer ${i}`));
+      expect(errors.length).to.be.at.most(1);
+    });
+
+    it('of gunzip and gzip over a connection lose nothing', async () => {
+      const { client, server } = await sockets({ allowHalfOpen: true });
+      const [near, far] = [client, server].map((socket) => {
+        const [gunzip, gzip] = [createGunzip(), createGzip()];
+        gzip.pipe(socket).pipe(gunzip);
+        return framed({ readable: gunzip, writable: gzip });
+      }) as [Framed, Framed];
+      const sent = Array.from({ length: 50 }, (_, i) => `message ${i}`);
+      for (const message of sent) near.write(message);
+      near.end('last');
+      for await (const message of far) far.write(message);
+      far.end('bye');
+      expect(await textsOf(near)).to.deep.equal([...sent, 'last', 'bye']);
+    });
+  });
+
+  it("a stream that is destroyed behind 'end' closes it, also with end() after it", async () => {
+    for (const ends of [true, false]) {
+      const { client, server } = await sockets({ allowHalfOpen: true });
+      const messages = framed(server);
+      messages.on('error', () => {});
+      client.end(bytesOf('a'));
+      messages.resume();
+      await once(messages, 'end');
+      const closed = new Promise((resolve) => messages.on('close', resolve));
+      server.destroy();
+      if (ends) messages.end();
+      await closed;
+      client.destroy();
+    }
   });
 
   it('a client that only writes closes, when the server has read all', async () => {
