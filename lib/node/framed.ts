@@ -152,11 +152,11 @@ class FramedStream extends MessageDuplex<unknown, any> {
   #onClose(stream: Readable | Writable): void {
     if (this.destroyed) return;
     if (stream === this.#readable && this.#input === undefined) this.#endInput(prematureClose());
+    if (stream !== this.#writable) return;
+    // A stream need not call back the write that it had in hand.
+    if (this.#ending !== undefined || this.writableLength > 0) this.#lose(prematureClose());
     // Nothing is left that could end this.
-    else if (stream === this.#writable && this.#ending !== undefined) this.#lose(prematureClose());
-    else if (stream === this.#writable && this.readableEnded && !this.writableFinished && this.writableLength === 0) {
-      this.destroy();
-    }
+    else if (this.readableEnded && !this.writableEnded) this.destroy();
   }
 
   // ---------------------------------------------------------------- reading

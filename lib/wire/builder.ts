@@ -88,7 +88,8 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
       this.addBytes(partBytes(message, 'message', this.#memory, encoding));
       return;
     }
-    const parts = partsBytes(message, 'message', this.#memory, encoding);
+    // A hole in the array is undefined.
+    const parts = partsBytes([...message], 'message', this.#memory, encoding);
     if (parts.length === 1) this.addBytes(parts[0]!);
     else if (this.#format.keptAtMost > 0) this.addBytes(concat(parts, this.#memory));
     else this.#addParts(parts);

@@ -2,8 +2,8 @@ import { Assembler } from './assembler.js';
 import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
 import { bytes, FrameError, invalidState, invalidType, memoryGone, reason } from './errors.js';
 import { Fifo } from './fifo.js';
-import { type FormatOptions, formatOf } from './format.js';
-import { concat, isBytes, type Memory, uint8Arrays } from './memory.js';
+import { Format, type FormatOptions, formatOf } from './format.js';
+import { concat, isBytes, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { checkKnown } from './options.js';
 
 const nothing = new Uint8Array(0);
@@ -77,7 +77,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     options: DecodingOptions<M, false, T, false> | DecodingSettings<M> = {},
     memory: Memory<M> = uint8Arrays as unknown as Memory<M>,
   ) {
-    this.#settings = 'memory' in options ? options : decodingSettings(options as DecodingOptions<M>, memory);
+    this.#settings = isSettings(options) ? options : decodingSettings(options as DecodingOptions<M>, memory);
   }
 
   /**
@@ -104,7 +104,11 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     this.#hold(chunk);
   }
 
-  #hold(chunk: Uint8Array): void {
+  #hold(bytes: Uint8Array): void {
+    const { decode, memory } = this.#settings;
+    // What `decode` is given is of the memory's class.
+    const isOther = decode !== undefined && bytes.length > 0 && !(bytes instanceof memory.View);
+    const chunk = isOther ? viewOf(bytes, memory) : bytes;
     this.#chunk = chunk;
     this.#buffer = chunk.buffer;
     this.#offset = chunk.byteOffset;
@@ -541,4 +545,9 @@ function oversizeFault(cause: unknown, position: number): unknown {
   if (cause) return cause;
   const what = `an 'oversize' listener threw ${String(cause)}`;
   return new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
+}
+
+/** Whether these are settings that were checked before. */
+function isSettings(options: object): options is DecodingSettings<any> {
+  return (options as DecodingSettings | null)?.format instanceof Format;
 }
