@@ -38,7 +38,10 @@ function answerTo({ id, command, value }: any): object {
   const execute = commands.get(command);
   if (execute === undefined) return { id, error: `There is no command ${command}` };
   try {
-    return { id, result: execute(value) };
+    const answer = { id, result: execute(value) };
+    const length = Buffer.byteLength(JSON.stringify(answer));
+    const most = formats.nativeMessagingToBrowser.maxPayloadLength!;
+    return length > most ? { id, error: `The answer has ${length} bytes, a browser takes at most ${most}` } : answer;
   } catch (error) {
     return { id, error: String(error) };
   }

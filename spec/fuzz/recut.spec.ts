@@ -241,7 +241,11 @@ describe('Recut', () => {
   });
 
   it('takes the options of streams that it documents, and no others', async () => {
-    const stream = new Recut({ readableHighWaterMark: 3, writableHighWaterMark: 5, objectMode: true } as RecutOptions);
+    const stream = new Recut({ readableHighWaterMark: 3, writableHighWaterMark: 5 });
+    expect(thrownBy(() => new Recut({ objectMode: true } as RecutOptions))).to.have.property(
+      'code',
+      'ERR_INVALID_ARG_VALUE',
+    );
     const { readableHighWaterMark, writableHighWaterMark, readableObjectMode, writableObjectMode } = stream;
     const set = { readableHighWaterMark, writableHighWaterMark, readableObjectMode, writableObjectMode };
     expect(set).to.deep.equal({

@@ -404,10 +404,14 @@ describe('regressions: framed', () => {
 
     it('examples/proxy resets both connections at a message that is too long', async () => {
       const accepted: Promise<string>[] = [];
-      const target = await listen((socket) => accepted.push(connectionClosed(socket)));
+      const target = await listen((socket) => {
+        accepted.push(connectionClosed(socket));
+        socket.write(sized('hello'));
+      });
       const { port } = await startServer(['--target-port', String(target), '--max', '100'], {}, 'proxy');
       const socket = await connectTo(port);
-      while (accepted.length === 0) await turns(1);
+      // The proxy has its connection to the server then: one that is not there yet can't be reset.
+      await new Promise((resolve) => socket.once('data', resolve));
       socket.write(Buffer.alloc(4, 0xff));
       expect(await connectionClosed(socket)).to.equal('ECONNRESET');
       expect(await accepted[0]).to.equal('ECONNRESET');

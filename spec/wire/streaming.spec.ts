@@ -18,6 +18,9 @@ class TestBody implements BodyStream<Uint8Array, TestBody> {
   onPush: (() => void) | undefined;
   readonly #streaming: Streaming<Uint8Array, TestBody>;
 
+  /** Whether the next message may come at the end of this body, and not only when it is closed. */
+  isReadAtOnce = true;
+
   constructor(streaming: Streaming<Uint8Array, TestBody>) {
     this.#streaming = streaming;
   }
@@ -28,8 +31,9 @@ class TestBody implements BodyStream<Uint8Array, TestBody> {
     return --this.room > 0;
   }
 
-  end(): void {
+  end(): boolean {
     this.log.push('end');
+    return this.isReadAtOnce;
   }
 
   destroy(reason: unknown): void {

@@ -143,7 +143,8 @@ export const probes: readonly Probe[] = [
   },
   ...classesOf(userland).map(([name, its]) => ({
     feature: `\`instanceof\` readable-stream's \`${name}\``,
-    run: () => ownStreams().every((stream) => stream instanceof its),
+    // `framed` is a Duplex, and no Transform.
+    run: () => (name === 'Transform' ? [decoder(), encoder()] : ownStreams()).every((stream) => stream instanceof its),
   })),
   ...classesOf(node).map(([name, its]) => ({
     feature: `\`instanceof\` node:stream's \`${name}\``,
