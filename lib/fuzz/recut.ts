@@ -101,7 +101,7 @@ class Cutting implements Work<Buffer, Buffer> {
     this.#due = lengths.next().value;
   }
 
-  take(chunk: Buffer): void {
+  push(chunk: Buffer): void {
     this.#chunk = chunk;
   }
 

@@ -166,7 +166,7 @@ const bytes: Outlet<LengthPrefixEncoder<any>, Buffer> = {
 class Passing implements Work<Buffer, Buffer> {
   #piece: Buffer | undefined;
 
-  take(piece: Buffer): void {
+  push(piece: Buffer): void {
     this.#piece = piece;
   }
 

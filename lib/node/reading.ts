@@ -7,7 +7,6 @@ import {
 } from '../wire/decoding.js';
 import { Flow, type Outlet } from '../wire/flow.js';
 import { FrameParser } from '../wire/parser.js';
-import { Reading } from '../wire/reading.js';
 import { type BodyStream, type StreamedMessage as StreamedMessageOf, Streaming } from '../wire/streaming.js';
 import { buffers } from './buffers.js';
 import { fail, Readable, release } from './streams.js';
@@ -53,7 +52,7 @@ export function readingFlow(stream: node.Duplex, settings: DecodingSettings<Buff
     own = { ...settings, onOversize: tell };
   }
   const parser = new FrameParser<Buffer, unknown>(own);
-  if (!own.inParts) return new Flow(stream, readingOutlet, new Reading(parser));
+  if (!own.inParts) return new Flow(stream, readingOutlet, parser);
   const streaming = new Streaming<Buffer, node.Readable>(parser, (each) => new Body(each));
   const flow = new Flow(stream, readingOutlet, streaming);
   streaming.connect(flow);

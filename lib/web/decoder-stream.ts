@@ -2,7 +2,6 @@ import type { ByteChunk } from '../wire/chunk.js';
 import { decodingSettings, type DecodingOptions as Options } from '../wire/decoding.js';
 import { type Bytes, uint8Arrays } from '../wire/memory.js';
 import { FrameParser } from '../wire/parser.js';
-import { Reading } from '../wire/reading.js';
 import { type BodyStream, type StreamedMessage as Message, Streaming } from '../wire/streaming.js';
 import { chunkCost, sizeBy } from './cost.js';
 import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
@@ -70,7 +69,7 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
 const size = sizeBy(chunkCost);
 
 function messagePair(parser: FrameParser<Bytes, unknown>, marks: Marks): OrderedPair<ByteChunk, unknown> {
-  return new OrderedPair<ByteChunk, unknown>(new Reading(parser), marks, size);
+  return new OrderedPair<ByteChunk, unknown>(parser, marks, size);
 }
 
 function streamedPair(parser: FrameParser<Bytes, unknown>, marks: Marks): OrderedPair<ByteChunk, unknown> {

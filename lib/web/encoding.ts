@@ -46,7 +46,7 @@ export class Encoding<T> implements Work<T, Bytes> {
     this.#flow = flow;
   }
 
-  take(value: T): void {
+  push(value: T): void {
     try {
       this.#add(value);
     } catch (error) {

@@ -1,7 +1,7 @@
 /** Turns what is written into pieces to be read. */
 export interface Work<In, Out> {
   /** Takes a write. An exception is a fault in front of everything that was not handed out yet. */
-  take(input: In): void;
+  push(input: In): void;
   /** The next piece; undefined when there is none for now. An exception is a fault. */
   next(): Out | undefined;
   /** Whether all that was taken has become pieces. */
@@ -40,6 +40,19 @@ export interface Outlet<Stream, Out> {
   fail(stream: Stream, done: Done, error: unknown): void;
 }
 
+/** The reader wants a piece. */
+const WANTED = 1;
+/** Pieces are being handed out. */
+const PUMPING = 2;
+/** The call that begins a write has not returned. */
+const IN_CALL = 4;
+/** The write before was done inside the call that began it. */
+const WAS_IN_CALL = 8;
+/** A write is done when its last piece was handed out. */
+const EAGER = 16;
+/** The reader of a body wants more of it. */
+const BODY_WAITING = 32;
+
 /**
  * The pump of every stream: it goes at the reader's pace, keeps order, and shows a fault last. It pairs what is written
  * with what is wanted by itself: a Transform that asks `push` instead can hang when one write becomes many messages
@@ -63,24 +76,14 @@ export class Flow<Stream, In, Out> {
   /** Of the write in hand, or of the end. */
   #done: Done | undefined;
   #fault: Fault | undefined;
-  /** The reader of a body wants more of it: a write is then done, too. */
-  isBodyWaiting = false;
-  /** The reader wants a piece. */
-  #isWanted: boolean;
-  #isPumping = false;
-  /** A call that begins a write or the end has not returned. */
-  #isSync = false;
-  #wasSync = false;
-  /** There was no piece left when one was wanted. */
-  #isUsedUp = false;
-  #isEager: boolean;
+  // In one field: there may be very many streams that are idle.
+  #flags: number;
 
   constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
     this.#stream = stream;
     this.#outlet = outlet;
     this.#work = work;
-    this.#isEager = outlet.isEager;
-    this.#isWanted = outlet.asksFirst !== true;
+    this.#flags = (outlet.isEager ? EAGER : 0) | (outlet.asksFirst === true ? 0 : WANTED);
   }
 
   /** Whether a write, or the end, is in hand. */
@@ -97,22 +100,22 @@ export class Flow<Stream, In, Out> {
   take(input: In, done: Done): void {
     this.#done = done;
     try {
-      this.#work.take(input);
+      this.#work.push(input);
     } catch (error) {
       this.#break(error);
     }
-    this.#isSync = true;
+    this.#flags |= IN_CALL;
     try {
       this.goOn();
     } finally {
-      this.#isSync = false;
+      this.#flags &= ~IN_CALL;
     }
   }
 
   /** The input has ended. To be called when no write is in hand. */
   finish(done: Done): void {
     this.#done = done;
-    this.#isEager = true;
+    this.#flags |= EAGER;
     try {
       this.#work.finish();
     } catch (error) {
@@ -134,73 +137,67 @@ export class Flow<Stream, In, Out> {
     this.wasRead();
   }
 
+  /** The reader of a body wants more of it: a write is then done, too. */
+  set isBodyWaiting(isWaiting: boolean) {
+    this.#flags = isWaiting ? this.#flags | BODY_WAITING : this.#flags & ~BODY_WAITING;
+  }
+
   /** The reader wants a piece. */
   want(): void {
-    this.#isWanted = true;
+    this.#flags |= WANTED;
     this.goOn();
   }
 
   /** Goes on: there may be a piece where there was none. */
   goOn(): void {
-    // Listeners run inside `push`, and the next write may come inside `release`: the loop below goes on for them.
-    if (this.#isPumping) return;
-    this.#isPumping = true;
-    try {
-      do this.#handOut();
-      while (this.#releases());
-    } finally {
-      this.#isPumping = false;
-    }
-    this.wasRead();
-  }
-
-  /** Hands out what is wanted. */
-  #handOut(): void {
+    // Listeners run inside `push`, and the next write may come inside `release`: the loops below go on for them.
+    if ((this.#flags & PUMPING) !== 0) return;
+    this.#flags |= PUMPING;
     const stream = this.#stream;
     const outlet = this.#outlet;
     const work = this.#work;
     let isFirst = true;
     let isInWork = false;
-    this.#isUsedUp = false;
     try {
-      while (this.#isWanted && this.#isOpen) {
-        isInWork = true;
-        const piece = work.next();
-        isInWork = false;
-        if (piece === undefined) {
-          this.#isUsedUp = true;
-          return;
+      for (;;) {
+        let isUsedUp = false;
+        while ((this.#flags & WANTED) !== 0 && (this.#done !== undefined || !work.isSettled)) {
+          if (this.#fault !== undefined && this.#fault.isNext) break;
+          isInWork = true;
+          const piece = work.next();
+          isInWork = false;
+          if (piece === undefined) {
+            isUsedUp = true;
+            break;
+          }
+          this.#flags &= ~WANTED;
+          if (outlet.push(stream, piece, isFirst)) this.#flags |= WANTED;
+          isFirst = false;
         }
-        this.#isWanted = false;
-        if (outlet.push(stream, piece, isFirst)) this.#isWanted = true;
-        isFirst = false;
+        const isDone = isUsedUp || (this.#flags & (EAGER | BODY_WAITING)) !== 0;
+        if (!isDone || !this.#releases()) break;
       }
     } catch (error) {
       // An exception of a listener is not a fault.
       if (!isInWork) throw error;
       this.#break(error);
+    } finally {
+      this.#flags &= ~PUMPING;
     }
+    if (this.#fault !== undefined) this.wasRead();
   }
 
-  /** Calls back the write in hand, if it is done. Returns whether another one has come. */
+  /** Calls back the write in hand, if there is room for another. Returns whether another one has come. */
   #releases(): boolean {
     const done = this.#done;
-    const isDone = this.#isUsedUp || this.#isEager || this.isBodyWaiting;
-    if (!isDone || done === undefined || this.#fault !== undefined) return false;
+    if (done === undefined || this.#fault !== undefined) return false;
     if (!(this.#work.hasRoom ?? this.#work.isSettled)) return false;
-    const isSync = this.#isSync;
-    const isNext = !isSync && this.#wasSync;
-    this.#wasSync = isSync;
+    const isSync = (this.#flags & IN_CALL) !== 0;
+    const isNext = !isSync && (this.#flags & WAS_IN_CALL) !== 0;
+    this.#flags = isSync ? this.#flags | WAS_IN_CALL : this.#flags & ~WAS_IN_CALL;
     this.#done = undefined;
     this.#outlet.release(this.#stream, done, isSync, isNext);
     return this.#done !== undefined;
-  }
-
-  /** Whether there may be a piece. */
-  get #isOpen(): boolean {
-    const fault = this.#fault;
-    if (fault?.isNext === true) return false;
-    return this.#done !== undefined || !this.#work.isSettled;
   }
 
   /** A fault comes next. */
@@ -219,7 +216,7 @@ export class Flow<Stream, In, Out> {
   wasRead(): void {
     const fault = this.#fault;
     const done = this.#done;
-    if (fault === undefined || done === undefined || this.#isPumping) return;
+    if (fault === undefined || done === undefined || (this.#flags & PUMPING) !== 0) return;
     if (!fault.isNext && !this.#work.isSettled) return;
     if (!this.#work.isRead || !this.#outlet.isRead(this.#stream)) return;
     this.#done = undefined;

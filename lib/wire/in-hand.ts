@@ -67,7 +67,7 @@ async function* decodeAsync(parser: FrameParser<any, unknown>, chunks: AsyncIter
 
 function* inChunk(parser: FrameParser<any, unknown>, chunk: ByteChunk): Generator {
   parser.push(chunkBytes(chunk));
-  for (let piece = parser.nextPiece(); piece !== undefined; piece = parser.nextPiece()) yield piece;
+  for (let piece = parser.next(); piece !== undefined; piece = parser.next()) yield piece;
 }
 
 /** Not every browser's streams are async iterables. */

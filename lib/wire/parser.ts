@@ -1,9 +1,11 @@
 import { Assembler } from './assembler.js';
+import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
-import { bytes, FrameError, invalidState, invalidType, memoryGone, reason } from './errors.js';
+import { bytes, FrameError, invalidState, memoryGone, reason } from './errors.js';
 import { Fifo } from './fifo.js';
+import type { Work } from './flow.js';
 import { Format, type FormatOptions, formatOf } from './format.js';
-import { concat, isBytes, type Memory, uint8Arrays, viewOf } from './memory.js';
+import { concat, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { checkKnown } from './options.js';
 
 const nothing = new Uint8Array(0);
@@ -33,6 +35,14 @@ class OpenFrame<M extends Uint8Array> {
   }
 }
 
+/** Rare state of a parser, in an object of its own: there may be very many parsers. */
+interface Aside {
+  /** The fault that ended a batch, or that an `onOversize` made later. */
+  fault: { readonly error: unknown } | undefined;
+  /** Chunks that were pushed before the one before them was used up. */
+  waiting: Fifo<Uint8Array> | undefined;
+}
+
 /**
  * A synchronous parser: bytes in, messages out, when they are asked for. It does no I/O.
  *
@@ -51,20 +61,16 @@ class OpenFrame<M extends Uint8Array> {
  * A message can also be read in parts, as they come: `nextLength`, then `nextPart` until they are that long, or
  * `skipRest`.
  */
-export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
+export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Work<ByteChunk, T> {
   #settings: DecodingSettings<M>;
   #chunk: Uint8Array = nothing;
-  // Of the chunk: two getters that cost more than a view does.
+  // Of the chunk: a getter that costs more than a view does.
   #buffer: ArrayBufferLike = nothing.buffer;
-  #offset = 0;
   #at = 0;
   /** The place of the chunk's first byte in the stream. */
   #position = 0;
   #open: OpenFrame<M> | undefined;
-  /** The fault that ended a batch, or of an `onOversize` that rejected. */
-  #fault: { readonly error: unknown } | undefined;
-  /** Chunks that were pushed before the one before them was used up. */
-  #waiting: Fifo<Uint8Array> | undefined;
+  #aside: Aside | undefined;
 
   /**
    * @param options the wire format, and `copy`, `decode`, `oversize`, `onOversize` of a decoder; or settings that were
@@ -85,17 +91,23 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
    *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
    */
-  push(chunk: Uint8Array): void {
-    if (!isBytes(chunk)) throw invalidType('chunk', 'a Buffer or Uint8Array', chunk);
+  push(chunk: ByteChunk): void {
+    const bytes = chunkBytes(chunk);
     // `next` throws it.
-    if (this.#fault !== undefined) return;
+    if (this.#aside?.fault !== undefined) return;
     if (this.#at > this.#chunk.length) throw memoryGone();
-    if (this.#at === this.#chunk.length && !this.#waiting?.length) {
-      this.#begin(chunk);
-    } else if (chunk.length > 0) {
-      this.#waiting ??= new Fifo();
-      this.#waiting.push(chunk);
+    if (this.#at === this.#chunk.length && !this.#aside?.waiting?.length) {
+      this.#begin(bytes);
+    } else if (bytes.length > 0) {
+      const aside = this.#setAside();
+      aside.waiting ??= new Fifo();
+      aside.waiting.push(bytes);
     }
+  }
+
+  #setAside(): Aside {
+    this.#aside ??= { fault: undefined, waiting: undefined };
+    return this.#aside;
   }
 
   #begin(chunk: Uint8Array): void {
@@ -111,7 +123,6 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     const chunk = isOther ? viewOf(bytes, memory) : bytes;
     this.#chunk = chunk;
     this.#buffer = chunk.buffer;
-    this.#offset = chunk.byteOffset;
   }
 
   /**
@@ -146,20 +157,24 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
       parts.push(frame.kept);
       if (frame.message !== undefined) parts.push(...frame.message.parts());
     }
-    parts.push(this.#chunk.subarray(this.#at), ...(this.#waiting ?? []));
+    parts.push(this.#chunk.subarray(this.#at), ...(this.#aside?.waiting ?? []));
     const position = frame?.position ?? this.#position + this.#at;
-    this.reset();
+    this.destroy();
     this.#position = position;
     return parts.length === 1 ? parts[0]! : concat(parts, this.#settings.memory);
   }
 
   /**
-   * The next message; undefined when more bytes are needed.
+   * The next message, or with `batch: true` all that are complete; undefined when more bytes are needed.
    *
    * @throws FrameError
    */
   next(): T | undefined {
-    const { format, memory, copy, decode } = this.#settings;
+    const { format, memory, copy, decode, batch } = this.#settings;
+    if (batch) {
+      const messages = this.nextAll();
+      return messages.length > 0 ? (messages as T) : undefined;
+    }
     const { fixed } = format;
     if (this.#open === undefined && fixed !== undefined && !copy && decode === undefined) {
       // As `#nextWhole`, without a call or an object: small messages take half the time.
@@ -172,11 +187,15 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
         const end = payloadAt + payload;
         if (payload >= 0 && payload <= format.maxPayloadLength && start <= end && end <= chunk.length) {
           this.#at = end;
-          return new memory.View(this.#buffer, this.#offset + start, end - start) as unknown as T;
+          return new memory.View(this.#buffer, this.#chunk.byteOffset + start, end - start) as unknown as T;
         }
       }
       return this.#nextInSteps();
     }
+    return this.#nextInAnyWay();
+  }
+
+  #nextInAnyWay(): T | undefined {
     return (this.#open === undefined ? this.#nextWhole() : undefined) ?? this.#nextInSteps();
   }
 
@@ -186,32 +205,21 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
    * @throws FrameError
    */
   nextAll(): T[] {
-    if (this.#fault !== undefined) throw this.#fault.error;
+    if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
     const messages: T[] = [];
     try {
       for (;;) {
         this.#addWhole(messages);
-        const message = this.next();
+        const message = this.#nextInAnyWay();
         if (message === undefined) return messages;
         messages.push(message);
       }
     } catch (error) {
       // Kept: to come upon it again would decode a message twice.
-      this.#fault = { error };
+      this.#setAside().fault = { error };
       if (messages.length === 0) throw error;
       return messages;
     }
-  }
-
-  /**
-   * As `nextAll` with `batch: true`, but undefined where there are none; else as `next`.
-   *
-   * @throws FrameError
-   */
-  nextPiece(): T | T[] | undefined {
-    if (!this.#settings.batch) return this.next();
-    const messages = this.nextAll();
-    return messages.length > 0 ? messages : undefined;
   }
 
   /** Whether messages are to be read in parts. */
@@ -226,7 +234,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     if (this.#open !== undefined || fixed === undefined || copy || decode !== undefined) return;
     const chunk = this.#chunk;
     const buffer = this.#buffer;
-    const offset = this.#offset;
+    const offset = chunk.byteOffset;
     const { length } = chunk;
     const { View } = memory;
     let at = this.#at;
@@ -286,7 +294,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   /** The bytes of the chunk from `start` to before `end`. */
   #view(start: number, end: number): M {
     const { memory, copy: own } = this.#settings;
-    if (!own) return new memory.View(this.#buffer, this.#offset + start, end - start);
+    if (!own) return new memory.View(this.#buffer, this.#chunk.byteOffset + start, end - start);
     const copy = memory.allocate(end - start);
     copy.set(this.#chunk.subarray(start, end));
     return copy;
@@ -350,7 +358,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
 
   /** The open frame, when all in front of its message is dealt with; undefined when the chunk ends before that. */
   #nextFrame(): OpenFrame<M> | undefined {
-    if (this.#fault !== undefined) throw this.#fault.error;
+    if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
     while (this.#open !== undefined || this.#at < this.#chunk.length) {
       this.#open ??= new OpenFrame(this.#position + this.#at);
       const frame = this.#open;
@@ -362,19 +370,25 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     return undefined;
   }
 
-  /** Lets go of the chunk, if all that it has was handed out. Returns whether it was. */
-  letGo(): boolean {
-    const isTaken = this.#at === this.#chunk.length && this.#fault === undefined && !this.#waiting?.length;
+  /** Whether all messages and parts in the chunks were handed out. The chunks are then let go of. */
+  get isSettled(): boolean {
+    const isTaken =
+      this.#at === this.#chunk.length && this.#aside?.fault === undefined && !this.#aside?.waiting?.length;
     const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0);
     // A chunk is not kept alive until the next one comes.
     if (isUsedUp) this.#begin(nothing);
     return isUsedUp;
   }
 
+  /** True: messages are handed out by {@link next} alone. */
+  get isRead(): boolean {
+    return true;
+  }
+
   /** The chunk is used up: goes on with the next one. Returns false when there is none. */
   #useUp(): boolean {
     if (this.#at > this.#chunk.length) throw memoryGone();
-    this.#begin(this.#waiting?.shift() ?? nothing);
+    this.#begin(this.#aside?.waiting?.shift() ?? nothing);
     return this.#chunk.length > 0;
   }
 
@@ -384,7 +398,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
    * @throws FrameError `ERR_FRAME_TRUNCATED` inside a frame.
    */
   finish(): void {
-    if (this.#fault !== undefined) throw this.#fault.error;
+    if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
     const frame = this.#open;
     if (frame === undefined) return;
     let what = `the input ended after ${this.#position - frame.position} of ${bytes(frame.length)}`;
@@ -397,11 +411,10 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   }
 
   /** Forgets everything, so that nothing is kept alive. */
-  reset(): void {
+  destroy(): void {
     this.#begin(nothing);
     this.#open = undefined;
-    this.#fault = undefined;
-    this.#waiting = undefined;
+    this.#aside = undefined;
   }
 
   /** Returns false when the head goes past the chunk. */
@@ -477,7 +490,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
       const told: any = this.#settings.onOversize!(payload, position);
       if (typeof told?.then === 'function') {
         told.then(undefined, (cause: unknown) => {
-          this.#fault ??= { error: oversizeFault(cause, position) };
+          this.#setAside().fault ??= { error: oversizeFault(cause, position) };
         });
       }
     } catch (cause) {

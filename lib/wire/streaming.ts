@@ -1,4 +1,4 @@
-import { type ByteChunk, chunkBytes } from './chunk.js';
+import type { ByteChunk } from './chunk.js';
 import type { Flow, Work } from './flow.js';
 import type { FrameParser } from './parser.js';
 
@@ -51,13 +51,13 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     this.#flow = flow;
   }
 
-  take(chunk: ByteChunk): void {
-    this.#parser.push(chunkBytes(chunk));
+  push(chunk: ByteChunk): void {
+    this.#parser.push(chunk);
     this.#feed();
   }
 
   next(): StreamedMessage<Body> | undefined {
-    if (this.#body !== undefined || this.#parser.letGo()) return undefined;
+    if (this.#body !== undefined || this.#parser.isSettled) return undefined;
     const length = this.#parser.nextLength();
     if (length === undefined) return undefined;
     const body = this.#open(this);
@@ -115,7 +115,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   get isSettled(): boolean {
     // A body that has all its bytes may still have to be read.
     const isBodyRead = this.#body === undefined || this.#due > 0;
-    return isBodyRead && this.#parser.letGo();
+    return isBodyRead && this.#parser.isSettled;
   }
 
   get isRead(): boolean {
@@ -130,6 +130,6 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     const body = this.#body;
     this.#body = undefined;
     body?.destroy(reason);
-    this.#parser.reset();
+    this.#parser.destroy();
   }
 }

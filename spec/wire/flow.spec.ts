@@ -9,7 +9,7 @@ class Letters implements Work<string, string> {
   cutEnd = false;
   destroyed: unknown[] = [];
 
-  take(input: string): void {
+  push(input: string): void {
     if (input === '?') throw new Error('take');
     this.letters += input;
   }
@@ -267,7 +267,7 @@ describe('Flow', () => {
 
     it('may be anything that can be thrown', () => {
       const { flow, work } = flowing();
-      work.take = () => {
+      work.push = () => {
         throw undefined;
       };
       const called: unknown[][] = [];

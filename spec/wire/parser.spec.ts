@@ -234,7 +234,7 @@ describe('FrameParser', () => {
     frames.push(bytes('05 61'));
     frames.next();
     frames.push(bytes('62'));
-    frames.reset();
+    frames.destroy();
     expect(frames.next()).to.equal(undefined);
     frames.finish();
   });
@@ -387,22 +387,22 @@ describe('FrameParser, in parts', () => {
 
   it('lets go of a chunk when all that it has was handed out', () => {
     const { parser: frames } = parser({ lengthField: 'uint16be', initialBytesToStrip: 0 }, false, true);
-    expect(frames.letGo()).to.equal(true);
+    expect(frames.isSettled).to.equal(true);
     frames.push(bytes('00'));
-    expect(frames.letGo()).to.equal(false);
+    expect(frames.isSettled).to.equal(false);
     expect(frames.nextLength()).to.equal(undefined);
-    expect(frames.letGo()).to.equal(true);
+    expect(frames.isSettled).to.equal(true);
     frames.push(bytes('01'));
     expect(frames.nextLength()).to.equal(3);
-    expect(frames.letGo()).to.equal(false);
+    expect(frames.isSettled).to.equal(false);
     expect(frames.nextPart()).to.deep.equal(bytes('0001'));
-    expect(frames.letGo()).to.equal(true);
+    expect(frames.isSettled).to.equal(true);
     frames.push(bytes('61 ffff'));
     expect(frames.nextPart()).to.deep.equal(bytes('61'));
-    expect(frames.letGo()).to.equal(false);
+    expect(frames.isSettled).to.equal(false);
     expect(frames.nextLength()).to.equal(65_537);
     frames.skipRest();
-    expect(frames.letGo()).to.equal(false);
+    expect(frames.isSettled).to.equal(false);
     expect(frames.nextLength()).to.equal(undefined);
     expect(thrownBy(() => frames.finish())).to.include({ position: 3 });
   });
@@ -416,7 +416,7 @@ describe('FrameParser, in parts', () => {
     const frames = new FrameParser({ format, memory: countingMemory().memory, copy: false, onOversize });
     frames.push(bytes('01 61 03'));
     expect(frames.nextAll()).to.deep.equal([bytes('61')]);
-    expect(frames.letGo()).to.equal(false);
+    expect(frames.isSettled).to.equal(false);
     expect(thrownBy(() => frames.nextAll())).to.equal(fault);
   });
 
@@ -447,14 +447,14 @@ describe('FrameParser, in parts', () => {
     const { parser: frames } = parser({ lengthField: 'uint8', maxPayloadLength: 2 }, false, true);
     frames.push(bytes('02 61'));
     expect(frames.nextLength()).to.equal(2);
-    frames.reset();
+    frames.destroy();
     frames.skipRest();
     expect(frames.nextLength()).to.equal(undefined);
     frames.finish();
     frames.push(bytes('01 61 03'));
     expect(frames.nextAll()).to.deep.equal([bytes('61')]);
     for (let i = 0; i < 2; i++) expect(thrownBy(() => frames.nextAll())).to.have.property('code', 'ERR_FRAME_TOO_LONG');
-    frames.reset();
+    frames.destroy();
     expect(frames.nextAll()).to.deep.equal([]);
   });
 });
@@ -505,7 +505,7 @@ describe('FrameParser, chunks', () => {
     expect(frames.nextLength()).to.equal(1);
     frames.skipRest();
     expect(frames.nextLength()).to.equal(undefined);
-    expect(frames.letGo()).to.equal(true);
+    expect(frames.isSettled).to.equal(true);
   });
 
   it('count in positions, those that were empty or waited, too', () => {
@@ -519,18 +519,19 @@ describe('FrameParser, chunks', () => {
     const { parser: frames } = parser();
     frames.push(bytes('01'));
     frames.push(bytes('61'));
-    expect(frames.letGo()).to.equal(false);
+    expect(frames.isSettled).to.equal(false);
     expect(frames.next()).to.deep.equal(bytes('61'));
-    expect(frames.letGo()).to.equal(true);
+    expect(frames.isSettled).to.equal(true);
   });
 
   it('are bytes, of any realm', () => {
     const { parser: frames } = parser();
-    for (const chunk of ['01', [1], new DataView(new ArrayBuffer(1)), new ArrayBuffer(1), null, undefined]) {
+    for (const chunk of ['01', [1], {}, null, undefined]) {
       expect(thrownBy(() => frames.push(chunk as never))).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
     }
     frames.push(runInNewContext('new Uint8Array([2, 97])'));
-    frames.push(runInNewContext('new Uint8Array([98, 1, 99])'));
+    frames.push(runInNewContext('new Uint8Array([98, 1]).buffer'));
+    frames.push(new DataView(Uint8Array.of(99).buffer));
     const messages = [frames.next(), frames.next()];
     expect(messages).to.deep.equal([bytes('6162'), bytes('63')]);
     expect(messages.every((message) => message instanceof Uint8Array)).to.equal(true);
@@ -541,7 +542,7 @@ describe('FrameParser, chunks', () => {
     const looks: Record<string, (frames: FrameParser<Uint8Array>) => unknown> = {
       next: (frames) => frames.next(),
       nextAll: (frames) => frames.nextAll(),
-      nextPiece: (frames) => frames.nextPiece(),
+      nextPiece: (frames) => frames.next(),
       push: (frames) => frames.push(bytes('00')),
     };
     for (const [name, look] of Object.entries(looks)) {
@@ -584,7 +585,7 @@ describe('FrameParser, chunks', () => {
       const chunk = bytes('01 61');
       frames.push(chunk);
       expect(frames.next()).to.deep.equal(bytes('61'));
-      expect(frames.letGo()).to.equal(true);
+      expect(frames.isSettled).to.equal(true);
       detach(chunk);
       frames.push(bytes('01 62'));
       expect(frames.next()).to.deep.equal(bytes('62'));
@@ -722,7 +723,7 @@ describe('FrameParser, rest and setFormat', () => {
                   got.push(message);
                   message = got.length < most ? frames.next() : undefined;
                 }
-                if (copy && frames.letGo()) chunk.fill(0xaa);
+                if (copy && frames.isSettled) chunk.fill(0xaa);
               }
               const handedOut = lengths.slice(0, got.length).reduce((sum, length) => sum + length, 0);
               const rest = frames.rest();

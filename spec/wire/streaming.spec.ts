@@ -2,7 +2,6 @@ import { expect } from 'chai';
 import { Flow } from '../../lib/wire/flow.js';
 import type { FormatOptions } from '../../lib/wire/format.js';
 import { FrameParser } from '../../lib/wire/parser.js';
-import { Reading } from '../../lib/wire/reading.js';
 import { type BodyStream, type StreamedMessage, Streaming } from '../../lib/wire/streaming.js';
 import { fromHex, thrownBy } from '../support/streams.js';
 
@@ -243,12 +242,12 @@ describe('Streaming', () => {
   });
 });
 
-describe('Reading', () => {
-  it('is the work of a parser: messages, or batches of them', () => {
+describe('FrameParser', () => {
+  it('is the work of a flow: messages, or batches of them', () => {
     for (const batch of [false, true]) {
-      const reading = new Reading(new FrameParser<Uint8Array, unknown>({ lengthField: 'uint8', batch } as object));
+      const reading = new FrameParser<Uint8Array, unknown>({ lengthField: 'uint8', batch } as object);
       expect([reading.isSettled, reading.isRead, reading.next()]).to.deep.equal([true, true, undefined]);
-      reading.take(bytes('01 61 00 01'));
+      reading.push(bytes('01 61 00 01'));
       expect(reading.isSettled).to.equal(false);
       if (batch) expect(reading.next()).to.deep.equal([bytes('61'), bytes('')]);
       else expect([reading.next(), reading.next()]).to.deep.equal([bytes('61'), bytes('')]);
