@@ -227,7 +227,7 @@ export async function asStreams(socket: Socket): Promise<void> {
   const transforms: Transform[] = [new source.LengthPrefixDecoder({ stream: true }), new source.LengthPrefixEncoder()];
   const either: NodeJS.ReadWriteStream[] = [...all, ...transforms];
   const nested: source.ByteStream[] = [...either, { readable: socket, writable: socket }];
-  nested.forEach((stream) => source.framed(stream));
+  for (const stream of nested) source.framed(stream);
 
   const lines = source.framed(socket, source.text);
   for await (const line of lines.iterator({ destroyOnReturn: false })) sure<Same<typeof line, string>>();

@@ -324,6 +324,25 @@ describe('the stream option', () => {
     expect(messages).to.have.lengthOf(5);
   });
 
+  it('hands out the next message when the last bytes of the body were read, and not when they only wait', async () => {
+    const decoder = new LengthPrefixDecoder(streaming);
+    decoder.end(fromHex('01 61 02 6263'));
+    const first = decoder.read()!.body;
+    first.read(0);
+    await turns();
+    expect([first.readableLength, decoder.read()]).to.deep.equal([1, null]);
+    expect(first.read()).to.deep.equal(fromHex('61'));
+    await turns();
+    const second = decoder.read()!.body;
+    expect(second.read(1)).to.deep.equal(fromHex('62'));
+    await turns();
+    expect(decoder.read()).to.equal(null);
+    await turns();
+    // It is over, and takes nothing from who still reads.
+    expect([decoder.readableEnded, decoder.destroyed]).to.deep.equal([true, true]);
+    expect(second.read()).to.deep.equal(fromHex('63'));
+  });
+
   it('lets a body be destroyed inside of its own events', async () => {
     const decoder = new LengthPrefixDecoder(streaming);
     const lengths: number[] = [];

@@ -120,6 +120,38 @@ describe('Streaming', () => {
     expect(messages[3]!.body.seen()).to.equal('end');
   });
 
+  it('has no next message, nor looks for one, before the last bytes of the body were taken', () => {
+    let looks = 0;
+    const lengthField = {
+      maxWidth: 1,
+      read: (input: Uint8Array, start: number) => ({ length: input[start]!, width: Math.sign(++looks) }),
+      write: (length: number) => Uint8Array.of(length),
+    };
+    const { flow, streaming, messages, write, seen } = flowing({ lengthField });
+    write('01 61 01 62 01 63');
+    const { body } = messages[0]!;
+    body.isRead = false;
+    expect(body.want(5)).to.equal('61 end');
+    streaming.wasRead();
+    flow.want();
+    expect([seen(), looks]).to.deep.equal(['message 1', 1]);
+    body.isRead = true;
+    streaming.wasRead();
+    expect([seen(), looks]).to.deep.equal(['message 1', 2]);
+    const next = messages[1]!.body;
+    next.isRead = false;
+    next.want(1);
+    // Nobody takes them.
+    next.close();
+    expect([seen(), looks]).to.deep.equal(['message 1', 3]);
+    // One that is all there can be read though the stream is destroyed.
+    const last = messages[2]!.body;
+    last.isRead = false;
+    last.want(1);
+    flow.destroy('reason');
+    expect(last.seen()).to.equal('');
+  });
+
   it('goes at the pace of who reads messages, too', () => {
     const { flow, messages, write, reader, seen } = flowing(undefined, 1);
     write('01 61 00 01 62');
@@ -181,12 +213,15 @@ describe('Streaming', () => {
 
   describe('faults', () => {
     it('of the next frame wait for the body before them', () => {
-      const { messages, write, seen } = flowing({ lengthField: 'uint8', maxPayloadLength: 2 });
+      const { streaming, messages, write, seen } = flowing({ lengthField: 'uint8', maxPayloadLength: 2 });
       write('01 61 03');
       expect(seen()).to.equal('message 1');
       const { body } = messages[0]!;
       body.isRead = false;
-      expect([body.want(1), seen()]).to.deep.equal(['61 end', 'failed: ERR_FRAME_TOO_LONG']);
+      expect([body.want(1), seen()]).to.deep.equal(['61 end', '']);
+      body.isRead = true;
+      streaming.wasRead();
+      expect(seen()).to.equal('failed: ERR_FRAME_TOO_LONG');
     });
 
     it('of the end inside a body come when what there is of it was read', () => {
