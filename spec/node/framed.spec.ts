@@ -462,6 +462,22 @@ describe('framed', () => {
       }
     });
 
+    it('behind its end waits for messages that nobody has begun to read', async () => {
+      const { wire, messages } = framedWire();
+      const errors: unknown[] = [];
+      messages.on('error', (failure) => errors.push(failure));
+      wire.receive(bytesOf('a', 'b'));
+      wire.receiveEnd();
+      await turns(2);
+      const error = reset();
+      wire.stream.destroy(error);
+      await turns(2);
+      expect(errors).to.deep.equal([]);
+      expect(await textsOf(messages)).to.deep.equal(['a', 'b']);
+      await turns(2);
+      expect(errors).to.deep.equal([error]);
+    });
+
     it('that was destroyed fails end(), whose callback is called', async () => {
       const { wire, messages } = framedWire();
       messages.on('error', () => {});
