@@ -100,6 +100,8 @@ class FramedStream extends MessageDuplex<unknown, any> {
   /** What is piped into this. */
   #pipes = 0;
   #looksSoon = false;
+  /** Listeners of its own for 'drain': their going or coming is not somebody's. */
+  #ownDrain = 0;
 
   static {
     // biome-ignore lint/complexity/noThisInStatic: TypeScript 7 has no name for the class here
@@ -434,11 +436,19 @@ class FramedStream extends MessageDuplex<unknown, any> {
   #look(): void {
     if (!this.writable || this.#pipes > 0 || this.#loops.areOpen) return;
     // A generator that a pipeline pumps into this leaves no other trace.
-    if (this.listenerCount('drain') > 0) this.once('removeListener', FramedStream.#onUnlisten);
+    if (this.listenerCount('drain') > this.#ownDrain) this.#watchDrain();
     else this.end();
   }
 
-  static #onUnlisten(this: FramedStream): void {
+  /** Looks again when somebody's `'drain'` listener goes. Node tells of that only where another one is left. */
+  #watchDrain(): void {
+    if (this.#ownDrain > 0) return;
+    this.#ownDrain = 1;
+    this.on('drain', FramedStream.#onDrain);
+    this.on('removeListener', FramedStream.#onDrain);
+  }
+
+  static #onDrain(this: FramedStream): void {
     this.#lookSoon();
   }
 

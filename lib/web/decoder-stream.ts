@@ -105,7 +105,6 @@ class BodyReadable implements BodyStream<Bytes, ReadableStream<Bytes>> {
 
   end(): boolean {
     this.#output.close();
-    // It has been read: no part is handed out before.
     return true;
   }
 

@@ -27,6 +27,8 @@ class OpenFrame<M extends Uint8Array> {
   due: number | undefined;
   /** The bytes of the head that belong to the message, where they are no longer in the chunk. */
   kept: Uint8Array = nothing;
+  /** The message is read in parts. */
+  isInParts = false;
   /** The message, when it can't be a view of one chunk. */
   message: Assembler<M> | undefined;
 
@@ -148,7 +150,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
    */
   rest(): Uint8Array {
     const frame = this.#open;
-    const isGone = frame !== undefined && frame.length > 0 && (frame.due === undefined || this.#settings.inParts);
+    const isGone = frame !== undefined && frame.length > 0 && (frame.due === undefined || frame.isInParts);
     if (isGone) throw invalidState('There is no rest inside a message that is read in parts or passed over');
     const parts: Uint8Array[] = [];
     if (frame !== undefined) {
@@ -320,7 +322,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
    */
   nextLength(): number | undefined {
     for (;;) {
-      const due = this.#nextFrame()?.due;
+      const frame = this.#nextFrame();
+      const due = frame?.due;
+      if (frame !== undefined) frame.isInParts = true;
       if (due === 0) this.#open = undefined;
       if (due !== undefined || !this.#useUp()) return due;
     }
@@ -328,7 +332,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
 
   /** The bytes that are there of a message that is read in parts; undefined when more are needed. */
   nextPart(): M | undefined {
-    const frame = this.#open!;
+    const frame = this.#open;
+    if (frame?.isInParts !== true) throw invalidState('There is no message that is read in parts: see nextLength()');
     const { kept } = frame;
     let part: M;
     if (kept.length > 0) {
@@ -350,6 +355,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   skipRest(): void {
     const frame = this.#open;
     if (frame?.due === undefined) return;
+    frame.front = undefined;
     frame.skip = frame.due - frame.kept.length;
     frame.kept = nothing;
     frame.due = undefined;

@@ -8,7 +8,7 @@ export interface BodyStream<M extends Uint8Array, Body> {
   readonly stream: Body;
   /** Hands out a part. Returns whether the reader wants more. */
   push(part: M): boolean;
-  /** All parts were handed out. Returns whether the next message may come at once; else it comes with `close`. */
+  /** All parts were handed out. Returns whether the next message may come before they are read. */
   end(): boolean;
   /** The input broke off. */
   destroy(reason: unknown): void;
@@ -27,7 +27,7 @@ export interface StreamedMessage<Body> {
 /**
  * Chunks in, messages with their bodies out, one at a time:
  *
- *     between two messages -- next --> inside a body -- its end, or close --> between two messages
+ *     between two messages -- next --> inside a body -- its last part was read, or close --> between two messages
  *
  * Inside a body, chunks go to the body as its reader wants them, and there is no next message.
  */
@@ -84,7 +84,15 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
 
   /** The reader of a body has taken a part. */
   wasRead(): void {
+    if (this.#leaveBody()) this.#flow.goOn();
     this.#flow.wasRead();
+  }
+
+  /** Is done with a body that was read to its end. Returns whether it was. */
+  #leaveBody(): boolean {
+    const isOver = this.#body !== undefined && this.#due === 0 && this.#body.isRead;
+    if (isOver) this.#body = undefined;
+    return isOver;
   }
 
   /** A body was destroyed: what is left of it is passed over. */
@@ -109,13 +117,12 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
       if (body.push(part)) this.#isWanted = true;
       if (isLast && body.end() && body === this.#body) this.#body = undefined;
     }
+    this.#leaveBody();
     this.#flow.isBodyWaiting = this.#body !== undefined && this.#isWanted && this.#due > 0;
   }
 
   get isSettled(): boolean {
-    // A body that has all its bytes may still have to be read.
-    const isBodyRead = this.#body === undefined || this.#due > 0;
-    return isBodyRead && this.#parser.isSettled;
+    return this.#parser.isSettled;
   }
 
   get isRead(): boolean {
@@ -129,7 +136,8 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   destroy(reason: unknown): void {
     const body = this.#body;
     this.#body = undefined;
-    body?.destroy(reason);
+    // One that has all its bytes can still be read.
+    if (this.#due > 0) body?.destroy(reason);
     this.#parser.destroy();
   }
 }

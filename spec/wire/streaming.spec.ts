@@ -17,9 +17,6 @@ class TestBody implements BodyStream<Uint8Array, TestBody> {
   onPush: (() => void) | undefined;
   readonly #streaming: Streaming<Uint8Array, TestBody>;
 
-  /** Whether the next message may come at the end of this body, and not only when it is closed. */
-  isReadAtOnce = true;
-
   constructor(streaming: Streaming<Uint8Array, TestBody>) {
     this.#streaming = streaming;
   }
@@ -32,7 +29,7 @@ class TestBody implements BodyStream<Uint8Array, TestBody> {
 
   end(): boolean {
     this.log.push('end');
-    return this.isReadAtOnce;
+    return false;
   }
 
   destroy(reason: unknown): void {
