@@ -377,7 +377,8 @@ export function countWaiting<S extends object>(prototype: S, lengthOf: (stream: 
   Object.defineProperty(prototype, 'writableLength', {
     configurable: true,
     get(this: S): number {
-      return countedLength!.call(this) + lengthOf(this);
+      // Node counts down the buffer of a stream that failed twice, where a callback makes it fail again.
+      return Math.max(0, countedLength!.call(this)) + lengthOf(this);
     },
   });
 }

@@ -76,7 +76,7 @@ export class Flow<Stream, In, Out> {
   /** Of the write in hand, or of the end. */
   #done: Done | undefined;
   #fault: Fault | undefined;
-  // In one field: there may be very many streams that are idle.
+  // In one field, and no methods with #, which take another one: there may be very many streams that are idle.
   #flags: number;
 
   constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
@@ -102,7 +102,7 @@ export class Flow<Stream, In, Out> {
     try {
       this.#work.push(input);
     } catch (error) {
-      this.#break(error);
+      this.breakNext(error);
     }
     this.#flags |= IN_CALL;
     try {
@@ -119,7 +119,7 @@ export class Flow<Stream, In, Out> {
     try {
       this.#work.finish();
     } catch (error) {
-      this.#break(error);
+      this.breakNext(error);
     }
     this.goOn();
   }
@@ -127,13 +127,13 @@ export class Flow<Stream, In, Out> {
   /** Fails behind what was taken before. Only the first fault counts. */
   fail(error: unknown, done?: Done): void {
     this.#done ??= done;
-    this.#setFault(error, false);
+    this.setFault(error, false);
     this.goOn();
   }
 
   /** Fails in front of all that was not handed out yet. */
   breakOff(error: unknown): void {
-    this.#break(error);
+    this.breakNext(error);
     this.wasRead();
   }
 
@@ -175,12 +175,12 @@ export class Flow<Stream, In, Out> {
           isFirst = false;
         }
         const isDone = isUsedUp || (this.#flags & (EAGER | BODY_WAITING)) !== 0;
-        if (!isDone || !this.#releases()) break;
+        if (!isDone || !this.releases()) break;
       }
     } catch (error) {
       // An exception of a listener is not a fault.
       if (!isInWork) throw error;
-      this.#break(error);
+      this.breakNext(error);
     } finally {
       this.#flags &= ~PUMPING;
     }
@@ -188,7 +188,7 @@ export class Flow<Stream, In, Out> {
   }
 
   /** Calls back the write in hand, if there is room for another. Returns whether another one has come. */
-  #releases(): boolean {
+  private releases(): boolean {
     const done = this.#done;
     if (done === undefined || this.#fault !== undefined) return false;
     if (!(this.#work.hasRoom ?? this.#work.isSettled)) return false;
@@ -201,12 +201,12 @@ export class Flow<Stream, In, Out> {
   }
 
   /** A fault comes next. */
-  #break(error: unknown): void {
-    this.#setFault(error, true);
+  private breakNext(error: unknown): void {
+    this.setFault(error, true);
     this.#fault!.isNext = true;
   }
 
-  #setFault(error: unknown, isNext: boolean): void {
+  private setFault(error: unknown, isNext: boolean): void {
     if (this.#fault !== undefined) return;
     this.#fault = { error, isNext };
     this.#work.stop?.(error);

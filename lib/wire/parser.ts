@@ -64,6 +64,7 @@ interface Aside {
  * `skipRest`.
  */
 export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Work<ByteChunk, T> {
+  // No methods with #: an object has one more field with them, and there may be very many parsers.
   #settings: DecodingSettings<M>;
   #chunk: Uint8Array = nothing;
   // Of the chunk: a getter that costs more than a view does.
@@ -99,26 +100,26 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
     if (this.#aside?.fault !== undefined) return;
     if (this.#at > this.#chunk.length) throw memoryGone();
     if (this.#at === this.#chunk.length && !this.#aside?.waiting?.length) {
-      this.#begin(bytes);
+      this.begin(bytes);
     } else if (bytes.length > 0) {
-      const aside = this.#setAside();
+      const aside = this.setAside();
       aside.waiting ??= new Fifo();
       aside.waiting.push(bytes);
     }
   }
 
-  #setAside(): Aside {
+  private setAside(): Aside {
     this.#aside ??= { fault: undefined, waiting: undefined };
     return this.#aside;
   }
 
-  #begin(chunk: Uint8Array): void {
+  private begin(chunk: Uint8Array): void {
     this.#position += this.#at;
     this.#at = 0;
-    this.#hold(chunk);
+    this.hold(chunk);
   }
 
-  #hold(bytes: Uint8Array): void {
+  private hold(bytes: Uint8Array): void {
     const { decode, memory } = this.#settings;
     // What `decode` is given is of the memory's class.
     const isOther = decode !== undefined && bytes.length > 0 && !(bytes instanceof memory.View);
@@ -139,7 +140,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
     const format = formatOf(options);
     const rest = this.rest();
     this.#settings = { ...this.#settings, format };
-    this.#hold(rest);
+    this.hold(rest);
   }
 
   /**
@@ -179,7 +180,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
     }
     const { fixed } = format;
     if (this.#open === undefined && fixed !== undefined && !copy && decode === undefined) {
-      // As `#nextWhole`, without a call or an object: small messages take half the time.
+      // As `nextWhole`, without a call or an object: small messages take half the time.
       const chunk = this.#chunk;
       const at = this.#at;
       const payloadAt = at + format.maxHeadLength;
@@ -192,13 +193,13 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
           return new memory.View(this.#buffer, this.#chunk.byteOffset + start, end - start) as unknown as T;
         }
       }
-      return this.#nextInSteps();
+      return this.nextInSteps();
     }
-    return this.#nextInAnyWay();
+    return this.nextInAnyWay();
   }
 
-  #nextInAnyWay(): T | undefined {
-    return (this.#open === undefined ? this.#nextWhole() : undefined) ?? this.#nextInSteps();
+  private nextInAnyWay(): T | undefined {
+    return (this.#open === undefined ? this.nextWhole() : undefined) ?? this.nextInSteps();
   }
 
   /**
@@ -211,14 +212,14 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
     const messages: T[] = [];
     try {
       for (;;) {
-        this.#addWhole(messages);
-        const message = this.#nextInAnyWay();
+        this.addWhole(messages);
+        const message = this.nextInAnyWay();
         if (message === undefined) return messages;
         messages.push(message);
       }
     } catch (error) {
       // Kept: to come upon it again would decode a message twice.
-      this.#setAside().fault = { error };
+      this.setAside().fault = { error };
       if (messages.length === 0) throw error;
       return messages;
     }
@@ -230,7 +231,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** The loop of `next` with all that it looks up in front of it: this makes batches of small messages twice as fast. */
-  #addWhole(messages: T[]): void {
+  private addWhole(messages: T[]): void {
     const { format, memory, copy, decode } = this.#settings;
     const { fixed, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
     if (this.#open !== undefined || fixed === undefined || copy || decode !== undefined) return;
@@ -252,7 +253,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** The short way, for a frame that is whole in the chunk and within its limits. All else is left to the long way. */
-  #nextWhole(): T | undefined {
+  private nextWhole(): T | undefined {
     const { format } = this.#settings;
     const chunk = this.#chunk;
     const at = this.#at;
@@ -260,25 +261,25 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
     if (head === undefined || head.payload > format.maxPayloadLength) return undefined;
     const end = at + head.length + head.payload;
     if (end > chunk.length) return undefined;
-    const message = this.#inChunk(at + format.strippedFrom(head.length), end, this.#position + at);
+    const message = this.inChunk(at + format.strippedFrom(head.length), end, this.#position + at);
     this.#at = end;
     return message;
   }
 
   /** The message in the chunk, from `start` to before `end`. */
-  #inChunk(start: number, end: number, position: number): T {
+  private inChunk(start: number, end: number, position: number): T {
     const { decode, copy } = this.#settings;
     // Decoded where it lies.
-    if (decode !== undefined && !copy) return this.#decoded(this.#chunk as M, start, end, position);
-    return this.#handedOut(this.#view(start, end), position);
+    if (decode !== undefined && !copy) return this.decoded(this.#chunk as M, start, end, position);
+    return this.handedOut(this.view(start, end), position);
   }
 
-  #handedOut(message: M, position: number): T {
+  private handedOut(message: M, position: number): T {
     if (this.#settings.decode === undefined) return message as unknown as T;
-    return this.#decoded(message, 0, message.length, position);
+    return this.decoded(message, 0, message.length, position);
   }
 
-  #decoded(message: M, start: number, end: number, position: number): T {
+  private decoded(message: M, start: number, end: number, position: number): T {
     let value: T;
     try {
       value = this.#settings.decode!(message, start, end);
@@ -294,7 +295,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** The bytes of the chunk from `start` to before `end`. */
-  #view(start: number, end: number): M {
+  private view(start: number, end: number): M {
     const { memory, copy: own } = this.#settings;
     if (!own) return new memory.View(this.#buffer, this.#chunk.byteOffset + start, end - start);
     const copy = memory.allocate(end - start);
@@ -303,15 +304,15 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** The long way, for every frame. */
-  #nextInSteps(): T | undefined {
+  private nextInSteps(): T | undefined {
     for (;;) {
-      const frame = this.#nextFrame();
-      const message = frame && this.#collect(frame, frame.due!);
+      const frame = this.nextFrame();
+      const message = frame && this.collect(frame, frame.due!);
       if (message !== undefined) {
         this.#open = undefined;
         return message;
       }
-      if (!this.#useUp()) return undefined;
+      if (!this.useUp()) return undefined;
     }
   }
 
@@ -322,11 +323,11 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
    */
   nextLength(): number | undefined {
     for (;;) {
-      const frame = this.#nextFrame();
+      const frame = this.nextFrame();
       const due = frame?.due;
       if (frame !== undefined) frame.isInParts = true;
       if (due === 0) this.#open = undefined;
-      if (due !== undefined || !this.#useUp()) return due;
+      if (due !== undefined || !this.useUp()) return due;
     }
   }
 
@@ -341,9 +342,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
       part.set(kept);
       frame.kept = nothing;
     } else {
-      while (this.#at >= this.#chunk.length) if (!this.#useUp()) return undefined;
+      while (this.#at >= this.#chunk.length) if (!this.useUp()) return undefined;
       const count = Math.min(frame.due!, this.#chunk.length - this.#at);
-      part = this.#view(this.#at, this.#at + count);
+      part = this.view(this.#at, this.#at + count);
       this.#at += count;
     }
     frame.due! -= part.length;
@@ -363,13 +364,13 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** The open frame, when all in front of its message is dealt with; undefined when the chunk ends before that. */
-  #nextFrame(): OpenFrame<M> | undefined {
+  private nextFrame(): OpenFrame<M> | undefined {
     if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
     while (this.#open !== undefined || this.#at < this.#chunk.length) {
       this.#open ??= new OpenFrame(this.#position + this.#at);
       const frame = this.#open;
-      if (frame.length === 0 && !this.#readHead(frame)) break;
-      if (!this.#passOver(frame)) break;
+      if (frame.length === 0 && !this.readHead(frame)) break;
+      if (!this.passOver(frame)) break;
       if (frame.due !== undefined) return frame;
       this.#open = undefined;
     }
@@ -382,7 +383,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
       this.#at === this.#chunk.length && this.#aside?.fault === undefined && !this.#aside?.waiting?.length;
     const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0);
     // A chunk is not kept alive until the next one comes.
-    if (isUsedUp) this.#begin(nothing);
+    if (isUsedUp) this.begin(nothing);
     return isUsedUp;
   }
 
@@ -392,9 +393,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** The chunk is used up: goes on with the next one. Returns false when there is none. */
-  #useUp(): boolean {
+  private useUp(): boolean {
     if (this.#at > this.#chunk.length) throw memoryGone();
-    this.#begin(this.#aside?.waiting?.shift() ?? nothing);
+    this.begin(this.#aside?.waiting?.shift() ?? nothing);
     return this.#chunk.length > 0;
   }
 
@@ -418,22 +419,22 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
 
   /** Forgets everything, so that nothing is kept alive. */
   destroy(): void {
-    this.#begin(nothing);
+    this.begin(nothing);
     this.#open = undefined;
     this.#aside = undefined;
   }
 
   /** Returns false when the head goes past the chunk. */
-  #readHead(frame: OpenFrame<M>): boolean {
+  private readHead(frame: OpenFrame<M>): boolean {
     const { format, memory, onOversize, inParts } = this.#settings;
     const stored = frame.headLength > 0;
-    if (stored) this.#storeHead(frame, format.maxHeadLength - frame.headLength);
+    if (stored) this.storeHead(frame, format.maxHeadLength - frame.headLength);
     const input = stored ? frame.head : this.#chunk;
     const start = stored ? 0 : this.#at;
     const end = stored ? frame.headLength : this.#chunk.length;
     const head = format.readHead(input, start, end, frame.position);
     if (head === undefined) {
-      if (!stored) this.#storeHead(frame, format.maxHeadLength);
+      if (!stored) this.storeHead(frame, format.maxHeadLength);
       return false;
     }
 
@@ -452,12 +453,12 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
     frame.length = length;
     if (stored) {
       if (stripped < head.length && !oversize) frame.kept = frame.head.subarray(stripped, head.length);
-      this.#putBack(frame, head.length);
+      this.putBack(frame, head.length);
     }
     if (oversize) {
       frame.skip = head.payload;
       if (!stored) this.#at += head.length;
-      this.#tellOversize(head.payload, frame.position);
+      this.tellOversize(head.payload, frame.position);
       return true;
     }
     frame.due = length - stripped;
@@ -475,7 +476,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** A head of no fixed length may have been given more bytes than are its own. */
-  #putBack(frame: OpenFrame<M>, headLength: number): void {
+  private putBack(frame: OpenFrame<M>, headLength: number): void {
     const surplus = frame.headLength - headLength;
     if (surplus <= this.#at) {
       this.#at -= surplus;
@@ -488,15 +489,15 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
     );
     this.#position = frame.position + headLength;
     this.#at = 0;
-    this.#hold(rest);
+    this.hold(rest);
   }
 
-  #tellOversize(payload: number, position: number): void {
+  private tellOversize(payload: number, position: number): void {
     try {
       const told: any = this.#settings.onOversize!(payload, position);
       if (typeof told?.then === 'function') {
         told.then(undefined, (cause: unknown) => {
-          this.#setAside().fault ??= { error: oversizeFault(cause, position) };
+          this.setAside().fault ??= { error: oversizeFault(cause, position) };
         });
       }
     } catch (cause) {
@@ -505,7 +506,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** Takes up to `most` bytes of the chunk to the head. */
-  #storeHead(frame: OpenFrame<M>, most: number): void {
+  private storeHead(frame: OpenFrame<M>, most: number): void {
     const added = this.#chunk.subarray(this.#at, this.#at + most);
     const length = frame.headLength + added.length;
     if (length > frame.head.length) {
@@ -521,7 +522,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** Returns false when there is more to pass over than the chunk has. */
-  #passOver(frame: OpenFrame<M>): boolean {
+  private passOver(frame: OpenFrame<M>): boolean {
     const count = Math.min(frame.skip, this.#chunk.length - this.#at);
     if (count < 0) throw memoryGone();
     if (count > 0) frame.front?.append(this.#chunk.subarray(this.#at, this.#at + count));
@@ -531,28 +532,28 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   }
 
   /** Returns undefined when the message goes past the chunk. */
-  #collect(frame: OpenFrame<M>, due: number): T | undefined {
+  private collect(frame: OpenFrame<M>, due: number): T | undefined {
     const chunk = this.#chunk;
     const start = this.#at;
     if (frame.message === undefined && frame.kept.length === 0 && chunk.length - start >= due) {
-      const message = this.#inChunk(start, start + due, frame.position);
+      const message = this.inChunk(start, start + due, frame.position);
       this.#at += due;
       return message;
     }
     if (frame.kept.length > 0) {
-      this.#append(frame, frame.kept);
+      this.append(frame, frame.kept);
       frame.kept = nothing;
     }
     if (start < chunk.length) {
       const end = Math.min(chunk.length, start + due - (frame.message?.length ?? 0));
-      this.#append(frame, start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
+      this.append(frame, start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
       this.#at = end;
     }
     const message = frame.message?.take();
-    return message && this.#handedOut(message, frame.position);
+    return message && this.handedOut(message, frame.position);
   }
 
-  #append(frame: OpenFrame<M>, part: Uint8Array): void {
+  private append(frame: OpenFrame<M>, part: Uint8Array): void {
     // With `copy`, a chunk may be written over once it is used up.
     frame.message ??= new Assembler(frame.due!, this.#settings.memory, !this.#settings.copy);
     frame.message.append(part);

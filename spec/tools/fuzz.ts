@@ -13,6 +13,7 @@ const root = fileURLToPath(new URL('../../../', import.meta.url));
 const specs = [
   'dist/spec/properties/*.spec.js',
   'dist/spec/fuzz/*.spec.js',
+  'dist/spec/web/model.spec.js',
   'dist/spec/torture/model.spec.js',
   'dist/spec/torture/backpressure.spec.js',
   'dist/spec/torture/framed.spec.js',
