@@ -126,7 +126,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
     if (readable.allowHalfOpen === false && !isPair) readable.allowHalfOpen = true;
 
     if (!allowHalfOpen) this.#watchPipes();
-    this.once('end', FramedStream.#onEnd);
+    this.once('end', () => this.#onEnd());
     readable.on('data', (chunk) => this.#take(chunk));
     readable.on('end', () => this.#endInput(undefined));
     this.#watch(readable, (error) =>
@@ -402,20 +402,14 @@ class FramedStream extends MessageDuplex<unknown, any> {
   }
 
   #watchPipes(): void {
-    this.on('pipe', FramedStream.#onPipe);
-    this.on('unpipe', FramedStream.#onUnpipe);
+    this.on('pipe', () => this.#pipes++);
+    this.on('unpipe', () => {
+      this.#pipes--;
+      this.#lookSoon();
+    });
   }
 
-  static #onPipe(this: FramedStream): void {
-    this.#pipes++;
-  }
-
-  static #onUnpipe(this: FramedStream): void {
-    this.#pipes--;
-    this.#lookSoon();
-  }
-
-  static #onEnd(this: FramedStream): void {
+  #onEnd(): void {
     this.#loops.watchLast();
     this.#lookSoon();
     if (this.#writing.lost !== undefined) this.destroy(this.#writing.lost);
@@ -444,12 +438,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
   #watchDrain(): void {
     if (this.#ownDrain > 0) return;
     this.#ownDrain = 1;
-    this.on('drain', FramedStream.#onDrain);
-    this.on('removeListener', FramedStream.#onDrain);
-  }
-
-  static #onDrain(this: FramedStream): void {
-    this.#lookSoon();
+    for (const event of ['drain', 'removeListener']) this.on(event, () => this.#lookSoon());
   }
 
   /**

@@ -162,7 +162,7 @@ export class Flow<Stream, In, Out> {
       for (;;) {
         let isUsedUp = false;
         while ((this.#flags & WANTED) !== 0 && (this.#done !== undefined || !work.isSettled)) {
-          if (this.#fault !== undefined && this.#fault.isNext) break;
+          if (this.#fault?.isNext) break;
           isInWork = true;
           const piece = work.next();
           isInWork = false;

@@ -32,15 +32,17 @@ const refused: Readonly<Record<string, string>> = {
 };
 
 /** Other libraries' names of options. */
-const elsewhere: Readonly<Record<string, string>> = {
-  maxFrameLength: "'maxPayloadLength'",
-  maxLength: "'maxPayloadLength'",
-  maxMessageLength: "'maxPayloadLength'",
-  lengthFieldLength: "'lengthField', such as lengthField: 'uint16be'",
-  lengthSize: "'lengthField', such as lengthField: 'uint16be'",
-  littleEndian: "'lengthField', such as lengthField: 'uint32le'",
-  littleEndianLength: "'lengthField', such as lengthField: 'uint32le'",
-};
+const elsewhere = new Map<string, string>([
+  ...['maxFrameLength', 'maxLength', 'maxMessageLength', 'maxMessageSize', 'maxSize', 'limit'].map(
+    (name) => [name, "'maxPayloadLength'"] as const,
+  ),
+  ...['lengthFieldLength', 'lengthSize', 'bigEndian', 'byteOrder'].map(
+    (name) => [name, "'lengthField', such as lengthField: 'uint16be'"] as const,
+  ),
+  ...['littleEndian', 'littleEndianLength'].map(
+    (name) => [name, "'lengthField', such as lengthField: 'uint32le'"] as const,
+  ),
+]);
 
 /**
  * Refuses options that are not known: a limit that is misspelled would be no limit. Options whose value is undefined do
@@ -54,14 +56,17 @@ export function checkKnown(options: unknown, names: readonly string[] = known): 
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined || names.includes(name)) continue;
     if (name in refused) throw invalidValue(`options.${name}`, refused[name]!, value);
-    const other = elsewhere[name] ?? `'${nearest(name, names)}'`;
-    throw invalidValue(`options.${name}`, `left out: it is not known, the nearest option is ${other}`, value);
+    const other = elsewhere.get(name) ?? nearest(name, names);
+    const hint = other === undefined ? '' : `, the nearest option is ${other}`;
+    throw invalidValue(`options.${name}`, `left out: it is not an option${hint}`, value);
   }
 }
 
-function nearest(name: string, names: readonly string[]): string {
+/** The name that is most alike, if any is. */
+function nearest(name: string, names: readonly string[]): string | undefined {
   const distances = names.map((each) => distance(name.toLowerCase(), each.toLowerCase()));
-  return names[distances.indexOf(Math.min(...distances))]!;
+  const least = Math.min(...distances);
+  return 2 * least > name.length ? undefined : `'${names[distances.indexOf(least)]}'`;
 }
 
 /** Levenshtein's: the least number of letters to insert, remove or replace. */

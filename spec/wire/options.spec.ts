@@ -53,7 +53,7 @@ describe('options', () => {
         .and.to.include({
           code: 'ERR_INVALID_ARG_VALUE',
           message:
-            "The property 'options.maxFrameLength' must be left out: it is not known, the nearest option is " +
+            "The property 'options.maxFrameLength' must be left out: it is not an option, the nearest option is " +
             "'maxPayloadLength'. Received type number (100)",
         });
       make(known);
@@ -84,11 +84,17 @@ describe('options', () => {
       ['readableHighwater', 'readableHighWaterMark'],
       ['allowHalfOpened', 'allowHalfOpen'],
       ['signals', 'signal'],
-      ['', 'copy'],
     ];
     for (const [name, expected] of nearest) {
       const { message } = thrownBy(() => checkKnown({ [name]: 1 }));
       expect(message, name).to.match(new RegExp(`'options\\.${name}' .* the nearest option is '${expected}'\\.`));
+    }
+  });
+
+  it('that are like none are refused without a guess', () => {
+    for (const name of ['', 'type', 'timeout', 'unbuffered']) {
+      const { message } = thrownBy(() => checkKnown({ [name]: 1 }));
+      expect(message).to.match(/ must be left out: it is not an option\. Received /);
     }
   });
 
@@ -97,6 +103,9 @@ describe('options', () => {
       ['maxFrameLength', "'maxPayloadLength'"],
       ['maxLength', "'maxPayloadLength'"],
       ['maxMessageLength', "'maxPayloadLength'"],
+      ['limit', "'maxPayloadLength'"],
+      ['maxSize', "'maxPayloadLength'"],
+      ['byteOrder', "'lengthField', such as lengthField: 'uint16be'"],
       ['lengthFieldLength', "'lengthField', such as lengthField: 'uint16be'"],
       ['lengthSize', "'lengthField', such as lengthField: 'uint16be'"],
       ['littleEndian', "'lengthField', such as lengthField: 'uint32le'"],
