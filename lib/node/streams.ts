@@ -125,12 +125,12 @@ export function asError(fault: unknown): Error {
 }
 
 /**
- * Calls the callback of a write. Node itself defers the callback of one that is done inside `_write`; the one of the next
- * write may not come before that.
+ * Calls the callback of a write. Node itself defers the callback of one that is done inside `_write`. One that is done later
+ * is deferred here: it may not come before those, nor inside a `read`.
  */
-export function release(_stream: unknown, done: Callback, _isSync: boolean, isDeferred: boolean): void {
-  if (isDeferred) process.nextTick(done);
-  else done();
+export function release(_stream: unknown, done: Callback, isSync: boolean): void {
+  if (isSync) done();
+  else process.nextTick(done);
 }
 
 /** Calls the callback of a write with its fault. */

@@ -100,6 +100,9 @@ export class Writing {
 
   /** Of the messages in the builder. */
   #callbacks: Callback[] = none;
+  /** Callbacks that are being called, in order. */
+  readonly #due = new Fifo<() => void>();
+  #isCallingBack = false;
 
   constructor(stream: node.Duplex, { format, encode, defaultEncoding }: WritingSettings, large = LARGE) {
     this.#stream = stream;
@@ -221,10 +224,21 @@ export class Writing {
   #give(entry: Entry, counted: Buffer): boolean {
     const { callbacks } = entry;
     this.#entries.push(entry);
-    const callAll = (error?: Error | null) => {
-      for (const callback of callbacks.splice(0)) callback(error ?? entry.failure);
-    };
+    const callAll = (error?: Error | null) => this.#callBack(callbacks.splice(0), error ?? entry.failure);
     return write.call(this.#stream, counted, callbacks.length > 0 ? callAll : undefined);
+  }
+
+  /** Calls back in order: a callback may read, and so make that of a later write due. */
+  #callBack(callbacks: readonly Callback[], error: Error | undefined): void {
+    for (const callback of callbacks) this.#due.push(() => callback(error));
+    if (this.#isCallingBack) return;
+    this.#isCallingBack = true;
+    try {
+      for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) next();
+    } finally {
+      this.#isCallingBack = false;
+      if (this.#due.length > 0) process.nextTick(() => this.#callBack([], undefined));
+    }
   }
 
   #writeBody(job: BodyJob, callback: Callback | undefined): boolean {

@@ -31,11 +31,8 @@ export interface Outlet<Stream, Out> {
   push(stream: Stream, piece: Out, isFirst: boolean): boolean;
   /** Whether the reader has taken all that was handed out. */
   isRead(stream: Stream): boolean;
-  /**
-   * Calls `done`, at once or soon. `isSync`: the call that began the write has not returned. `isNext`: it has, and the
-   * write before was done inside its own call.
-   */
-  release(stream: Stream, done: Done, isSync: boolean, isNext: boolean): void;
+  /** Calls `done`, at once or soon. `isSync`: the call that began the write has not returned. */
+  release(stream: Stream, done: Done, isSync: boolean): void;
   /** Calls `done` with the fault, at once or soon. */
   fail(stream: Stream, done: Done, error: unknown): void;
 }
@@ -46,12 +43,10 @@ const WANTED = 1;
 const PUMPING = 2;
 /** The call that begins a write has not returned. */
 const IN_CALL = 4;
-/** The write before was done inside the call that began it. */
-const WAS_IN_CALL = 8;
 /** A write is done when its last piece was handed out. */
-const EAGER = 16;
+const EAGER = 8;
 /** The reader of a body wants more of it. */
-const BODY_WAITING = 32;
+const BODY_WAITING = 16;
 
 /**
  * The pump of every stream: it goes at the reader's pace, keeps order, and shows a fault last. It pairs what is written
@@ -192,11 +187,8 @@ export class Flow<Stream, In, Out> {
     const done = this.#done;
     if (done === undefined || this.#fault !== undefined) return false;
     if (!(this.#work.hasRoom ?? this.#work.isSettled)) return false;
-    const isSync = (this.#flags & IN_CALL) !== 0;
-    const isNext = !isSync && (this.#flags & WAS_IN_CALL) !== 0;
-    this.#flags = isSync ? this.#flags | WAS_IN_CALL : this.#flags & ~WAS_IN_CALL;
     this.#done = undefined;
-    this.#outlet.release(this.#stream, done, isSync, isNext);
+    this.#outlet.release(this.#stream, done, (this.#flags & IN_CALL) !== 0);
     return this.#done !== undefined;
   }
 

@@ -66,7 +66,8 @@ export function checkKnown(options: unknown, names: readonly string[] = known): 
 function nearest(name: string, names: readonly string[]): string | undefined {
   const distances = names.map((each) => distance(name.toLowerCase(), each.toLowerCase()));
   const least = Math.min(...distances);
-  return 2 * least > name.length ? undefined : `'${names[distances.indexOf(least)]}'`;
+  const found = names[distances.indexOf(least)]!;
+  return 2 * least > Math.max(name.length, found.length) ? undefined : `'${found}'`;
 }
 
 /** Levenshtein's: the least number of letters to insert, remove or replace. */

@@ -150,6 +150,6 @@ describe('options', () => {
 
   it('may be checked against other names', () => {
     checkKnown({ here: 1 }, ['here', 'there']);
-    expect(thrownBy(() => checkKnown({ copy: true }, ['here', 'there'])).message).to.contain("'here'");
+    expect(thrownBy(() => checkKnown({ hear: true }, ['here', 'there'])).message).to.contain("'here'");
   });
 });
