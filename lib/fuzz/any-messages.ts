@@ -3,6 +3,7 @@ import fc from 'fast-check';
 import type { FormatOptions, LengthField, LengthFieldName } from '../index.js';
 import { formatOf } from '../wire/format.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../wire/length-field.js';
+import { checkKnown } from '../wire/options.js';
 
 /** The most bytes by which a message is longer than the shortest one of its format. */
 const MOST = 5000;
@@ -59,6 +60,7 @@ function headerLength(options: FormatOptions): number {
  * @param format the options of the format. Default: the default format.
  */
 export function anyMessages(format: FormatOptions = {}): fc.Arbitrary<Buffer[]> {
+  checkKnown(format);
   const { stripped, maxHeadLength, lengthFieldOffset, lengthAdjustment, shortest, longest, fixed } = formatOf(format);
   const { lengthField = 'uint32le' } = format;
   const field = typeof lengthField === 'string' ? lengthFieldNamed(lengthField)! : lengthField;

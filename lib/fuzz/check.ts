@@ -89,6 +89,7 @@ export async function checkAnyCut(
   const timeout = wholeNumber('timeout', options.timeout ?? 1000, 1);
   const shrinkTimeout = wholeNumber('shrinkTimeout', options.shrinkTimeout ?? 5000);
 
+  const cuts = anyCut(bytes, { boundaries, empty });
   const attempt = attempts(decoder, bytes, messages, { quiet: timeout, prompt, overwrite });
   const exhaustive = countAll(bytes.length, empty) <= runs;
   let tried = 0;
@@ -99,7 +100,6 @@ export async function checkAnyCut(
     tried++;
   }
   if (!exhaustive) {
-    const cuts = anyCut(bytes, { boundaries, empty });
     const first = cutAt(bytes, everyByte(bytes.length));
     const { failure, numRuns } = await tryRandom(cuts, attempt, { numRuns: runs - tried, examples: [[first]], seed });
     if (failure !== undefined) throw new CutError(await simplest(failure, cuts, attempt, shrinkTimeout));

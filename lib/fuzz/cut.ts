@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { FormatOptions } from '../index.js';
 import { formatOf } from '../wire/format.js';
+import { checkKnown } from '../wire/options.js';
 
 /**
  * The places where a decoder is most likely to fail: where frames or other parts of the bytes begin and end, in bytes
@@ -45,6 +46,7 @@ function isList(boundaries: Boundaries): boundaries is readonly number[] {
 
 /** Returns the places where frames and their payloads begin and end, up to the first invalid frame. */
 function framesIn(bytes: Uint8Array, options: FormatOptions): number[] {
+  checkKnown(options);
   const format = formatOf(options);
   const places: number[] = [];
   let at = 0;

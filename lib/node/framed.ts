@@ -147,8 +147,8 @@ class FramedStream extends MessageDuplex<unknown, any> {
     stream.on('close', onClose);
     // Nothing more will be emitted by it.
     if (stream.errored) process.nextTick(onError, stream.errored);
+    if (stream === this.#readable && stream.readableEnded) process.nextTick(() => this.#endInput(undefined));
     if (stream.closed || stream.destroyed) process.nextTick(onClose);
-    else if (stream === this.#readable && stream.readableEnded) process.nextTick(() => this.#endInput(undefined));
   }
 
   #onClose(stream: Readable | Writable): void {
@@ -269,7 +269,8 @@ class FramedStream extends MessageDuplex<unknown, any> {
   /** Sends bytes, and those behind them that wait already, in as few system calls as the stream makes of them. */
   #send(entry: Entry): void {
     if (entry.isSent) {
-      if (entry.isDone) this.#sent();
+      // In a tick of its own: Node defers the callback of a write that is done inside `_write`, behind later ones.
+      if (entry.isDone) process.nextTick(() => this.#sent());
       return;
     }
     const writable = this.#writable;
@@ -335,7 +336,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
     const cause = this.#writable.errored ?? error;
     this.#writing.lose(cause);
     const isOfWritable = this.#isPair && !!(this.#writable.destroyed || this.#writable.errored);
-    const isUnread = isWrite && !this.readableDidRead && !(isOfWritable && this.readableLength === 0);
+    const isUnread = isWrite && !this.readableDidRead && !isOfWritable;
     if (isUnread || this.readableEnded || this.#failure !== undefined) {
       this.destroy(cause);
       return;
@@ -478,8 +479,16 @@ function prematureClose(): Error {
   return Object.assign(new Error('Premature close'), { code: 'ERR_STREAM_PREMATURE_CLOSE' });
 }
 
-/** A stream is framed once. */
-const known = new WeakMap<object, { stream: FramedStream; writable: Writable; options: FramedOptions }>();
+interface Known {
+  readonly stream: FramedStream;
+  readonly readable: Readable;
+  readonly writable: Writable;
+  readonly options: FramedOptions;
+}
+
+/** A stream is framed once in each direction. */
+const knownReadables = new WeakMap<object, Known>();
+const knownWritables = new WeakMap<object, Known>();
 
 /**
  * A stream of bytes as a Duplex of messages: messages that are written are sent, messages that come are read.
@@ -514,9 +523,9 @@ export function framed<Batch extends boolean = false, T = Buffer, Stream extends
   options: FramedOptions<Batch, T, Stream, Out> = {},
 ): Framed<Decoded<Batch, T, Stream>, Out> {
   const { readable, writable } = endsOf(stream);
-  const before = known.get(readable);
+  const before = knownReadables.get(readable) ?? knownWritables.get(writable);
   if (before !== undefined) {
-    if (before.writable !== writable || !isSame(before.options, options)) {
+    if (before.readable !== readable || before.writable !== writable || !isSame(before.options, options)) {
       throw invalidValue('stream', 'framed once, or with the same options', stream);
     }
     return before.stream as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
@@ -525,7 +534,9 @@ export function framed<Batch extends boolean = false, T = Buffer, Stream extends
     throw invalidValue('stream', 'a stream of bytes, without setEncoding()', stream);
   }
   const made = new FramedStream(readable, writable, options as FramedOptions);
-  known.set(readable, { stream: made, writable, options: { ...options } as FramedOptions });
+  const known: Known = { stream: made, readable, writable, options: { ...options } as FramedOptions };
+  knownReadables.set(readable, known);
+  knownWritables.set(writable, known);
   return made as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
 }
 

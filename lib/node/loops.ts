@@ -65,6 +65,12 @@ class Loop {
     this.#pending?.then(({ done }) => done && close(), close);
   }
 
+  throw(reason: unknown): Promise<IteratorResult<unknown, undefined>> {
+    this.#onDone(this);
+    if (this.#destroys) this.#stream.destroy();
+    return this.#messages.throw!(reason);
+  }
+
   return(): Promise<IteratorResult<unknown, undefined>> {
     this.#onDone(this);
     if (this.#destroys) this.#stream.destroy();

@@ -122,9 +122,10 @@ export class Writing {
 
   /** `write` of the stream, with the arguments that Node's has. */
   write(message: any, second?: unknown, third?: unknown): boolean {
+    const stream = this.#stream;
     const callback = (typeof second === 'function' ? second : third) as Callback | undefined;
     if (message === null || !this.#begins()) return this.#writeLate(message, second, callback);
-    const encoding = typeof second === 'string' ? this.#checked(second) : this.#encoding;
+    const encoding = this.#encodingOf(message, second);
     const builder = this.#builder;
     let data = message;
     if (this.#encode !== undefined) {
@@ -134,7 +135,10 @@ export class Writing {
         return this.#refuse(notEncoded(cause, builder.position), callback);
       }
       // It may have ended or destroyed the stream.
-      if (!this.#begins()) return this.#writeLate(data, second, callback);
+      if (!this.#begins()) {
+        if (isSource(data)) new BodyParts(data.body).destroy(stream.errored ?? streamDestroyed());
+        return this.#writeLate(message, second, callback);
+      }
     }
     try {
       if (isBytes(data)) builder.addBytes(data);
@@ -149,11 +153,13 @@ export class Writing {
     return this.#added(callback);
   }
 
-  #checked(encoding: string): BufferEncoding {
-    if (encoding === '' || encoding === 'buffer') return this.#encoding;
-    // Node's own error.
-    if (!Buffer.isEncoding(encoding)) Buffer.from(' ', encoding as BufferEncoding);
-    return encoding as BufferEncoding;
+  /** @throws {TypeError} Node's own, for an encoding that is not known. */
+  #encodingOf(message: unknown, encoding: unknown): BufferEncoding {
+    if (typeof encoding !== 'string' || encoding === '' || encoding === 'buffer') return this.#encoding;
+    if (Buffer.isEncoding(encoding)) return encoding;
+    this.#letGo(message, streamDestroyed());
+    Buffer.from(' ', encoding as BufferEncoding);
+    return this.#encoding;
   }
 
   /** Whether it is not too late for a message. */
@@ -167,7 +173,7 @@ export class Writing {
   /** Writable refuses the write with its own error. */
   #writeLate(message: unknown, encoding: unknown, callback: Callback | undefined): boolean {
     if (message === null) return write.call(this.#stream, null);
-    this.#checked(typeof encoding === 'string' ? encoding : '');
+    this.#encodingOf(message, encoding);
     if (this.#encode === undefined && !isSource(message)) checkParts(message);
     const { errored, destroyed, writableEnded } = this.#stream;
     if (errored && !destroyed && !writableEnded) {
@@ -323,7 +329,10 @@ export class Writing {
   /** Everything from the entry of the last `_write` on fails with this error, though the stream still goes on. */
   lose(error: Error): void {
     this.lost = error;
-    if (this.#current !== undefined && !this.#current.isDone) this.#current.failure = error;
+    const current = this.#current;
+    if (current === undefined || current.isDone) return;
+    current.failure = error;
+    current.job?.parts.destroy(error);
   }
 
   /** Whether this is the entry of the last `_write`. */
@@ -366,8 +375,8 @@ export class Writing {
       for (const callback of callbacks.splice(0)) process.nextTick(callback, this.lost ?? fault ?? reason);
       job?.parts.destroy(reason);
     }
-    // Not at once: the write itself may still be on the stack.
-    if (this.#held !== undefined) process.nextTick(this.#held, reason);
+    // Not at once: the write itself may still be on the stack. And well: only its stream is destroyed, nothing failed.
+    if (this.#held !== undefined) process.nextTick(this.#held);
     this.#held = undefined;
     this.#current = undefined;
     this.#entries.clear();

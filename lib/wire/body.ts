@@ -77,9 +77,9 @@ export interface BodyJob {
  * @throws FrameError when the format can't carry the message.
  */
 export function bodyJob(source: MessageSource, format: Format, position: number, encoding?: string): BodyJob {
-  const { length, body } = source;
-  const parts = new BodyParts(body);
+  const parts = new BodyParts(source.body);
   try {
+    const { length } = source;
     checkSource(source);
     let head: Uint8Array | undefined;
     if (!format.keepsOwn || length === 0) {

@@ -307,6 +307,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   private nextInSteps(): T | undefined {
     for (;;) {
       const frame = this.nextFrame();
+      if (frame?.isInParts === true) throw invalidState('The message is read in parts: see nextPart() and skipRest()');
       const message = frame && this.collect(frame, frame.due!);
       if (message !== undefined) {
         this.#open = undefined;
@@ -325,10 +326,18 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
     for (;;) {
       const frame = this.nextFrame();
       const due = frame?.due;
-      if (frame !== undefined) frame.isInParts = true;
+      if (frame !== undefined) this.beginParts(frame);
       if (due === 0) this.#open = undefined;
       if (due !== undefined || !this.useUp()) return due;
     }
+  }
+
+  private beginParts(frame: OpenFrame<M>): void {
+    frame.isInParts = true;
+    if (frame.message === undefined) return;
+    // `next` has put together what was there.
+    frame.kept = concat(frame.message.parts(), this.#settings.memory);
+    frame.message = undefined;
   }
 
   /** The bytes that are there of a message that is read in parts; undefined when more are needed. */

@@ -770,7 +770,7 @@ describe('framed', () => {
       const [readable, writable] = [new PassThrough(), new PassThrough()];
       expect(framed(readable)).to.equal(framed(readable));
       expect(framed({ readable: writable, writable })).to.equal(framed(writable));
-      const pair = { readable: new PassThrough(), writable };
+      const pair = { readable: new PassThrough(), writable: new PassThrough() };
       expect(framed(pair)).to.equal(framed({ ...pair }));
       const stream = new PassThrough();
       expect(framed(stream, { ...json, copy: true })).to.equal(

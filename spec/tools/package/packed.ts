@@ -69,5 +69,7 @@ export const consumer = install(
   tarball,
   `@types/node@${typesOfNode}`,
   ...compilers.map((version) => `typescript-${version}@npm:typescript@${version}`),
-  ...Object.entries(manifest.peerDependencies ?? {}).map(([name, range]) => `${name}@${range}`),
+  ...Object.entries(manifest.peerDependencies ?? {})
+    .filter(([name]) => name !== '@types/node')
+    .map(([name, range]) => `${name}@${range}`),
 );

@@ -5,8 +5,7 @@ import { compile } from './compile.js';
 import { compilers, consumer, entries, root, runNode } from './packed.js';
 
 const SETTINGS = {
-  // The types of Node come with the package: nobody has to name them.
-  nodenext: { module: 'nodenext', target: 'es2022', lib: ['es2023'], types: [] },
+  nodenext: { module: 'nodenext', target: 'es2022', lib: ['es2023'], types: ['node'] },
   bundler: {
     module: 'esnext',
     moduleResolution: 'bundler',

@@ -1,4 +1,4 @@
-// Its types are those of node:stream: see streams.ts.
+// Its types are those of node:stream: see lib/node/streams.ts.
 declare module 'readable-stream' {
   export {
     addAbortSignal,
