@@ -2,8 +2,8 @@ import { BodyParts } from '../wire/body.js';
 import { isSource } from '../wire/message.js';
 
 /**
- * Has the writers of a stream of messages let go of the body of each write that fails. A stream does not tell its sink of
- * one that waits in the queue when it fails, nor of one that is written later.
+ * Makes the writers of a stream of messages cancel the body of each write that fails. A stream that fails does not tell
+ * its sink about writes that wait in its queue, nor about later ones. `pipeTo` uses a writer of its own, out of reach.
  */
 export function watchBodies<T>(writable: WritableStream<T>): void {
   const getWriter = writable.getWriter.bind(writable);

@@ -30,12 +30,12 @@ export class LengthPrefixEncoderStream<T = Message> {
   /** Where bytes are read. */
   readonly readable: ReadableStream<Bytes>;
   /**
-   * Where messages are written. A message that waits counts its length and its head's, where it is in parts the sum of
-   * them, but each part at least 64 bytes, and at least a sixteenth of the memory that it is a view of, up to 65,536. A
-   * body counts 4,096 to 65,536, a value that `encode` is to make a message of 4,096.
+   * Where messages are written. A message that waits counts its head and the sum of its parts. A part counts its length,
+   * but at least 64 bytes, and at least a sixteenth of the memory that it is a view of, up to 65,536. A body counts its
+   * length, but at least 4,096 and at most 65,536. A value for `encode` counts 4,096, unless it is a string or bytes.
    *
-   * A body that can't be sent is cancelled or destroyed. Nobody tells the stream of one that `pipeTo` has written, and
-   * that waits behind another message when the stream fails: its source has to see to it.
+   * A body that can't be sent is cancelled or destroyed. The exception is a body that `pipeTo` has written and that still
+   * waits behind another message when the stream fails: the stream is not told about it.
    */
   readonly writable: WritableStream<T>;
 

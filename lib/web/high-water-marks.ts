@@ -8,8 +8,8 @@ export interface StreamOptions {
    */
   readableHighWaterMark?: number | undefined;
   /**
-   * The number of bytes from which on a writer is not `ready`. Default: 65,536, for a decoder 131,072. 0 is as 1: with no
-   * room at all nothing could be piped.
+   * The number of bytes from which on a writer is not `ready`. Small chunks count more than their length, see the stream's
+   * `writable`. Default: 65,536, for a decoder 131,072. 0 is as 1: with no room at all nothing could be piped.
    */
   writableHighWaterMark?: number | undefined;
   /** Both of the above. */

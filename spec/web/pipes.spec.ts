@@ -8,7 +8,7 @@ import { settled } from './support.js';
 const sourceKinds = ['pull', 'push', 'bytes', 'byob', 'iterable', 'tee', 'transfer'] as const;
 const readerKinds = ['reader', 'for await', 'pipeTo', 'tee', 'transfer', 'many readers'] as const;
 
-/** A part of what is written, from a stream of its own, and how that ends. */
+/** A part of the input, from a stream of its own, and how that ends. */
 interface Segment {
   readonly kind: (typeof sourceKinds)[number];
   /** How much of what is left it gives: from 0 to before 1. */
@@ -293,7 +293,7 @@ async function pipe<T>(source: Source<T>, writable: WritableStream<T>, segment: 
   expect(source.readable.locked).to.equal(false);
   expect(writable.locked).to.equal(false);
   const expected = end === 'signal' ? reason : end === 'error' ? source.failure : undefined;
-  // What is transferred is another error.
+  // An error that is transferred becomes another object.
   const isOwn = error === expected || (segment.kind === 'transfer' && end === 'error' && sameText(error, expected));
   await settled();
   if (error !== undefined && (!isOwn || end === 'signal') && segment.kind !== 'tee') {
@@ -320,7 +320,7 @@ const script: fc.Arbitrary<Script> = fc.record({
   reading,
 });
 
-/** Writes the chunks, a segment after the other. Gives the number of them that were given, and what the last one ended with. */
+/** Writes the chunks, a segment after the other. Returns how many of them were given, and the last one's error. */
 async function writeAll<T>(writable: WritableStream<T>, chunks: readonly T[], segments: readonly Segment[]) {
   let given = 0;
   for (const [number, { ...segment }] of segments.entries()) {
@@ -339,7 +339,7 @@ async function writeAll<T>(writable: WritableStream<T>, chunks: readonly T[], se
   return { given, error: await writer.closed.catch((reason) => reason) };
 }
 
-/** Ends a run of the streams with what both sides saw. */
+/** Both sides see the same end. */
 function checkEnd(written: { readonly error: unknown }, read: Consumed<unknown>, { reading, segments }: Script): void {
   if (read.left) return;
   // A fault may be on its way to the writer when the source ends.
@@ -350,7 +350,7 @@ function checkEnd(written: { readonly error: unknown }, read: Consumed<unknown>,
   else expect(read.error).to.equal(written.error);
 }
 
-/** Whether the reader must have got everything: where a stream fails, both of these throw away what waits in them. */
+/** Whether the reader must have got everything. Where a stream fails, these two throw away the items that wait in them. */
 function isExact({ left, error }: Consumed<unknown>, { reading }: Script): boolean {
   return !left && (error === undefined || !['tee', 'transfer'].includes(reading.kind));
 }
