@@ -12,8 +12,8 @@
  *
  * @module length-prefix/wire
  */
-import { decodeIn, encodeIn } from './in-hand.js';
-import { uint8Arrays } from './memory.js';
+import { type Decode, decodeIn, type Encode, encodeIn } from './in-hand.js';
+import { type Bytes, uint8Arrays } from './memory.js';
 
 export { FrameBuilder } from './builder.js';
 export type { ByteChunk } from './chunk.js';
@@ -38,7 +38,7 @@ export { FrameParser } from './parser.js';
  * Each message is looked for when it is asked for. Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and
  * `ERR_OUT_OF_RANGE` for wrong arguments, and a `FrameError` when all messages before the fault were handed out.
  */
-export const decode = decodeIn(uint8Arrays);
+export const decode: Decode<Bytes> = decodeIn(uint8Arrays);
 
 /**
  * The frame of one message.
@@ -50,4 +50,4 @@ export const decode = decodeIn(uint8Arrays);
  * Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and `ERR_OUT_OF_RANGE` for wrong arguments, and a `FrameError`
  * when the format can't carry the message.
  */
-export const encode = encodeIn(uint8Arrays);
+export const encode: Encode<Bytes> = encodeIn(uint8Arrays);
