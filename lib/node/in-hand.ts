@@ -1,4 +1,5 @@
-import { decodeIn, encodeIn } from '../wire/in-hand.js';
+import type { Buffer } from 'node:buffer';
+import { type Decode, decodeIn, type Encode, encodeIn } from '../wire/in-hand.js';
 import { buffers } from './buffers.js';
 
 /**
@@ -11,7 +12,7 @@ import { buffers } from './buffers.js';
  * Each message is looked for when it is asked for. Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and
  * `ERR_OUT_OF_RANGE` for wrong arguments, and a `FrameError` when all messages before the fault were handed out.
  */
-export const decode = decodeIn(buffers);
+export const decode: Decode<Buffer> = decodeIn(buffers);
 
 /**
  * The frame of one message.
@@ -23,4 +24,4 @@ export const decode = decodeIn(buffers);
  * Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and `ERR_OUT_OF_RANGE` for wrong arguments, and a `FrameError`
  * when the format can't carry the message.
  */
-export const encode = encodeIn(buffers);
+export const encode: Encode<Buffer> = encodeIn(buffers);
