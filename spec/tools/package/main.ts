@@ -5,4 +5,4 @@ import './consumers.js';
 import './types.js';
 import { describeBrowserEntry } from './browser.js';
 
-describeBrowserEntry('length-prefix/web', 30_000);
+describeBrowserEntry('length-prefix/web', 40_000);
