@@ -32,4 +32,4 @@ export type { FormatOptions } from './wire/format.js';
 export { formats } from './wire/formats.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } from './wire/length-field.js';
 export type { Memory } from './wire/memory.js';
-export type { Body, Message, MessagePart, MessageSource } from './wire/message.js';
+export type { Body, Message, MessagePart, MessageSource, WebBody } from './wire/message.js';

@@ -79,7 +79,7 @@ export class LengthPrefixDecoder<
   }
 
   // That of a Duplex forgets the callbacks of buffered writes and of `end`. That of a Writable calls them.
-  override destroy(error?: Error, callback?: Callback): this {
+  override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.
     if (done !== undefined) process.nextTick(done, error ?? this.#flow.fault ?? streamDestroyed());

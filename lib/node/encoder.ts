@@ -61,8 +61,8 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 
   // Writable's own takes no messages in parts, and passes each on alone.
-  override write(message: T, callback?: Callback): boolean;
-  override write(message: T, encoding?: string | undefined, callback?: Callback): boolean;
+  override write(message: T, callback?: (error?: Error | null) => void): boolean;
+  override write(message: T, encoding?: string | undefined, callback?: (error?: Error | null) => void): boolean;
   override write(message: any, encoding?: any, callback?: any): boolean {
     return this.#writing.write(message, encoding, callback);
   }
@@ -139,7 +139,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 
   // That of a Duplex forgets the callbacks of buffered writes and of `end`. That of a Writable calls them.
-  override destroy(error?: Error, callback?: Callback): this {
+  override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
     if (!this.destroyed) this.#writing.destroy(error);
     destroyWritable(this, error, callback);
     return this;

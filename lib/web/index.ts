@@ -19,7 +19,7 @@ export type { FormatOptions } from '../wire/format.js';
 export { formats } from '../wire/formats.js';
 export { decode, encode } from '../wire/index.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName } from '../wire/length-field.js';
-export type { Body, Message, MessagePart, MessageSource } from '../wire/message.js';
+export type { Body, Message, MessagePart, MessageSource, WebBody } from '../wire/message.js';
 export {
   type Decoded,
   type DecodingOptions,

@@ -49,6 +49,9 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
+  constructor(options?: FormatOptions, memory?: Memory<M>, large?: number);
+  /** @internal */
+  constructor(format: Format, memory?: Memory<M>, large?: number);
   constructor(
     options: FormatOptions | Format = {},
     memory: Memory<M> = uint8Arrays as unknown as Memory<M>,
@@ -61,7 +64,11 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
     this.#run = this.#nothing;
   }
 
-  /** The format of the messages that are added. */
+  /**
+   * The format of the messages that are added.
+   *
+   * @internal
+   */
   get format(): Format {
     return this.#format;
   }

@@ -25,7 +25,7 @@ export { formats } from './formats.js';
 export type { Decode, Encode } from './in-hand.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } from './length-field.js';
 export { type Bytes, type Memory, uint8Arrays } from './memory.js';
-export type { Message, MessagePart } from './message.js';
+export type { Message, MessagePart, WebBody } from './message.js';
 export { FrameParser } from './parser.js';
 
 /**

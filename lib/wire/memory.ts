@@ -3,12 +3,11 @@ export type Bytes = ReturnType<Uint8Array['slice']>;
 
 /** How a platform makes bytes: as `Buffer` in Node's streams, as `Uint8Array` elsewhere. */
 export interface Memory<M extends Uint8Array> {
-  /** A view of `length` bytes of `buffer`. */
-  readonly View: new (
-    buffer: ArrayBufferLike,
-    byteOffset: number,
-    length: number,
-  ) => M;
+  /** The class of the bytes. */
+  readonly View: {
+    /** A view of `length` bytes of `buffer`. */
+    new (buffer: ArrayBufferLike, byteOffset: number, length: number): M;
+  };
   /** New memory of `length` bytes that nothing else uses. It need not be zeroed. */
   allocate(length: number): M;
   /** As `allocate`, for short use: small ones may share their memory. */

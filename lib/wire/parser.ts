@@ -3,7 +3,6 @@ import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
 import { bytes, FrameError, invalidState, memoryGone, reason } from './errors.js';
 import { Fifo } from './fifo.js';
-import type { Work } from './flow.js';
 import { Format, type FormatOptions, formatOf } from './format.js';
 import { concat, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { checkKnown } from './options.js';
@@ -63,7 +62,7 @@ interface Aside {
  * A message can also be read in parts, as they come: `nextLength`, then `nextPart` until they are that long, or
  * `skipRest`.
  */
-export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Work<ByteChunk, T> {
+export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   // No methods with #: an object has one more field with them, and there may be very many parsers.
   #settings: DecodingSettings<M>;
   #chunk: Uint8Array = nothing;
@@ -76,16 +75,15 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> implements Wo
   #aside: Aside | undefined;
 
   /**
-   * @param options the wire format, and `copy`, `decode`, `oversize`, `onOversize` of a decoder; or settings that were
-   * checked before
+   * @param options the wire format, and `copy`, `batch`, `decode`, `oversize`, `onOversize` of a decoder
    * @param memory makes the messages. Default: plain `Uint8Array`s; `buffers` of the main entry makes `Buffer`s.
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
-  constructor(
-    options: DecodingOptions<M, false, T, false> | DecodingSettings<M> = {},
-    memory: Memory<M> = uint8Arrays as unknown as Memory<M>,
-  ) {
+  constructor(options?: DecodingOptions<M, boolean, any, false>, memory?: Memory<M>);
+  /** @internal */
+  constructor(settings: Partial<DecodingSettings<M>> & Pick<DecodingSettings<M>, 'format' | 'memory'>);
+  constructor(options: object = {}, memory: Memory<M> = uint8Arrays as unknown as Memory<M>) {
     this.#settings = isSettings(options) ? options : decodingSettings(options as DecodingOptions<M>, memory);
   }
 
