@@ -38,7 +38,59 @@ const memory =
 const DENO_WRITES =
   "a socket of Deno fails a write under way with EPIPE when the other side's end comes in; Node shows the end";
 
+/** Not looked into: it may be Bun's own children that do so. */
+const BUN_CHILDREN = "Bun takes away a child's output when a write to its input fails";
+const BUN_TRANSFER = 'Bun can not transfer web streams';
+
 export const exceptions: readonly Exception[] = [
+  {
+    runtime: 'bun',
+    test: 'any use of an encoder is judged by rules that a plain Transform keeps',
+    reason: "it tries the model on a Transform of node:stream, and Bun's keeps other rules",
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'framed pairs a child that answers and exits: all answers arrive, though what is written meets no reader',
+    reason: BUN_CHILDREN,
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'properties: framed pairs a child process: nothing of what it says is lost, however it goes',
+    reason: BUN_CHILDREN,
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'regressions: framed pairs a child process that has closed its input: a write meets EPIPE, 100 messages that came before are still read',
+    reason: BUN_CHILDREN,
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'regressions: framed pairs a child process that has closed its input: a write meets EPIPE, 100 messages that come later are still read',
+    reason: BUN_CHILDREN,
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'pipes of the web streams hand the decoder all bytes, and everyone the end',
+    reason: BUN_TRANSFER,
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'pipes of the web streams hand the encoder all messages, and everyone the end',
+    reason: BUN_TRANSFER,
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'pipes of the web streams may go into a stream that was transferred',
+    reason: BUN_TRANSFER,
+    sometimes: true,
+  },
   {
     runtime: 'bun',
     test: `${memory} idle`,
