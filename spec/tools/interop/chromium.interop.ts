@@ -35,7 +35,7 @@ function extensionThatTells(server: string): string {
 describe('Chromium', () => {
   afterEach(cleanUp);
 
-  it('talks to examples/native-messaging-host, which refuses an answer that is too long for it', async () => {
+  it('talks to examples/native-messaging-host, which says why where an answer is too long for it', async () => {
     const server = createServer().listen(0, '127.0.0.1');
     try {
       await once(server, 'listening');
@@ -62,7 +62,7 @@ describe('Chromium', () => {
         single: { id: 1, result: 'single' },
         longest: true,
         // It is the host that hangs up, not the browser.
-        tooLong: 'Native host has exited.',
+        tooLong: { id: 1, error: 'The answer has 1048577 bytes, a browser takes at most 1048576' },
       });
       expect(chromium.errors.filter((line) => line.startsWith('native-messaging-host: '))).to.have.lengthOf(1);
       expect(chromium.errors.join('\n')).to.match(/^native-messaging-host: ERR_FRAME_TOO_LONG: .*1048577 bytes/m);
