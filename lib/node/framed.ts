@@ -97,7 +97,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
   #ending: Callback | undefined;
 
   readonly #loops: Loops;
-  /** What is piped into this. */
+  /** The number of streams that are piped into this. */
   #pipes = 0;
   #looksSoon = false;
   /** Listeners of its own for 'drain': their going or coming is not somebody's. */
@@ -380,7 +380,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
     return this;
   }
 
-  /** What was written goes to the stream, as with a bare socket, whose `destroy` does not take back its writes. */
+  /** Hands written messages to the stream, as with a bare socket, whose `destroy` does not take back its writes. */
   #sendRest(): void {
     if (!this.#writable.writable) return;
     const rest = this.#writing.takeRest();

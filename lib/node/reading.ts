@@ -18,7 +18,7 @@ export interface DecodingOptions<Batch extends boolean = boolean, T = unknown, S
 /** A message whose bytes come as they arrive: its `length` in bytes, and its `body`, a Readable of so many bytes. */
 export interface StreamedMessage extends StreamedMessageOf<node.Readable> {}
 
-/** What a stream hands out: a `Buffer`, or what `decode` returns; with `batch`, arrays of it; with `stream`, bodies. */
+/** The type of a stream's messages: a `Buffer`, or the result of `decode`; with `batch`, arrays of it; with `stream`, bodies. */
 export type Decoded<Batch extends boolean = false, T = Buffer, Stream extends boolean = false> = Stream extends true
   ? StreamedMessage
   : Batch extends true

@@ -146,7 +146,7 @@ export class Writing {
         return this.#writeBody(bodyJob(data, builder.format, builder.position, encoding), callback);
       else builder.add(data, encoding);
     } catch (error) {
-      // What is no message at all is the caller's mistake, as with Node's streams.
+      // A value that is no message at all is the caller's mistake, as with Node's streams.
       if (!(error instanceof FrameError)) throw error;
       return this.#refuse(error, callback);
     }
@@ -266,7 +266,7 @@ export class Writing {
     callback: Callback | undefined,
   ): boolean {
     const stream = this.#stream;
-    // What listeners write goes behind it.
+    // Messages that listeners write go behind it.
     stream.cork();
     this.flush();
     this.#addCallback(callback);

@@ -8,7 +8,7 @@ const WORTH_KEEPING = 4096;
 /** The least and the most that is allocated for small chunks. */
 const [LEAST_BLOCK, MOST_BLOCK] = [256, 65_536];
 /**
- * What may be held beyond two bytes for each one received: 64 KiB, less what the objects of the chunks take. A chunk counts
+ * The memory that may be held beyond two bytes for each one received: 64 KiB, less what the objects of the chunks take. A chunk counts
  * with all the memory it is a view of.
  */
 const SLACK = 49_152;

@@ -1,6 +1,6 @@
 import { isBytes } from './memory.js';
 
-/** What can be wrong with a frame. */
+/** The kinds of faults of a frame. */
 export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT';
 
 /**
@@ -16,7 +16,7 @@ export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR
 export class FrameError extends Error {
   /** `'FrameError'`. */
   override readonly name = 'FrameError';
-  /** What is wrong with the frame. */
+  /** The kind of fault. */
   readonly code: FrameErrorCode;
   /** Where the frame begins: the number of bytes in front of it in the stream. */
   readonly position: number;
@@ -51,7 +51,7 @@ export function reason(thrown: unknown): string {
 const HTTP = /^(GET |POST|PUT |HEAD|HTTP|OPTI|DELE|PATC|CONN|TRAC|PRI )/;
 
 /**
- * What else the first bytes of a frame could be, as the end of a sentence; empty when they look like nothing known.
+ * Names the protocol that the first bytes of a frame look like, as the end of a sentence; empty when they look like none.
  * A peer that speaks another protocol is nearly always what an absurd length means.
  */
 export function lookalike(frame: Uint8Array): string {
@@ -74,10 +74,10 @@ function received(value: unknown): string {
   return `Received type ${typeof value} (${String(value)})`;
 }
 
-/** What is no option, but an argument itself. */
+/** Names of arguments, which are no options. */
 const ARGUMENTS = new Set(['options', 'stream', 'chunk', 'source', 'message', 'decoder', 'bytes', 'messages']);
 
-/** What an option is called in Node's words; or an argument, or a property of a message. */
+/** The name of an option, an argument or a property of a message, as Node's errors write it. */
 function nameOf(option: string): string {
   return ARGUMENTS.has(option) || /^(options|message)\./.test(option) ? option : `options.${option}`;
 }

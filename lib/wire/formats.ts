@@ -17,7 +17,7 @@ const nativeLength = isLittleEndian ? 'uint32le' : 'uint32be';
  */
 export const formats = Object.freeze({
   /**
-   * What .NET's `BitConverter` and `BinaryWriter` write, and the well-known sample of an asynchronous socket server reads:
+   * The format of .NET's `BitConverter` and `BinaryWriter`, and of the well-known sample of an asynchronous socket server:
    * a 32-bit size, little-endian, then the data. It is the default.
    *
    * https://learn.microsoft.com/dotnet/api/system.bitconverter.getbytes
@@ -84,7 +84,7 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * What a PostgreSQL client sends first, with no type byte: StartupMessage, SSLRequest, GSSENCRequest or CancelRequest.
+   * The first message of a PostgreSQL client, with no type byte: StartupMessage, SSLRequest, GSSENCRequest or CancelRequest.
    * Messages begin with the protocol version. At most 10,000 bytes, as the server allows.
    *
    * https://www.postgresql.org/docs/current/protocol-message-formats.html

@@ -6,7 +6,7 @@ export type LengthFieldName = FixedLengthFieldName | 'varint';
 
 /** A length field that was read. */
 export interface LengthRead {
-  /** What it says. */
+  /** Its value. */
   length: number;
   /** The bytes that it takes. */
   width: number;

@@ -119,7 +119,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
 
   private hold(bytes: Uint8Array): void {
     const { decode, memory } = this.#settings;
-    // What `decode` is given is of the memory's class.
+    // `decode` gets bytes of the memory's class.
     const isOther = decode !== undefined && bytes.length > 0 && !(bytes instanceof memory.View);
     const chunk = isOther ? viewOf(bytes, memory) : bytes;
     this.#chunk = chunk;

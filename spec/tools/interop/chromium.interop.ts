@@ -64,8 +64,7 @@ describe('Chromium', () => {
         // It is the host that hangs up, not the browser.
         tooLong: { id: 1, error: 'The answer has 1048577 bytes, a browser takes at most 1048576' },
       });
-      expect(chromium.errors.filter((line) => line.startsWith('native-messaging-host: '))).to.have.lengthOf(1);
-      expect(chromium.errors.join('\n')).to.match(/^native-messaging-host: ERR_FRAME_TOO_LONG: .*1048577 bytes/m);
+      expect(chromium.errors.filter((line) => line.startsWith('native-messaging-host: '))).to.deep.equal([]);
     } finally {
       server.close();
     }
