@@ -108,8 +108,15 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
 
   /** Fails behind what was sent, which `read(size)` can then give to its end. No 'end' comes: the error is there before. */
   #fail(fault: unknown): void {
-    this.push(null);
-    this.#flow.fail(fault, (error) => this.#writing.done(error));
+    const isUnread = this.readableLength > 0;
+    if (isUnread) this.push(null);
+    let isSync = true;
+    this.#flow.fail(fault, (error) => {
+      // Not inside `_write`: Node would emit the 'drain' of the write before.
+      if (isSync && !isUnread) process.nextTick(() => this.#writing.done(error));
+      else this.#writing.done(error);
+    });
+    isSync = false;
   }
 
   async #send(pieces: Buffer[]): Promise<void> {
