@@ -125,7 +125,7 @@ export class Writing {
     const stream = this.#stream;
     const callback = (typeof second === 'function' ? second : third) as Callback | undefined;
     if (message === null || !this.#begins()) return this.#writeLate(message, second, callback);
-    const encoding = this.#encodingOf(message, second);
+    const encoding = typeof second === 'string' ? this.#encodingOf(message, second) : this.#encoding;
     const builder = this.#builder;
     let data = message;
     if (this.#encode !== undefined) {
