@@ -10,6 +10,7 @@ import {
   type LengthPrefixDecoderOptions,
   type StreamedMessage,
 } from '../../lib/index.js';
+import { octetCount, varintOf } from '../support/fields.js';
 import { runs } from '../support/runs.js';
 import {
   type CommonStep,
@@ -70,29 +71,11 @@ interface Run {
   early: boolean;
 }
 
-const decimal: LengthField = {
-  maxWidth: 9,
-  read(bytes, start, end) {
-    let length = 0;
-    for (let at = start; at < end; at++) {
-      if (bytes[at] === 0x20 && at > start) return { length, width: at + 1 - start };
-      const digit = bytes[at]! - 0x30;
-      if (!(digit >= 0 && digit <= 9)) throw new Error('no digit');
-      length = length * 10 + digit;
-    }
-    return undefined;
-  },
-  write: (length) => Buffer.from(`${length} `),
-};
+const decimal: LengthField = { ...octetCount, maxWidth: 9 };
 
 function headOf(field: Field, length: number): Buffer {
   if (field === 'decimal') return Buffer.from(`${length} `);
-  if (field === 'varint') {
-    const bytes: number[] = [];
-    let rest = length;
-    for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
-    return Buffer.from([...bytes, rest]);
-  }
+  if (field === 'varint') return varintOf(length);
   if (field === 'uint16be') {
     const head = Buffer.alloc(2);
     head.writeUInt16BE(length);

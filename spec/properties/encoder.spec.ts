@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import * as userland from 'readable-stream';
 import { FrameError, type LengthField, LengthPrefixEncoder, type LengthPrefixEncoderOptions } from '../../lib/index.js';
+import { varintOf } from '../support/fields.js';
 import { runs } from '../support/runs.js';
 import {
   type CommonStep,
@@ -96,12 +97,7 @@ function decimalField(): LengthField & { calls: number } {
 
 function headOf(field: Field, length: number): Buffer {
   if (field === 'decimal') return Buffer.from(`${length} `);
-  if (field === 'varint') {
-    const bytes: number[] = [];
-    let rest = length;
-    for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
-    return Buffer.from([...bytes, rest]);
-  }
+  if (field === 'varint') return varintOf(length);
   if (field === 'uint32le') {
     const head = Buffer.alloc(4);
     head.writeUInt32LE(length);

@@ -1,5 +1,13 @@
 import type { LengthField } from '../../lib/index.js';
 
+/** The bytes of Protocol Buffers' varint, not written with the code under test. */
+export function varintOf(length: number): Buffer {
+  const bytes: number[] = [];
+  let rest = length;
+  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
+  return Buffer.from([...bytes, rest]);
+}
+
 /** Bitcoin's CompactSize: https://developer.bitcoin.org/reference/transactions.html#compactsize-unsigned-integers */
 export const compactSize: LengthField = {
   maxWidth: 9,

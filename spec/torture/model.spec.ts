@@ -7,6 +7,7 @@ import {
   type LengthPrefixDecoderOptions,
   LengthPrefixEncoder,
 } from '../../lib/index.js';
+import { varintOf } from '../support/fields.js';
 import { runs } from '../support/runs.js';
 import { command, finalReader, type Model, Rig, readerCommands, type Written } from './rig.js';
 import { payload } from './support.js';
@@ -24,10 +25,7 @@ function lengthField(field: Field, length: number): Buffer {
     bytes.writeUInt16BE(length);
     return bytes;
   }
-  const bytes: number[] = [];
-  let rest = length;
-  for (; rest > 127; rest = Math.floor(rest / 128)) bytes.push((rest % 128) + 128);
-  return Buffer.from([...bytes, rest]);
+  return varintOf(length);
 }
 
 /** A whole input, and what must become of it. */
