@@ -78,7 +78,7 @@ export class LengthPrefixDecoder<
     this.#flow.finish(callback);
   }
 
-  // That of a Duplex forgets the callbacks of buffered writes and of `end`. That of a Writable calls them.
+  // A Duplex's own forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.

@@ -145,7 +145,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
     return piece;
   }
 
-  // That of a Duplex forgets the callbacks of buffered writes and of `end`. That of a Writable calls them.
+  // A Duplex's own forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
     if (!this.destroyed) this.#writing.destroy(error);
     destroyWritable(this, error, callback);
@@ -154,7 +154,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
 
   override _destroy(error: Error | null, callback: Callback): void {
     const done = this.#flow.destroy(error);
-    // That of a part of a body.
+    // The callback of a part of a body.
     if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
     super._destroy(error, callback);
   }

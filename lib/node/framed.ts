@@ -370,7 +370,7 @@ class FramedStream extends MessageDuplex<unknown, any> {
 
   // ---------------------------------------------------------------- ending
 
-  // That of a Duplex forgets the callbacks of buffered writes and of `end`. That of a Writable calls them.
+  // A Duplex's own forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: Callback): this {
     if (!this.destroyed) {
       if (!error && this.#writing.lost === undefined) this.#sendRest();

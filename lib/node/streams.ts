@@ -140,7 +140,7 @@ export function fail(_stream: unknown, done: Callback, fault: unknown): void {
 
 const { destroy } = Writable.prototype as unknown as { destroy(error?: Error, callback?: Callback): unknown };
 
-/** A Duplex's `destroy` that calls the callbacks of buffered writes and of `end`, as a Writable's does. */
+/** Destroys a Duplex as a Writable: calls the callbacks of buffered writes and of `end`, which a Duplex forgets. */
 export function destroyWritable(stream: node.Duplex, error?: Error, callback?: Callback): void {
   destroy.call(stream, error, callback);
 }
