@@ -3,6 +3,7 @@ import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import * as main from '../../lib/index.js';
+import * as web from '../../lib/web/index.js';
 import * as codecs from '../../lib/wire/codecs.js';
 import * as wire from '../../lib/wire/index.js';
 import { conversations, truncatedConversations } from '../properties/arbitraries.js';
@@ -28,11 +29,12 @@ function streamOf<T>(chunks: Iterable<T>, onCancel: (reason: unknown) => void = 
   });
 }
 
-// The two have one implementation, in memory of their own kinds.
+// They have one implementation, in memory of their own kinds.
 type InHand = Pick<typeof main, 'decode' | 'encode' | 'json' | 'text'>;
 const entries: [string, InHand, unknown][] = [
   ['length-prefix', main, Buffer],
   ['length-prefix/wire', { ...wire, ...codecs } as unknown as InHand, Uint8Array],
+  ['length-prefix/web', web as unknown as InHand, Uint8Array],
 ];
 
 for (const [name, { decode, encode, json, text }, Bytes] of entries) {
