@@ -10,7 +10,7 @@
  *   try {
  *     for await (const message of messages) messages.write(`You said ${message}`);
  *   } catch (error) {
- *     console.error(`A connection failed: ${error.message}`);
+ *     console.error(error); // It ends this connection alone.
  *   }
  * }).listen(11000);
  * ```
@@ -20,12 +20,13 @@
 
 export { buffers } from './node/buffers.js';
 export { type Codec, json, text } from './node/codecs.js';
+export type { MessageDuplex, MessageReadable, MessageTransform } from './node/declarations.js';
 export { LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './node/decoder.js';
 export { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from './node/encoder.js';
 export { type ByteStream, type Framed, type FramedOptions, framed } from './node/framed.js';
 export { decode, encode } from './node/in-hand.js';
 export type { Decoded, DecodingOptions, StreamedMessage } from './node/reading.js';
-export type { MessageDuplex, MessageTransform, StreamOptions } from './node/streams.js';
+export type { StreamOptions } from './node/streams.js';
 export type { EncodingOptions } from './node/writing.js';
 export { FrameError, type FrameErrorCode } from './wire/errors.js';
 export type { FormatOptions } from './wire/format.js';

@@ -1,5 +1,6 @@
+import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import type { Duplex, Transform } from 'node:stream';
+import { type Duplex, Readable, type Transform } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import * as source from '../lib/index.js';
 
@@ -27,8 +28,8 @@ export async function types(): Promise<void> {
   many.on('data', (messages) => sure<Same<typeof messages, Buffer[]>>());
   for await (const messages of many) sure<Same<typeof messages, Buffer[]>>();
 
-  await pipeline(process.stdin, one, async (messages) => messages.read());
-  await pipeline(process.stdin, many, async (batches) => batches.read());
+  await pipeline(process.stdin, one, async (messages: AsyncIterable<Buffer>) => messages);
+  await pipeline(process.stdin, many, async (batches: AsyncIterable<Buffer[]>) => batches);
   await pipeline(process.stdin, one, new source.LengthPrefixEncoder(), process.stdout);
 
   const off = new source.LengthPrefixDecoder({ batch: false, copy: true });
@@ -205,8 +206,8 @@ export async function inHand(socket: Socket): Promise<void> {
   for await (const line of source.decode(socket, source.text)) sure<Same<typeof line, string>>();
   for await (const message of source.decode(new Blob([]).stream())) sure<Same<typeof message, Buffer>>();
   const frame = source.encode(['a', Buffer.from('b')], source.formats.kafka);
-  sure<Same<typeof frame, Buffer>>();
-  sure<Same<ReturnType<typeof source.encode>, Buffer>>();
+  sure<Same<typeof frame, ReturnType<typeof Buffer.alloc>>>();
+  sure<Same<ReturnType<typeof source.encode>, ReturnType<typeof Buffer.alloc>>>();
   source.encode({ a: 1 }, source.json);
   // @ts-expect-error: no message
   source.encode(5);
@@ -216,6 +217,71 @@ export async function inHand(socket: Socket): Promise<void> {
   const options: source.DecodingOptions<true, number, false> = { batch: true, decode: (bytes, start) => bytes[start]! };
   const numbers = new source.LengthPrefixDecoder(options).read();
   sure<Same<typeof numbers, number[] | null>>();
+}
+
+interface Chat {
+  readonly from: string;
+  readonly text: string;
+}
+
+/** Typed values through everything that Node has for streams. */
+export async function chats(a: Socket, b: Socket): Promise<void> {
+  const chat: source.Codec<Chat> = source.json;
+  await pipeline(source.framed(a, chat), source.framed(b, chat));
+  await pipeline(source.framed(a, chat), source.framed(b, chat), source.framed(a, chat));
+  source.framed(a, chat).pipe(source.framed(b, chat));
+  a.pipe(new source.LengthPrefixDecoder(chat)).pipe(new source.LengthPrefixEncoder(chat)).pipe(a);
+  await pipeline(a, new source.LengthPrefixDecoder(chat), new source.LengthPrefixEncoder(chat), a);
+  const inCapitals = async function* (messages: AsyncIterable<Chat>) {
+    for await (const { from, text } of messages) yield { from, text: text.toUpperCase() };
+  };
+  await pipeline(source.framed(a, chat), inCapitals, source.framed(a, chat));
+  new source.LengthPrefixDecoder(chat).compose(new source.LengthPrefixEncoder(chat)).pipe(a);
+  Readable.from([{ from: 'a', text: 'b' }]).pipe(new source.LengthPrefixEncoder(chat));
+
+  const framedChat: source.Framed<Chat> = source.framed(a, chat);
+  sure<Same<source.Framed, source.Framed<Buffer, source.Message>>>();
+  sure<Same<source.Framed<Chat>, source.Framed<Chat, Chat>>>();
+  sure<Same<source.Framed<any>, source.Framed<any, any>>>();
+  framedChat.write({ from: 'a', text: 'b' });
+  // @ts-expect-error: no Chat
+  framedChat.write(5);
+  // @ts-expect-error: no Chat
+  framedChat.end('a');
+  const encoder = new source.LengthPrefixEncoder(chat);
+  // @ts-expect-error: no Chat
+  encoder.write(5);
+  // @ts-expect-error: no Chat
+  encoder.end(5);
+
+  const chats = new source.LengthPrefixDecoder(chat);
+  for (const method of ['on', 'once', 'addListener', 'prependListener', 'prependOnceListener'] as const) {
+    chats[method]('data', (each) => sure<Same<typeof each, Chat>>());
+  }
+  chats.off('data', (each: Chat) => each.from).removeListener('data', (each: Chat) => each.from);
+  const [next] = (await once(chats, 'data')) as [Chat];
+  await chats.forEach((each) => {
+    sure<Same<typeof each, Chat>>();
+    sure<Same<typeof each, typeof next>>();
+  });
+  const lengths = chats.map(async (each) => each.text.length).filter((length) => length > 3);
+  for await (const length of lengths) sure<Same<typeof length, number>>();
+  const texts = await chats.flatMap((each) => [each.text]).toArray();
+  sure<Same<typeof texts, string[]>>();
+  const few = await chats.drop(1).take(2).toArray();
+  sure<Same<typeof few, Chat[]>>();
+  const found = await chats.find((each) => each.from === 'a');
+  sure<Same<typeof found, Chat | undefined>>();
+  const total = await chats.reduce((sum, each) => sum + each.text.length, 0);
+  sure<Same<typeof total, number>>();
+  const last = await chats.reduce((_, each) => each);
+  sure<Same<typeof last, Chat>>();
+  await chats.some((each) => each.from === 'a');
+  await chats.every((each) => each.from === 'a', { concurrency: 2 });
+
+  const format = { lengthField: 'varint', header: Buffer.alloc(0) } satisfies source.FormatOptions;
+  source.framed(a, { ...format, ...chat }).write({ from: 'a', text: 'b' });
+  new source.LengthPrefixDecoder({ ...format, batch: true }).on('data', ([first]) => first?.length);
 }
 
 /** All streams are node:stream's own, and declared as streams of messages. */
@@ -235,7 +301,7 @@ export async function asStreams(socket: Socket): Promise<void> {
   lines.once('error', (error) => sure<Same<typeof error, Error>>());
   lines.on('close', () => {}).once('drain', () => {});
   lines.setMaxListeners(0).pause().resume();
-  await pipeline(lines, source.framed(socket, source.text), async (messages) => messages.read());
+  await pipeline(lines, source.framed(socket, source.text), async (messages: AsyncIterable<string>) => messages);
   sure<Same<Parameters<source.LengthPrefixDecoder['write']>[0], Uint8Array | string>>();
   // @ts-expect-error: no bytes
   new source.LengthPrefixDecoder().write(5);

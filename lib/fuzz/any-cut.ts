@@ -1,5 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import { Arbitrary, type Random, Stream, Value } from 'fast-check';
+import { invalidType } from '../wire/errors.js';
 import { isBytes } from '../wire/memory.js';
 import { checkKnown } from '../wire/options.js';
 import { type Boundaries, boundariesIn, cutAt, cutsOf, placesOf } from './cut.js';
@@ -27,6 +28,7 @@ export const cutOptions: readonly string[] = ['boundaries', 'empty'];
  * empty chunk unless the failure needs one. If a single cut of up to 1,024 bytes fails, the result is the first one.
  */
 export function anyCut(bytes: Uint8Array, options: CutOptions = {}): Arbitrary<Buffer[]> {
+  if (!isBytes(bytes)) throw invalidType('bytes', 'a Buffer or Uint8Array', bytes);
   checkKnown(options, cutOptions);
   return new CutArbitrary(bytes, options);
 }

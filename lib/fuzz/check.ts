@@ -1,6 +1,6 @@
 import type { Buffer } from 'node:buffer';
 import fc from 'fast-check';
-import { invalidType } from '../wire/errors.js';
+import { invalidReturn, invalidType, typeOf } from '../wire/errors.js';
 import { wholeNumber } from '../wire/format.js';
 import { isBytes } from '../wire/memory.js';
 import { checkKnown } from '../wire/options.js';
@@ -71,7 +71,7 @@ const QUIET_WHEN_SHRINKING = 25;
  *
  * @returns the cuts that were tried.
  * @throws {CutError} with the simplest cut that fails.
- * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_RETURN_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
  */
 export async function checkAnyCut(
@@ -81,7 +81,9 @@ export async function checkAnyCut(
   options: CheckOptions = {},
 ): Promise<CutsTried> {
   checkKnown(options, [...cutOptions, 'runs', 'seed', 'timeout', 'shrinkTimeout', 'prompt', 'overwrite']);
-  if (typeof decoder !== 'function') throw invalidType('decoder', 'of type function', decoder);
+  if (typeof decoder !== 'function') {
+    throw invalidType('decoder', 'a function that makes a decoder, such as () => new MyDecoder()', decoder);
+  }
   if (!isBytes(bytes)) throw invalidType('bytes', 'a Buffer or Uint8Array', bytes);
   if (!Array.isArray(messages)) throw invalidType('messages', 'an array', messages);
   const { boundaries, empty = true, seed, prompt = false, overwrite = false } = options;
@@ -123,10 +125,23 @@ function attempts(
   expected: readonly unknown[],
   conditions: Omit<Conditions, 'expected'>,
 ): Attempt {
+  const seen = new WeakSet<object>();
+  let wrong: Error | undefined;
+  const make: AnyDecoder = async (chunks) => {
+    const decoding = await decoder(chunks);
+    if (typeof decoding !== 'object' || decoding === null) {
+      wrong = invalidReturn('decoder', 'a Transform, a TransformStream or an async iterable', typeOf(decoding));
+      throw wrong;
+    }
+    if (seen.has(decoding)) wrong = invalidReturn('decoder', 'a new decoder for each cut', 'the same one again');
+    seen.add(decoding);
+    return decoding;
+  };
   return async (places, { quiet = conditions.quiet, decoders = 1 } = {}) => {
     const chunks = () => cutAt(bytes, places);
-    const decode = () => decodeBy(decoder, chunks, { ...conditions, expected: expected.length, quiet });
+    const decode = () => decodeBy(make, chunks, { ...conditions, expected: expected.length, quiet });
     const outcomes = await Promise.all(Array.from({ length: decoders }, decode));
+    if (wrong !== undefined) throw wrong;
     const outcome = outcomes.find((each) => fault(expected, each, bytes.length, quiet) !== undefined);
     return outcome && { chunks: chunks(), expected, outcome, decoders, quiet };
   };

@@ -32,28 +32,41 @@ export interface Failure {
 export class CutError extends Error {
   /** `'CutError'`. */
   override readonly name = 'CutError';
-  /** The simplest cut that was found to fail. */
-  readonly chunks: readonly Uint8Array[];
-  /** The messages that the decoder should hand out. */
-  readonly expected: readonly unknown[];
-  /** The messages that the decoder handed out. */
-  readonly actual: readonly unknown[];
-  /** The seed that finds the failure again. It is undefined if every check finds the failure. */
-  readonly seed: number | undefined;
+  readonly #failure: Failure;
 
   /** @internal */
   constructor(failure: Failure) {
-    const { chunks, expected, outcome, decoders, quiet, seed } = failure;
+    const { chunks, expected, outcome, decoders, quiet } = failure;
     const together = decoders > 1 ? `, ${decoders} decoders at once` : '';
     const wrong = fault(expected, outcome, lengthOf(chunks), quiet);
     super(
       [`${howCut(chunks)}${together}: ${wrong}`, ...details(failure)].join('\n'),
       outcome.ending === 'failed' ? { cause: outcome.error } : {},
     );
-    this.chunks = chunks;
-    this.expected = expected;
-    this.actual = outcome.messages;
-    this.seed = seed;
+    this.#failure = failure;
+  }
+
+  // Test runners print an error's own properties below its message, and a diff of `expected` and `actual`, a line a byte.
+  // The message shows all of that. So these are getters, with other names.
+
+  /** The simplest cut that was found to fail. */
+  get chunks(): readonly Uint8Array[] {
+    return this.#failure.chunks;
+  }
+
+  /** The messages that the decoder should hand out. */
+  get expectedMessages(): readonly unknown[] {
+    return this.#failure.expected;
+  }
+
+  /** The messages that the decoder handed out. */
+  get actualMessages(): readonly unknown[] {
+    return this.#failure.outcome.messages;
+  }
+
+  /** The seed that finds the failure again. It is undefined if every check finds the failure. */
+  get seed(): number | undefined {
+    return this.#failure.seed;
   }
 }
 

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
+import type { Callback } from '../node/declarations.js';
 import { readingOutlet } from '../node/reading.js';
-import { abortBy, type Callback, duplexOptions, MessageTransform, type StreamOptions } from '../node/streams.js';
+import { abortBy, BaseTransform, duplexOptions, type StreamOptions } from '../node/streams.js';
 import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
 import { Flow, type Work } from '../wire/flow.js';
 import { wholeNumber } from '../wire/format.js';
@@ -37,7 +38,7 @@ const nothing = Buffer.alloc(0);
  * The readable side is in object mode, so that no way of reading joins the chunks again. At most `readableHighWaterMark`
  * chunks are held, 16 by default. Chunks are views of the bytes that were written.
  */
-export class Recut extends MessageTransform<Buffer, Uint8Array | string> {
+export class Recut extends BaseTransform<Buffer, Uint8Array | string> {
   /** The seed of the random lengths. It is undefined if `sizes` was given. */
   readonly seed: number | undefined;
   readonly #cutting: Cutting;

@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { type Codec as AnyCodec, text as anyText, writeJson } from '../wire/codecs.js';
 
 /** Turns messages into values and values into messages: options for both ends. */
@@ -15,11 +15,14 @@ const REPLACEMENT = '\ufffd';
  */
 export const text: Codec<string> = Object.freeze({
   decode(bytes: Buffer, start: number, end: number) {
+    // As where it is used with the bytes of `length-prefix/wire` or `length-prefix/web`.
+    if (!(bytes instanceof Buffer)) return anyText.decode(bytes, start, end);
     const string = bytes.toString('utf8', start, end);
     // It stands for bytes that are not UTF-8; or it was sent.
     return string.includes(REPLACEMENT) ? anyText.decode(bytes, start, end) : string;
   },
-  encode: anyText.encode,
+  // As bytes: the encoding of a write is not for text that is UTF-8.
+  encode: (value: string) => Buffer.from(anyText.encode(value) as string),
 });
 
 /**
@@ -28,5 +31,5 @@ export const text: Codec<string> = Object.freeze({
  */
 export const json: Codec<any> = Object.freeze({
   decode: (bytes: Buffer, start: number, end: number) => JSON.parse(text.decode(bytes, start, end)),
-  encode: writeJson,
+  encode: (value: unknown) => Buffer.from(writeJson(value)),
 });

@@ -1,15 +1,9 @@
 import type { Buffer } from 'node:buffer';
 import { streamDestroyed } from '../wire/errors.js';
 import type { Flow } from '../wire/flow.js';
+import type { Callback } from './declarations.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
-import {
-  abortBy,
-  type Callback,
-  destroyWritable,
-  duplexOptions,
-  MessageTransform,
-  type StreamOptions,
-} from './streams.js';
+import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
 
 /** The wire format, how messages are handed out, and Node's options of streams. */
 export interface LengthPrefixDecoderOptions<
@@ -23,7 +17,9 @@ export interface LengthPrefixDecoderOptions<
  * Bytes in, messages out: a Transform whose readable side is in object mode, one `Buffer` a message, empty ones included.
  *
  * ```ts
- * socket.pipe(new LengthPrefixDecoder()).on('data', (message) => console.log(message.length));
+ * pipeline(socket, new LengthPrefixDecoder(), async (messages) => {
+ *   for await (const message of messages) console.log(message.length);
+ * }).catch((error) => console.error(error)); // It ends this connection alone.
  * ```
  *
  * All complete messages before a fault, or before the end of the input, are handed out before the error or the end
@@ -40,7 +36,7 @@ export class LengthPrefixDecoder<
   Batch extends boolean = false,
   T = Buffer,
   Stream extends boolean = false,
-> extends MessageTransform<Decoded<Batch, T, Stream>, Uint8Array | string> {
+> extends BaseTransform<Decoded<Batch, T, Stream>, Uint8Array | string> {
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
 
   /**

@@ -6,15 +6,8 @@ import { Flow, type Outlet, type Work } from '../wire/flow.js';
 import { lengthOf } from '../wire/memory.js';
 import type { Message } from '../wire/message.js';
 import { buffers } from './buffers.js';
-import {
-  abortBy,
-  asError,
-  type Callback,
-  destroyWritable,
-  duplexOptions,
-  MessageTransform,
-  type StreamOptions,
-} from './streams.js';
+import type { Callback } from './declarations.js';
+import { abortBy, asError, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
 import { countWaiting, type EncodingOptions, soon, Writing, writingSettings } from './writing.js';
 
 /** The wire format, how messages are made, and Node's options of streams. */
@@ -26,7 +19,7 @@ export interface LengthPrefixEncoderOptions<T = any> extends EncodingOptions<T>,
  *
  * ```ts
  * const encoder = new LengthPrefixEncoder();
- * encoder.pipe(socket);
+ * pipeline(encoder, socket).catch((error) => console.error(error)); // It ends this connection alone.
  * encoder.write('hello');
  * ```
  *
@@ -37,7 +30,7 @@ export interface LengthPrefixEncoderOptions<T = any> extends EncodingOptions<T>,
  * `ERR_FRAME_CORRUPT` for one without room for a length field that it is to keep), and then the stream, when everything
  * written before it has been read. Not one byte of it is sent.
  */
-export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T> {
+export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
   readonly #writing: Writing;
   readonly #flow: Flow<unknown, Buffer, Buffer>;
 
@@ -61,6 +54,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 
   // Writable's own takes no messages in parts, and passes each on alone.
+  override write(message: never): boolean;
   override write(message: T, callback?: (error?: Error | null) => void): boolean;
   override write(message: T, encoding?: string | undefined, callback?: (error?: Error | null) => void): boolean;
   override write(message: any, encoding?: any, callback?: any): boolean {
@@ -68,6 +62,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 
   // It writes a last message, and gives Writable what waits for the tick to end.
+  override end(message: never): this;
   override end(callback?: () => void): this;
   override end(message: T, callback?: () => void): this;
   override end(message: T, encoding?: string | undefined, callback?: () => void): this;
@@ -110,13 +105,11 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   #fail(fault: unknown): void {
     const isUnread = this.readableLength > 0;
     if (isUnread) this.push(null);
-    let isSync = true;
     this.#flow.fail(fault, (error) => {
+      if (isUnread) this.#writing.done(error);
       // Not inside `_write`: Node would emit the 'drain' of the write before.
-      if (isSync && !isUnread) process.nextTick(() => this.#writing.done(error));
-      else this.#writing.done(error);
+      else process.nextTick(() => this.#writing.done(error));
     });
-    isSync = false;
   }
 
   async #send(pieces: Buffer[]): Promise<void> {
@@ -153,9 +146,7 @@ export class LengthPrefixEncoder<T = Message> extends MessageTransform<Buffer, T
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
-    const done = this.#flow.destroy(error);
-    // The callback of a part of a body.
-    if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
+    this.#flow.destroy(error);
     super._destroy(error, callback);
   }
 }

@@ -1,22 +1,18 @@
 import { Buffer } from 'node:buffer';
+import process from 'node:process';
+import { inspect } from 'node:util';
 import { type BodyJob, sendBody } from '../wire/body.js';
 import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
 import type { Flow } from '../wire/flow.js';
 import { isBytes, viewOf } from '../wire/memory.js';
 import type { Message } from '../wire/message.js';
+import { checkKnown } from '../wire/options.js';
 import { buffers } from './buffers.js';
+import type { Callback, MessageDuplex } from './declarations.js';
 import { Loops } from './loops.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
-import {
-  abortBy,
-  asError,
-  type Callback,
-  destroyWritable,
-  duplexOptions,
-  MessageDuplex,
-  type StreamOptions,
-} from './streams.js';
+import { abortBy, asError, BaseDuplex, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
 import { countWaiting, type EncodingOptions, type Entry, soon, Writing, writingSettings } from './writing.js';
 
 /** How messages are framed in both directions and handed out, and Node's options of streams. */
@@ -33,6 +29,8 @@ export interface FramedOptions<
    * which is false for a socket of a `net.Server`; true for a pair of streams.
    */
   allowHalfOpen?: boolean | undefined;
+  /** False: the stream is not destroyed when it has ended. A failure always destroys it. Default: true. */
+  autoDestroy?: boolean | undefined;
 }
 
 /** A stream of bytes in both directions: a socket, or the output and the input of a child process. */
@@ -45,8 +43,8 @@ export type ByteStream =
       readonly writable: NodeJS.WritableStream;
     };
 
-/** A Duplex of messages: `In` is read, `Out` is written. */
-export interface Framed<In = Buffer, Out = Message> extends MessageDuplex<In, Out> {}
+/** A Duplex of messages: `In` is read, `Out` is written. Where bytes are read, any {@link Message} can be written. */
+export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> extends MessageDuplex<In, Out> {}
 
 /** A part of a message from this many bytes on is not copied. */
 const UNCOPIED = 16_384;
@@ -56,7 +54,10 @@ type State = {
   readonly destroyed?: boolean;
   readonly errored?: Error | null;
   readonly connecting?: boolean;
+  readonly writableEnded?: boolean;
   readonly writableFinished?: boolean;
+  readonly writableLength?: number;
+  once?(event: 'finish', listener: () => void): unknown;
   destroy?(error?: Error): unknown;
   resetAndDestroy?(): unknown;
 };
@@ -77,7 +78,7 @@ type Writable = NodeJS.WritableStream & State & { cork?(): void; uncork?(): void
  *     writing --- end() --> all sent --> ends the stream --> 'finish'
  *             \-- a write fails --> lost: every callback gets the error, until reading has come to it
  */
-class FramedStream extends MessageDuplex<unknown, any> {
+class FramedStream extends BaseDuplex<unknown, any> {
   readonly #readable: Readable;
   readonly #writable: Writable;
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
@@ -188,8 +189,16 @@ class FramedStream extends MessageDuplex<unknown, any> {
     if (this.#isAdvancing) return;
     this.#isAdvancing = true;
     const flow = this.#flow;
-    while (!flow.isBusy && this.#waiting.length > 0) flow.take(this.#waiting.shift()!, this.#onTaken);
-    this.#isAdvancing = false;
+    try {
+      if (flow.isBusy) flow.goOn();
+      while (!flow.isBusy && this.#waiting.length > 0) flow.take(this.#waiting.shift()!, this.#onTaken);
+    } catch (error) {
+      // Of a listener: as with a socket, what comes behind the message is still handed out.
+      process.nextTick(() => this.#advance());
+      throw error;
+    } finally {
+      this.#isAdvancing = false;
+    }
     if (flow.isBusy || this.destroyed) return;
     if (this.#input === undefined) {
       if (this.#readable.isPaused()) this.#readable.resume();
@@ -463,15 +472,19 @@ class FramedStream extends MessageDuplex<unknown, any> {
 /** A failure that is not the stream's own has to reach the peer as one: a FIN would say that all went well. */
 function reset(stream: State, error: Error): void {
   if (stream.destroyed) return;
-  try {
-    if (typeof stream.resetAndDestroy === 'function' && !stream.connecting) {
+  if (typeof stream.resetAndDestroy !== 'function' || stream.connecting) {
+    stream.destroy?.(error);
+  } else if (stream.writableEnded && !stream.writableFinished && stream.writableLength === 0) {
+    // A socket that is reset while it is shut down is never closed. That takes no longer than the current turn.
+    stream.once?.('finish', () => reset(stream, error));
+  } else {
+    try {
       stream.resetAndDestroy();
-      return;
+    } catch {
+      // A socket that is not TCP, such as a pipe or TLS.
+      stream.destroy?.(error);
     }
-  } catch {
-    // A socket that is not TCP, such as a pipe or TLS.
   }
-  stream.destroy?.(error);
 }
 
 /** As Node's own `ERR_STREAM_PREMATURE_CLOSE`. */
@@ -494,14 +507,18 @@ const knownWritables = new WeakMap<object, Known>();
  * A stream of bytes as a Duplex of messages: messages that are written are sent, messages that come are read.
  *
  * ```ts
- * for await (const message of framed(socket)) console.log(message.length);
+ * try {
+ *   for await (const message of framed(socket)) console.log(message.length);
+ * } catch (error) {
+ *   console.error(error); // It ends this connection alone.
+ * }
  * ```
  *
  * `end()` ends the stream when all is sent. The end of the stream is the end of the readable side, after the last message;
  * the writable side then stays open until `end()` where the stream allows it. Otherwise, as for a socket of a `net.Server`
  * by default, it ends when all messages were read, nothing is piped into it, and no loop over the messages is still at the
- * last one. Answers that come later still, from asynchronous `'data'` listeners, need `allowHalfOpen: true`. For this,
- * `framed` sets the stream's own `allowHalfOpen` to true.
+ * last one. Answers that come later still, from asynchronous `'data'` listeners, need `allowHalfOpen: true`, and a call of
+ * `end()` behind the last one. For this, `framed` sets the stream's own `allowHalfOpen` to true.
  *
  * An error shows when the messages that came before it were read. `destroy(error)` resets a TCP connection, so that the
  * peer gets an error as well. `destroy()` hands what was written to the stream, up to the first unfinished body, and then
@@ -525,8 +542,12 @@ export function framed<Batch extends boolean = false, T = Buffer, Stream extends
   const { readable, writable } = endsOf(stream);
   const before = knownReadables.get(readable) ?? knownWritables.get(writable);
   if (before !== undefined) {
-    if (before.readable !== readable || before.writable !== writable || !isSame(before.options, options)) {
-      throw invalidValue('stream', 'framed once, or with the same options', stream);
+    if (before.readable !== readable || before.writable !== writable) {
+      throw invalidValue('stream', 'framed once, or in the same pair', stream);
+    }
+    const other = difference(before.options, options);
+    if (other !== undefined) {
+      throw invalidValue('stream', `framed once, or with the same options: the first call had ${other}`, stream);
     }
     return before.stream as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
   }
@@ -546,11 +567,33 @@ function endsOf(stream: ByteStream): { readable: Readable; writable: Writable } 
   if (isReadable(stream) && isWritable(stream)) return { readable: stream, writable: stream };
   const { readable, writable } = (stream ?? {}) as { readable: unknown; writable: unknown };
   if (isReadable(readable) && isWritable(writable)) return { readable, writable };
-  throw invalidType('stream', 'a Duplex, or an object with a readable and a writable stream', stream);
+  const hint = hintFor(stream);
+  throw invalidType('stream', `a Duplex, or an object with a readable and a writable stream${hint}`, stream);
 }
 
-function isSame(a: FramedOptions, b: FramedOptions): boolean {
-  if (typeof b !== 'object' || b === null) return false;
-  const names = new Set([...Object.keys(a), ...Object.keys(b)]) as Set<keyof FramedOptions>;
-  return [...names].every((name) => a[name] === b[name]);
+/** How to frame what is no stream in both directions. */
+function hintFor(stream: any): string {
+  if (typeof stream?.readable?.getReader === 'function') {
+    return '; for web streams, length-prefix/web has LengthPrefixDecoderStream and LengthPrefixEncoderStream';
+  }
+  if (stream?.stdout && stream.stdin) {
+    return '; a child process is { readable: child.stdout, writable: child.stdin }';
+  }
+  if (stream === process.stdin || stream === process.stdout) {
+    return '; standard input and output are { readable: process.stdin, writable: process.stdout }';
+  }
+  if (typeof stream?.listen === 'function') return "; frame each socket of the server's 'connection' event";
+  return '';
+}
+
+/** The first option that differs, with its value in `before`. Bytes are compared by their content. */
+function difference(before: FramedOptions, options: FramedOptions): string | undefined {
+  checkKnown(options);
+  const names = Object.keys({ ...before, ...options }) as (keyof FramedOptions)[];
+  const name = names.find((each) => !isSame(before[each], options[each]));
+  return name && `${name}: ${inspect(before[name], { depth: 0 })}`;
+}
+
+function isSame(a: unknown, b: unknown): boolean {
+  return a === b || (isBytes(a) && isBytes(b) && Buffer.compare(a, b) === 0);
 }

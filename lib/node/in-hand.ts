@@ -24,4 +24,4 @@ export const decode: Decode<Buffer> = decodeIn(buffers);
  * Throws `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE` and `ERR_OUT_OF_RANGE` for wrong arguments, and a `FrameError`
  * when the format can't carry the message.
  */
-export const encode: Encode<Buffer> = encodeIn(buffers);
+export const encode: Encode<ReturnType<typeof Buffer.alloc>> = encodeIn(buffers) as Encode<any>;

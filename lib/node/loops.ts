@@ -39,12 +39,15 @@ export class Loops {
   }
 }
 
+const ignore = (): void => {};
+
 class Loop {
   readonly #stream: node.Duplex;
   readonly #messages: Messages;
   readonly #destroys: boolean;
   readonly #onDone: (loop: Loop) => void;
   #pending: Promise<IteratorResult<unknown, undefined>> | undefined;
+  #isDone = false;
 
   constructor(stream: node.Duplex, messages: Messages, destroys: boolean, onDone: (loop: Loop) => void) {
     this.#stream = stream;
@@ -62,19 +65,27 @@ class Loop {
 
   watchLast(): void {
     const close = () => this.#onDone(this);
-    this.#pending?.then(({ done }) => done && close(), close);
+    const closeIfDone = ({ done }: IteratorResult<unknown, undefined>) => {
+      if (!done) return;
+      // As Node's, it leaves a listener behind: an error of a later write is not an unhandled one.
+      if (this.#destroys && !this.#isDone) this.#stream.on('error', ignore);
+      this.#isDone = true;
+      close();
+    };
+    this.#pending?.then(closeIfDone, close);
   }
 
   throw(reason: unknown): Promise<IteratorResult<unknown, undefined>> {
     this.#onDone(this);
-    if (this.#destroys) this.#stream.destroy();
     return this.#messages.throw!(reason);
   }
 
-  return(): Promise<IteratorResult<unknown, undefined>> {
+  async return(value?: undefined): Promise<IteratorResult<unknown, undefined>> {
     this.#onDone(this);
-    if (this.#destroys) this.#stream.destroy();
-    return this.#messages.return!();
+    const result = await this.#messages.return!(value);
+    // As Node's: a loop that has not begun leaves the stream alone.
+    if (this.#destroys && this.#pending !== undefined) this.#stream.destroy();
+    return result;
   }
 }
 

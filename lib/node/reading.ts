@@ -45,9 +45,9 @@ export function readingFlow(stream: node.Duplex, settings: DecodingSettings<Buff
   const { onOversize } = settings;
   let own = settings;
   if (onOversize !== undefined) {
-    const tell = (length: number, position: number): void => {
+    const tell = (length: number, position: number): unknown => {
       stream.emit('oversize', length, position);
-      onOversize(length, position);
+      return onOversize(length, position);
     };
     own = { ...settings, onOversize: tell };
   }

@@ -7,12 +7,13 @@ import {
   type EncodingSettings,
   encodingSettings,
 } from '../wire/encoding.js';
-import { FrameError, streamDestroyed } from '../wire/errors.js';
+import { FrameError, nullValue, streamDestroyed } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
 import { isBytes } from '../wire/memory.js';
-import { checkParts, isSource, notEncoded } from '../wire/message.js';
+import { checkParts, encodeValue, isSource, notEncoded } from '../wire/message.js';
 import { buffers } from './buffers.js';
-import { type Callback, Duplex, Writable } from './streams.js';
+import type { Callback } from './declarations.js';
+import { Duplex, Writable } from './streams.js';
 
 /** How messages are made. */
 export interface EncodingOptions<T = any> extends AnyEncodingOptions<T> {
@@ -32,8 +33,8 @@ export interface WritingSettings extends EncodingSettings {
 export function writingSettings(options: EncodingOptions): WritingSettings {
   const { format, encode } = encodingSettings(options);
   const { defaultEncoding = 'utf8' } = options;
-  // Node's own error.
-  if (!Buffer.isEncoding(defaultEncoding)) Buffer.from(' ', defaultEncoding);
+  // It throws Node's own error for an encoding that is not known.
+  Buffer.from(' ', defaultEncoding);
   return { format, encode, defaultEncoding };
 }
 
@@ -46,7 +47,7 @@ export class Entry {
   readonly callbacks: Callback[];
   /** It was handed to the stream of a `framed`. */
   isSent = false;
-  /** It was sent, or failed. */
+  /** The stream of a `framed` has called it back. */
   isDone = false;
   /** The error that its messages fail with, though the stream goes on. */
   failure: Error | undefined;
@@ -85,7 +86,7 @@ export class Writing {
   readonly #builder: FrameBuilder<Buffer>;
   #encoding: BufferEncoding;
   readonly #entries = new Fifo<Entry>();
-  /** The entry of the last `_write`. */
+  /** The entry of the last `_write`, until it is done. */
   #current: Entry | undefined;
   /** Its callback, until it is done. */
   #held: Callback | undefined;
@@ -130,9 +131,10 @@ export class Writing {
     let data = message;
     if (this.#encode !== undefined) {
       try {
-        data = this.#encode(message);
-      } catch (cause) {
-        return this.#refuse(notEncoded(cause, builder.position), callback);
+        data = encodeValue(this.#encode, message, builder.position);
+      } catch (fault) {
+        if (!this.#begins()) return this.#writeLate(message, second, callback);
+        return this.#refuse(fault as Error, callback);
       }
       // It may have ended or destroyed the stream.
       if (!this.#begins()) {
@@ -147,8 +149,10 @@ export class Writing {
       else builder.add(data, encoding);
     } catch (error) {
       // A value that is no message at all is the caller's mistake, as with Node's streams.
-      if (!(error instanceof FrameError)) throw error;
-      return this.#refuse(error, callback);
+      if (error instanceof FrameError) return this.#refuse(error, callback);
+      if (this.#encode !== undefined) return this.#refuse(notEncoded(error, builder.position), callback);
+      if (!isSource(data)) checkParts(data);
+      throw error;
     }
     return this.#added(callback);
   }
@@ -172,7 +176,10 @@ export class Writing {
 
   /** Writable refuses the write with its own error. */
   #writeLate(message: unknown, encoding: unknown, callback: Callback | undefined): boolean {
-    if (message === null) return write.call(this.#stream, null);
+    if (message === null) {
+      if (this.#encode !== undefined) throw nullValue();
+      return write.call(this.#stream, null);
+    }
     this.#encodingOf(message, encoding);
     if (this.#encode === undefined && !isSource(message)) checkParts(message);
     const { errored, destroyed, writableEnded } = this.#stream;
@@ -294,9 +301,8 @@ export class Writing {
     const stream = this.#stream;
     if (hasMessage && !this.#begins()) {
       this.#letGo(first, stream.errored ?? streamDestroyed());
-      // Writable refuses the message with its own error, but for a stream that failed just now.
-      if (stream.destroyed || stream.writableEnded) end.call(stream, nothing, callback);
-      else end.call(stream, callback);
+      // Writable refuses it with its own error. A stream that failed keeps the callback until it is destroyed.
+      end.call(stream, nothing, callback);
       return;
     }
     this.#isEnding = true;
@@ -316,12 +322,12 @@ export class Writing {
     return this.#current;
   }
 
-  /** The entry of the last `_write` was sent, or failed. */
+  /** The entry of the last `_write` was sent, or failed: it is let go of. */
   done(error?: Error | null): void {
     const callback = this.#held;
     if (callback === undefined) return;
     this.#held = undefined;
-    this.#current!.isDone = true;
+    this.#current = undefined;
     if (!error) this.flush();
     callback(error);
   }
@@ -342,7 +348,7 @@ export class Writing {
 
   /** Whether a body is being sent. */
   get isSendingBody(): boolean {
-    return this.#current?.job !== undefined && !this.#current.isDone;
+    return this.#current?.job !== undefined;
   }
 
   /** The entries behind that, as far as they are bytes. */
@@ -364,15 +370,14 @@ export class Writing {
     this.#builder.position += headLength - assumedHeadLength(job);
   }
 
-  /** Fails all that was not sent: to be called before Writable forgets its buffer. */
+  /** Calls back all that was not: to be called before Writable forgets its buffer. */
   destroy(error: Error | null | undefined): void {
     const reason = error ?? streamDestroyed();
-    const current = this.#current;
-    const isOpen = current !== undefined && !current.isDone;
-    const entries = isOpen ? [current, ...this.#entries] : [...this.#entries];
+    const current = this.#current === undefined ? [] : [this.#current];
     const rest = new Entry(undefined, undefined, undefined, this.#takeCallbacks());
-    for (const { callbacks, job, fault } of [...entries, rest]) {
-      for (const callback of callbacks.splice(0)) process.nextTick(callback, this.lost ?? fault ?? reason);
+    for (const { callbacks, job, fault, isDone } of [...current, ...this.#entries, rest]) {
+      const outcome = isDone ? undefined : (this.lost ?? fault ?? reason);
+      for (const callback of callbacks.splice(0)) process.nextTick(callback, outcome);
       job?.parts.destroy(reason);
     }
     // Not at once: the write itself may still be on the stack. And well: only its stream is destroyed, nothing failed.
@@ -397,6 +402,8 @@ const { get: countedLength } = Object.getOwnPropertyDescriptor(Writable.prototyp
 
 /** Makes `writableLength` of a class count what waits for the tick to end, too. @types/node allows no accessor in it. */
 export function countWaiting<S extends object>(prototype: S, lengthOf: (stream: S) => number): void {
+  // `compose` asks for it, and refuses values otherwise. Bytes reach Writable itself.
+  Object.defineProperty(prototype, 'writableObjectMode', { configurable: true, get: () => true });
   Object.defineProperty(prototype, 'writableLength', {
     configurable: true,
     get(this: S): number {

@@ -1,5 +1,5 @@
 import { BodyParts } from '../wire/body.js';
-import { isSource } from '../wire/message.js';
+import { isSource, type MessageSource } from '../wire/message.js';
 
 /**
  * Makes the writers of a stream of messages cancel the body of each write that fails. A stream that fails does not tell
@@ -11,13 +11,20 @@ export function watchBodies<T>(writable: WritableStream<T>): void {
     const writer = getWriter();
     const write = writer.write.bind(writer) as (message?: T) => Promise<void>;
     writer.write = (message?: T) => {
-      return isSource(message) ? watched(new BodyParts(message.body), () => write(message)) : write(message);
+      return isSource(message) ? watched(message, () => write(message)) : write(message);
     };
     return writer;
   };
 }
 
-async function watched(parts: BodyParts, write: () => Promise<void>): Promise<void> {
+async function watched(message: MessageSource, write: () => Promise<void>): Promise<void> {
+  let body: any;
+  try {
+    ({ body } = message);
+  } catch {
+    // Its write fails by itself.
+  }
+  const parts = new BodyParts(body);
   try {
     // Node 20 throws an internal assertion where the stream is closed.
     await write();

@@ -1,11 +1,11 @@
 import { type BodyJob, bodyJob, sendBody } from '../wire/body.js';
 import { FrameBuilder, LARGE } from '../wire/builder.js';
-import { type EncodingSettings, encodeValue } from '../wire/encoding.js';
-import { streamDestroyed } from '../wire/errors.js';
+import type { EncodingSettings } from '../wire/encoding.js';
+import { FrameError, streamDestroyed } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
 import type { Flow, Work } from '../wire/flow.js';
 import { type Bytes, uint8Arrays } from '../wire/memory.js';
-import { isSource, type Message, type MessagePart } from '../wire/message.js';
+import { checkParts, encodeValue, isSource, type Message, type MessagePart, notEncoded } from '../wire/message.js';
 
 /** The turns of the microtask queue in which another write may follow. Node 20 takes up to five, also in `pipeTo`. */
 const TURNS = 8;
@@ -50,8 +50,9 @@ export class Encoding<T> implements Work<T, Bytes> {
     try {
       this.#add(value);
     } catch (error) {
+      const isOwn = this.#encode === undefined || error instanceof FrameError;
       // Behind messages that wait here, not in front of them.
-      this.#flow.fail(error);
+      this.#flow.fail(isOwn ? error : notEncoded(error, this.#builder.position));
     }
   }
 
@@ -61,7 +62,13 @@ export class Encoding<T> implements Work<T, Bytes> {
     if (isSource(message)) {
       void this.#sendBody(bodyJob(message, builder.format, builder.position));
     } else {
-      builder.add(message as MessagePart);
+      try {
+        builder.add(message as MessagePart);
+      } catch (error) {
+        // It knows of no bodies and codecs: the error of a stream tells more.
+        checkParts(message);
+        throw error;
+      }
       if (this.#turns > 0) this.#turns = TURNS;
     }
   }

@@ -1,7 +1,8 @@
+import { type EncodingOptions, encodingSettings } from './encoding.js';
 import { Format, type FormatOptions, formatOf } from './format.js';
 import { concat, lengthOf, type Memory, uint8Arrays, viewOf } from './memory.js';
-import { type MessagePart, partBytes, partsBytes } from './message.js';
-import { checkKnown } from './options.js';
+import { encodeValue, type Message, type MessagePart, partBytes, partsBytes } from './message.js';
+import { checkKnown, checkMemory } from './options.js';
 
 /** From this many bytes on, a part of a message is not copied. */
 export const LARGE = 65_536;
@@ -24,12 +25,13 @@ const nothing = new Uint8Array(0);
  * for (const piece of builder.take()) socket.write(piece);
  * ```
  */
-export class FrameBuilder<M extends Uint8Array = Uint8Array> {
+export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | readonly MessagePart[]> {
   /** The bytes that wait to be taken. */
   length = 0;
   /** The place in the stream of the next message's frame. */
   position = 0;
   #format: Format;
+  readonly #encode: ((value: any) => Message) | undefined;
   readonly #memory: Memory<M>;
   readonly #large: number;
   /** The pieces that are complete. */
@@ -42,22 +44,26 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
   #usualLength = 0;
 
   /**
-   * @param options the wire format
+   * @param options the wire format, and `encode` of an encoder
    * @param memory makes the pieces. Default: plain `Uint8Array`s; `buffers` of the main entry makes `Buffer`s.
    * @param large the length in bytes from which on a part of a message is not copied: it then belongs to the builder, and
    * later to who takes it. Default: 65,536.
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
-  constructor(options?: FormatOptions, memory?: Memory<M>, large?: number);
+  constructor(options?: EncodingOptions<T>, memory?: Memory<M>, large?: number);
   /** @internal */
   constructor(format: Format, memory?: Memory<M>, large?: number);
   constructor(
-    options: FormatOptions | Format = {},
+    options: EncodingOptions | Format = {},
     memory: Memory<M> = uint8Arrays as unknown as Memory<M>,
     large = LARGE,
   ) {
-    this.#format = checkedFormat(options);
+    checkMemory(memory);
+    const isFormat = options instanceof Format;
+    const { format, encode } = isFormat ? { format: options, encode: undefined } : encodingSettings(options);
+    this.#format = format;
+    this.#encode = encode;
     this.#memory = memory;
     this.#large = large;
     this.#nothing = viewOf(nothing, memory);
@@ -80,17 +86,19 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   setFormat(options: FormatOptions): void {
-    this.#format = checkedFormat(options);
+    checkKnown(options);
+    this.#format = formatOf(options);
   }
 
   /**
-   * Adds a message of one part or several.
+   * Adds a message of one part or several; with `encode`, a value.
    *
    * @param encoding of its strings, where the memory knows others. Default: UTF-8.
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
    * @throws FrameError when the format can't carry the message. Nothing of it is added.
    */
-  add(message: MessagePart | readonly MessagePart[], encoding?: string): void {
+  add(value: T, encoding?: string): void {
+    const message: unknown = this.#encode === undefined ? value : encodeValue(this.#encode, value, this.position);
     if (!Array.isArray(message)) {
       this.addBytes(partBytes(message, 'message', this.#memory, encoding));
       return;
@@ -103,9 +111,10 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
   }
 
   /**
-   * Adds a message that is bytes.
+   * Adds a message that is bytes: it is not checked.
    *
    * @throws FrameError as `add`
+   * @internal
    */
   addBytes(message: Uint8Array): void {
     const { length } = message;
@@ -133,7 +142,11 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
     this.position += head.length + length;
   }
 
-  /** Adds bytes as they are, from `from` on: a part of a frame. */
+  /**
+   * Adds bytes as they are, from `from` on: a part of a frame.
+   *
+   * @internal
+   */
   addPiece(bytes: Uint8Array, from = 0): void {
     const length = bytes.length - from;
     if (length < this.#large) {
@@ -178,12 +191,6 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array> {
     this.#run = this.#nothing;
     this.#runLength = 0;
   }
-}
-
-function checkedFormat(options: FormatOptions | Format): Format {
-  if (options instanceof Format) return options;
-  checkKnown(options);
-  return formatOf(options);
 }
 
 /** Copies `bytes`, from `from` on, to `target[at]`. */

@@ -1,3 +1,4 @@
+import { typeOf } from './errors.js';
 import type { Message } from './message.js';
 
 /** Turns messages into values and values into messages: options for both ends. `M` is the class of bytes. */
@@ -19,8 +20,14 @@ const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
  */
 export const text: Codec<string> = Object.freeze({
   decode: (bytes: Uint8Array, start: number, end: number) => strict.decode(bytes.subarray(start, end)),
-  encode: (value: string) => value,
+  encode: writeText,
 });
+
+/** @throws {TypeError} for a value that is no string. */
+function writeText(value: string): string {
+  if (typeof value !== 'string') throw new TypeError(`'text' writes strings only. Received ${typeOf(value)}`);
+  return value;
+}
 
 /**
  * Messages of JSON as values. One that is not JSON in UTF-8, or is `null`, is an `ERR_FRAME_CORRUPT`; so is a value that
@@ -36,6 +43,10 @@ export function writeJson(value: any): string {
   const string = JSON.stringify(value);
   if (string === undefined) throw new TypeError(`JSON has no way to write a value of type ${typeof value}`);
   // As it writes NaN, Infinity and invalid dates: the other end could not hand it out.
-  if (string === 'null') throw new TypeError(`JSON writes ${String(value)} as null`);
+  if (string === 'null') {
+    throw new TypeError(
+      `JSON writes ${String(value)} as null, which a stream can't hand out; write an object or [null]`,
+    );
+  }
   return string;
 }

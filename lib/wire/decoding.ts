@@ -1,7 +1,7 @@
 import { invalidType, invalidValue } from './errors.js';
 import { type Format, type FormatOptions, formatOf } from './format.js';
 import type { Memory } from './memory.js';
-import { checkKnown } from './options.js';
+import { checkKnown, checkMemory } from './options.js';
 
 /** How messages are handed out. `M` is the class of bytes: `Buffer` in Node's streams. */
 export interface DecodingOptions<
@@ -71,6 +71,7 @@ export function decodingSettings<M extends Uint8Array>(
   memory: Memory<M>,
 ): DecodingSettings<M> {
   checkKnown(options);
+  checkMemory(memory);
   const format = formatOf(options);
   const { copy = false, batch = false, stream = false, oversize = 'error', decode, onOversize } = options;
   for (const [name, value] of Object.entries({ copy, batch, stream })) {

@@ -1,6 +1,6 @@
 import { invalidType } from './errors.js';
 import { type Format, type FormatOptions, formatOf } from './format.js';
-import { type Message, notEncoded } from './message.js';
+import type { Message } from './message.js';
 import { checkKnown } from './options.js';
 
 /** How messages are made. */
@@ -28,26 +28,4 @@ export function encodingSettings(options: EncodingOptions): EncodingSettings {
   const { encode } = options;
   if (encode !== undefined && typeof encode !== 'function') throw invalidType('encode', 'of type function', encode);
   return { format, encode };
-}
-
-/**
- * The message that `encode` makes of a value, for a frame that begins at `position`.
- *
- * @throws FrameError `ERR_FRAME_CORRUPT`
- */
-export function encodeValue(encode: (value: any) => Message, value: unknown, position: number): Message {
-  try {
-    const message = encode(value);
-    if (isPromise(message)) throw new TypeError("'encode' returned a promise, it must return the message itself");
-    return message;
-  } catch (cause) {
-    throw notEncoded(cause, position);
-  }
-}
-
-/** Whether it is a promise. Its rejection is then no unhandled one. */
-function isPromise(message: any): boolean {
-  if (typeof message?.then !== 'function') return false;
-  message.then(undefined, () => {});
-  return true;
 }

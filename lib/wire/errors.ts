@@ -45,7 +45,12 @@ export function hex(data: Uint8Array): string {
 
 /** The thrown value as the end of a sentence. */
 export function reason(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  try {
+    return thrown instanceof Error ? thrown.message : String(thrown);
+  } catch {
+    // An object with no prototype, or a proxy that was revoked.
+    return 'a value was thrown that has no text';
+  }
 }
 
 const HTTP = /^(GET |POST|PUT |HEAD|HTTP|OPTI|DELE|PATC|CONN|TRAC|PRI )/;
@@ -60,22 +65,36 @@ export function lookalike(frame: Uint8Array): string {
   // RFC 6101 and RFC 8446: record type 22 (handshake), then the version, 3.x.
   if (frame[0] === 0x16 && frame[1] === 0x03) return `; its first bytes, ${hex(frame)}, look like a TLS hello`;
   if (text === 'SSH-') return '; its first bytes, "SSH-", look like an SSH greeting';
+  if (/^[[{]["{[]/.test(text))
+    return `; its first bytes, ${JSON.stringify(text)}, look like JSON with no length in front`;
+  if (/^[\t\n\r -~]{4}$/.test(text)) return `; its first bytes, ${JSON.stringify(text)}, look like text`;
   return '';
 }
 
 type NodeError<E extends Error> = E & { code: string };
 
-function received(value: unknown): string {
-  if (value === null || value === undefined) return `Received ${value}`;
-  if (typeof value === 'string') return `Received '${value}'`;
-  if (isBytes(value)) return `Received ${bytes(value.length)}`;
-  if (typeof value === 'function') return `Received function ${value.name}`;
-  if (typeof value === 'object') return `Received an instance of ${value.constructor?.name ?? 'Object'}`;
-  return `Received type ${typeof value} (${String(value)})`;
+/** A value as Node's errors write it behind "Received". */
+export function typeOf(value: unknown): string {
+  if (value === null || value === undefined) return `${value}`;
+  if (typeof value === 'string') return `'${value.length > 28 ? `${value.slice(0, 25)}...` : value}'`;
+  if (isBytes(value)) return bytes(value.length);
+  if (typeof value === 'function') return `function ${value.name}`;
+  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  return `type ${typeof value} (${String(value)})`;
 }
 
 /** Names of arguments, which are no options. */
-const ARGUMENTS = new Set(['options', 'stream', 'chunk', 'source', 'message', 'decoder', 'bytes', 'messages']);
+const ARGUMENTS = new Set([
+  'options',
+  'stream',
+  'chunk',
+  'source',
+  'message',
+  'decoder',
+  'bytes',
+  'messages',
+  'memory',
+]);
 
 /** The name of an option, an argument or a property of a message, as Node's errors write it. */
 function nameOf(option: string): string {
@@ -89,14 +108,14 @@ function kindOf(name: string): string {
 /** As Node's own `ERR_INVALID_ARG_TYPE`. */
 export function invalidType(option: string, expected: string, value: unknown): NodeError<TypeError> {
   const name = nameOf(option);
-  const message = `The "${name}" ${kindOf(name)} must be ${expected}. ${received(value)}`;
+  const message = `The "${name}" ${kindOf(name)} must be ${expected}. Received ${typeOf(value)}`;
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' });
 }
 
 /** As Node's own `ERR_INVALID_ARG_VALUE`. */
 export function invalidValue(option: string, expected: string, value: unknown): NodeError<TypeError> {
   const name = nameOf(option);
-  const message = `The ${kindOf(name)} '${name}' must be ${expected}. ${received(value)}`;
+  const message = `The ${kindOf(name)} '${name}' must be ${expected}. Received ${typeOf(value)}`;
   return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
 }
 
@@ -104,6 +123,18 @@ export function invalidValue(option: string, expected: string, value: unknown): 
 export function outOfRange(option: string, expected: string, value: unknown): NodeError<RangeError> {
   const message = `The value of "${nameOf(option)}" is out of range. It must be ${expected}. Received ${String(value)}`;
   return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
+}
+
+/** As Node's own `ERR_INVALID_RETURN_VALUE`: `got` is the value in words. */
+export function invalidReturn(name: string, expected: string, got: string): NodeError<TypeError> {
+  const message = `Expected ${expected} to be returned from the "${name}" function but got ${got}.`;
+  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_RETURN_VALUE' });
+}
+
+/** As Node's own `ERR_STREAM_NULL_VALUES`, for a stream that writes values. */
+export function nullValue(): NodeError<TypeError> {
+  const message = 'May not write null values to stream; write an object or an array around it, such as [null]';
+  return Object.assign(new TypeError(message), { code: 'ERR_STREAM_NULL_VALUES' });
 }
 
 /** As Node's own `ERR_INVALID_STATE`. */

@@ -122,7 +122,7 @@ export class Flow<Stream, In, Out> {
   /** Fails behind what was taken before. Only the first fault counts. */
   fail(error: unknown, done?: Done): void {
     this.#done ??= done;
-    this.setFault(error, false);
+    this.setFault(error);
     this.goOn();
   }
 
@@ -173,8 +173,11 @@ export class Flow<Stream, In, Out> {
         if (!isDone || !this.releases()) break;
       }
     } catch (error) {
-      // An exception of a listener is not a fault.
-      if (!isInWork) throw error;
+      // An exception of a listener is not a fault. The piece was handed out.
+      if (!isInWork) {
+        this.#flags |= WANTED;
+        throw error;
+      }
       this.breakNext(error);
     } finally {
       this.#flags &= ~PUMPING;
@@ -194,13 +197,13 @@ export class Flow<Stream, In, Out> {
 
   /** A fault comes next. */
   private breakNext(error: unknown): void {
-    this.setFault(error, true);
+    this.setFault(error);
     this.#fault!.isNext = true;
   }
 
-  private setFault(error: unknown, isNext: boolean): void {
+  private setFault(error: unknown): void {
     if (this.#fault !== undefined) return;
-    this.#fault = { error, isNext };
+    this.#fault = { error, isNext: false };
     this.#work.stop?.(error);
   }
 

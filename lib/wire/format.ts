@@ -1,4 +1,4 @@
-import { bytes, FrameError, hex, invalidType, invalidValue, lookalike, outOfRange, reason } from './errors.js';
+import { bytes, FrameError, hex, invalidType, invalidValue, lookalike, outOfRange, reason, typeOf } from './errors.js';
 import {
   FixedLengthField,
   type LengthField,
@@ -7,6 +7,7 @@ import {
   lengthFieldNames,
 } from './length-field.js';
 import { concat, isBytes, uint8Arrays } from './memory.js';
+import { nearest } from './options.js';
 
 /**
  * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
@@ -317,7 +318,8 @@ export class Format {
     const { length, width } = read ?? {};
     const isLength = typeof length === 'number' && length >= 0 && Math.floor(length) === length;
     if (!isLength || !Number.isInteger(width) || width < 1 || width > end - start) {
-      const what = `the length field was read as ${String(length)} in ${String(width)} of ${bytes(end - start)}`;
+      const found = `the length field was read as ${typeOf(length)} in ${typeOf(width)} of ${bytes(end - start)}`;
+      const what = `${found}; a length is a whole number, in 1 to ${bytes(end - start)}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
     return read;
@@ -432,7 +434,8 @@ export class Format {
       throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
     }
     if (!isBytes(written) || written.length < 1 || written.length > field.maxWidth) {
-      const what = `the length ${length} was not written as a Uint8Array of 1 to ${bytes(field.maxWidth)}`;
+      const allowed = `a Uint8Array of 1 to ${bytes(field.maxWidth)}`;
+      const what = `the length ${length} was written as ${typeOf(written)}, and must be ${allowed}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
     return written;
@@ -466,11 +469,17 @@ function checkedField(value: unknown): FixedLengthField | LengthField {
   if (typeof value === 'string') {
     const field = lengthFieldNamed(value);
     if (field === undefined) {
-      throw invalidValue('lengthField', `one of '${lengthFieldNames.join("', '")}', or a LengthField`, value);
+      // 'uint32' has no nearest name: both byte orders are as near.
+      const other = value.toLowerCase().replace(/^(u?int(?!8$)\d+)$/, '$1le');
+      const near = nearest(other, lengthFieldNames);
+      const hint = near === undefined ? '' : `, the nearest is ${near}`;
+      throw invalidValue('lengthField', `one of '${lengthFieldNames.join("', '")}', or a LengthField${hint}`, value);
     }
     return field;
   }
-  if (value === null || typeof value !== 'object') throw invalidType('lengthField', 'a string or a LengthField', value);
+  if (value === null || typeof value !== 'object') {
+    throw invalidType('lengthField', "a name such as 'uint32be', or a LengthField", value);
+  }
   const field = value as LengthField;
   for (const method of ['read', 'write'] as const) {
     if (typeof field[method] !== 'function') {

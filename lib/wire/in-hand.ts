@@ -1,11 +1,11 @@
 import { FrameBuilder } from './builder.js';
 import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, decodingSettings } from './decoding.js';
-import { type EncodingOptions, encodeValue, encodingSettings } from './encoding.js';
+import { type EncodingOptions, encodingSettings } from './encoding.js';
 import { invalidType, invalidValue } from './errors.js';
 import type { FormatOptions } from './format.js';
 import { concat, type Memory } from './memory.js';
-import type { Message, MessagePart } from './message.js';
+import { checkParts, encodeValue, IN_HAND, isSource, type Message, type MessagePart } from './message.js';
 import { FrameParser } from './parser.js';
 
 /** `decode` for bytes in hand: see the export of that name. */
@@ -49,10 +49,22 @@ export function encodeIn<M extends Uint8Array>(memory: Memory<M>): Encode<M> {
     const { format, encode } = encodingSettings(options);
     const bytes = encode === undefined ? message : encodeValue(encode, message, 0);
     const builder = new FrameBuilder<M>(format, memory);
-    builder.add(bytes as MessagePart);
+    try {
+      builder.add(bytes as MessagePart);
+    } catch (error) {
+      // It knows of no bodies and codecs: this error tells more.
+      checkParts(bytes, IN_HAND, adviceFor(bytes));
+      throw error;
+    }
     const pieces = builder.take();
     return pieces.length === 1 ? pieces[0]! : concat(pieces, memory);
   };
+}
+
+/** How other values are sent. */
+function adviceFor(message: unknown): string {
+  if (isSource(message)) return 'write a { length, body } to a stream';
+  return 'another value needs a codec, as in encode(value, json), or the option encode';
 }
 
 function* decodeAll(parser: FrameParser<any, unknown>, chunks: Iterable<ByteChunk>): Generator {

@@ -40,6 +40,7 @@ export interface LengthField {
   readonly maxLength?: number;
   /**
    * Reads the field that begins at `bytes[start]`; the bytes from `end` on are not its own. At least one byte is there.
+   * `bytes` may be a plain `Uint8Array`, in Node's streams as well: do not rely on the methods of a `Buffer`.
    *
    * @returns the length and the field's width in bytes, or `undefined` when the field goes on past `end`.
    * @throws on bytes that can't be a length: the stream fails with `ERR_FRAME_CORRUPT`, and what was thrown as `cause`.

@@ -1,4 +1,4 @@
-import { bytes, FrameError, invalidType, outOfRange, reason } from './errors.js';
+import { bytes, FrameError, invalidReturn, invalidType, outOfRange, reason, typeOf } from './errors.js';
 import { concat, isBytes, type Memory } from './memory.js';
 
 /** Bytes, or a string, which is sent in the encoding of the write, UTF-8 by default. */
@@ -58,18 +58,63 @@ export function checkSource({ length, body }: MessageSource): void {
 export function partBytes(part: unknown, name: string, memory: Memory<Uint8Array>, encoding?: string): Uint8Array {
   if (typeof part === 'string') return memory.encode(part, encoding);
   if (isBytes(part)) return part;
-  throw invalidType(name, NOT_A_MESSAGE[name]!, part);
+  throw invalidType(name, PARTS[name]!, part);
 }
 
 /**
- * Checks a message of one part or several.
+ * Checks a message of one part or several. The error tells how else the value can be sent.
  *
+ * @param allowed the kinds of messages, as the error says them
+ * @param codec how other values are sent
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
  */
-export function checkParts(message: unknown): void {
+export function checkParts(
+  message: unknown,
+  allowed = MESSAGES,
+  codec = 'another value needs a codec, such as { ...json }, or the option encode',
+): void {
   for (const part of Array.isArray(message) ? message : [message]) {
-    if (typeof part !== 'string' && !isBytes(part)) throw invalidType('message', NOT_A_MESSAGE.message!, part);
+    if (typeof part !== 'string' && !isBytes(part)) {
+      throw invalidType('message', `${allowed}; ${adviceFor(part) ?? codec}`, part);
+    }
   }
+}
+
+/** How bytes are got from what is not yet bytes. */
+function adviceFor(value: any): string | undefined {
+  if (value instanceof ArrayBuffer) return 'wrap this one: new Uint8Array(buffer)';
+  if (ArrayBuffer.isView(value)) return 'wrap the memory of this view in a Uint8Array';
+  if (isPromise(value)) return 'await this promise, and write its result';
+  return undefined;
+}
+
+function isPromise(value: any): value is PromiseLike<unknown> {
+  return typeof value?.then === 'function';
+}
+
+/**
+ * The message that `encode` makes of a value, for a frame that begins at `position`.
+ *
+ * @throws FrameError `ERR_FRAME_CORRUPT`
+ */
+export function encodeValue(encode: (value: any) => Message, value: unknown, position: number): Message {
+  try {
+    const message = encode(value);
+    if (typeof message === 'string' || isBytes(message)) return message;
+    const parts: readonly unknown[] = Array.isArray(message) ? message : [message];
+    // Its rejection is not an unhandled one as well.
+    for (const part of parts) if (isPromise(part)) part.then(undefined, () => {});
+    if (isSource(message) || Array.isArray(message)) return message;
+    if (!isPromise(message)) throw invalidReturn('encode', MESSAGES, typeOf(message));
+    throw invalidReturn('encode', MESSAGES, "a promise. 'encode' can't be asynchronous");
+  } catch (cause) {
+    throw notEncoded(cause, position);
+  }
+}
+
+/** For a value of which `encode` threw `cause`, or made what `cause` refuses. */
+export function notEncoded(cause: unknown, position: number): FrameError {
+  return new FrameError('ERR_FRAME_CORRUPT', position, `the message can't be encoded: ${reason(cause)}`, { cause });
 }
 
 /**
@@ -131,10 +176,12 @@ function endsInHigh(part: unknown): boolean {
   return typeof part === 'string' && (part.charCodeAt(part.length - 1) & 0xfc00) === 0xd800;
 }
 
-const NOT_A_MESSAGE: Readonly<Record<string, string>> = {
-  message:
-    'a string, a Buffer, a Uint8Array, an array of these, or { length, body }; ' +
-    'other values need a codec, such as { ...json }, or the option encode',
+/** The messages that can be in hand, and all that a stream takes, as errors name them. */
+export const IN_HAND = 'a string, a Buffer, a Uint8Array, or an array of these';
+const MESSAGES = 'a string, a Buffer, a Uint8Array, an array of these, or { length, body }';
+
+const PARTS: Readonly<Record<string, string>> = {
+  message: IN_HAND,
   'message.body': 'of strings, Buffers or Uint8Arrays',
 };
 
@@ -147,9 +194,4 @@ export function bodyTooLong(length: number, position: number): FrameError {
 /** For a body that ended when `left` bytes of `length` were due. */
 export function bodyTruncated(length: number, left: number, position: number): FrameError {
   return new FrameError('ERR_FRAME_TRUNCATED', position, `the body ended after ${length - left} of ${bytes(length)}`);
-}
-
-/** For a value of which `encode` threw `cause`. */
-export function notEncoded(cause: unknown, position: number): FrameError {
-  return new FrameError('ERR_FRAME_CORRUPT', position, `the message can't be encoded: ${reason(cause)}`, { cause });
 }

@@ -1,4 +1,5 @@
 import { invalidType, invalidValue } from './errors.js';
+import type { Memory } from './memory.js';
 
 /** Node's options of streams that have a meaning here. */
 export const streamOptions: readonly string[] = [
@@ -36,9 +37,16 @@ const elsewhere = new Map<string, string>([
   ...['maxFrameLength', 'maxLength', 'maxMessageLength', 'maxMessageSize', 'maxSize', 'limit'].map(
     (name) => [name, "'maxPayloadLength'"] as const,
   ),
-  ...['lengthFieldLength', 'lengthSize', 'bigEndian', 'byteOrder'].map(
-    (name) => [name, "'lengthField', such as lengthField: 'uint16be'"] as const,
-  ),
+  ...[
+    'lengthFieldLength',
+    'lengthSize',
+    'bigEndian',
+    'byteOrder',
+    'endian',
+    'endianness',
+    'prefix',
+    'prefixLength',
+  ].map((name) => [name, "'lengthField', such as lengthField: 'uint16be'"] as const),
   ...['littleEndian', 'littleEndianLength'].map(
     (name) => [name, "'lengthField', such as lengthField: 'uint32le'"] as const,
   ),
@@ -51,19 +59,28 @@ const elsewhere = new Map<string, string>([
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  */
 export function checkKnown(options: unknown, names: readonly string[] = known): void {
-  if (options === null || typeof options !== 'object') throw invalidType('options', 'an object', options);
+  if (options === null || typeof options !== 'object' || Array.isArray(options)) {
+    throw invalidType('options', 'an object', options);
+  }
   for (const name in options) {
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined || names.includes(name)) continue;
-    if (name in refused) throw invalidValue(`options.${name}`, refused[name]!, value);
+    if (Object.hasOwn(refused, name)) throw invalidValue(`options.${name}`, refused[name]!, value);
     const other = elsewhere.get(name) ?? nearest(name, names);
     const hint = other === undefined ? '' : `, the nearest option is ${other}`;
     throw invalidValue(`options.${name}`, `left out: it is not an option${hint}`, value);
   }
 }
 
+/** @throws {TypeError} `ERR_INVALID_ARG_TYPE` for what makes no bytes, such as the class `Buffer` itself. */
+export function checkMemory(memory: Memory<Uint8Array>): void {
+  if (typeof memory?.View !== 'function') {
+    throw invalidType('memory', "'buffers' of length-prefix, or left out", memory);
+  }
+}
+
 /** The name that is most alike, if any is. */
-function nearest(name: string, names: readonly string[]): string | undefined {
+export function nearest(name: string, names: readonly string[]): string | undefined {
   const distances = names.map((each) => distance(name.toLowerCase(), each.toLowerCase()));
   const least = Math.min(...distances);
   const found = names[distances.indexOf(least)]!;

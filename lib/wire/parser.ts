@@ -36,6 +36,18 @@ class OpenFrame<M extends Uint8Array> {
   }
 }
 
+/** Where a chunk lies. Its own getters cost more than a view does. */
+interface Place {
+  readonly buffer: ArrayBufferLike;
+  /** In the buffer. */
+  readonly offset: number;
+  readonly length: number;
+  /** In the stream. */
+  readonly position: number;
+}
+
+const start: Place = { buffer: nothing.buffer, offset: 0, length: 0, position: 0 };
+
 /** Rare state of a parser, in an object of its own: there may be very many parsers. */
 interface Aside {
   /** The fault that ended a batch, or that an `onOversize` made later. */
@@ -49,11 +61,15 @@ interface Aside {
  *
  * ```ts
  * const parser = new FrameParser(formats.postgres);
- * socket.on('data', (chunk) => {
- *   parser.push(chunk);
- *   for (let message = parser.next(); message !== undefined; message = parser.next()) handle(message);
+ * socket.on('data', (chunk: Buffer) => {
+ *   try {
+ *     parser.push(chunk);
+ *     for (let message = parser.next(); message !== undefined; message = parser.next()) handle(message);
+ *   } catch (error) {
+ *     socket.destroy(error as Error); // A bad frame.
+ *   }
  * });
- * socket.on('end', () => parser.finish());
+ * socket.on('error', (error) => console.error(error.message));
  * ```
  *
  * `next` throws the fault that it comes upon, and so does each `next` after it. Messages before the fault have been
@@ -62,15 +78,12 @@ interface Aside {
  * A message can also be read in parts, as they come: `nextLength`, then `nextPart` until they are that long, or
  * `skipRest`.
  */
-export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
+export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends boolean = false> {
   // No methods with #: an object has one more field with them, and there may be very many parsers.
   #settings: DecodingSettings<M>;
   #chunk: Uint8Array = nothing;
-  // Of the chunk: a getter that costs more than a view does.
-  #buffer: ArrayBufferLike = nothing.buffer;
+  #place = start;
   #at = 0;
-  /** The place of the chunk's first byte in the stream. */
-  #position = 0;
   #open: OpenFrame<M> | undefined;
   #aside: Aside | undefined;
 
@@ -80,7 +93,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
-  constructor(options?: DecodingOptions<M, boolean, any, false>, memory?: Memory<M>);
+  constructor(options?: DecodingOptions<M, Batch, T, false>, memory?: Memory<M>);
   /** @internal */
   constructor(settings: Partial<DecodingSettings<M>> & Pick<DecodingSettings<M>, 'format' | 'memory'>);
   constructor(options: object = {}, memory: Memory<M> = uint8Arrays as unknown as Memory<M>) {
@@ -96,9 +109,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     const bytes = chunkBytes(chunk);
     // `next` throws it.
     if (this.#aside?.fault !== undefined) return;
-    if (this.#at > this.#chunk.length) throw memoryGone();
+    this.checkMemory();
     if (this.#at === this.#chunk.length && !this.#aside?.waiting?.length) {
-      this.begin(bytes);
+      this.hold(bytes);
     } else if (bytes.length > 0) {
       const aside = this.setAside();
       aside.waiting ??= new Fifo();
@@ -106,24 +119,31 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     }
   }
 
+  /** The memory of the chunk may have been transferred to another thread, or resized. */
+  private checkMemory(): void {
+    const { buffer, offset, length } = this.#place;
+    if (buffer.byteLength < offset + length) throw memoryGone();
+  }
+
   private setAside(): Aside {
     this.#aside ??= { fault: undefined, waiting: undefined };
     return this.#aside;
   }
 
-  private begin(chunk: Uint8Array): void {
-    this.#position += this.#at;
-    this.#at = 0;
-    this.hold(chunk);
+  /** The place of the next byte in the stream. */
+  private get position(): number {
+    return this.#place.position + this.#at;
   }
 
-  private hold(bytes: Uint8Array): void {
+  /** Goes on with a chunk whose first byte has this place in the stream. */
+  private hold(bytes: Uint8Array, position = this.position): void {
     const { decode, memory } = this.#settings;
     // `decode` gets bytes of the memory's class.
     const isOther = decode !== undefined && bytes.length > 0 && !(bytes instanceof memory.View);
     const chunk = isOther ? viewOf(bytes, memory) : bytes;
     this.#chunk = chunk;
-    this.#buffer = chunk.buffer;
+    this.#place = { buffer: chunk.buffer, offset: chunk.byteOffset, length: chunk.length, position };
+    this.#at = 0;
   }
 
   /**
@@ -148,6 +168,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, whose first bytes are gone.
    */
   rest(): Uint8Array {
+    this.passOverOpen();
     const frame = this.#open;
     const isGone = frame !== undefined && frame.length > 0 && (frame.due === undefined || frame.isInParts);
     if (isGone) throw invalidState('There is no rest inside a message that is read in parts or passed over');
@@ -159,9 +180,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
       if (frame.message !== undefined) parts.push(...frame.message.parts());
     }
     parts.push(this.#chunk.subarray(this.#at), ...(this.#aside?.waiting ?? []));
-    const position = frame?.position ?? this.#position + this.#at;
+    const position = frame?.position ?? this.position;
     this.destroy();
-    this.#position = position;
+    this.hold(nothing, position);
     return parts.length === 1 ? parts[0]! : concat(parts, this.#settings.memory);
   }
 
@@ -170,11 +191,12 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
    *
    * @throws FrameError
    */
-  next(): T | undefined {
+  next(): (Batch extends true ? T[] : T) | undefined;
+  next(): unknown {
     const { format, memory, copy, decode, batch } = this.#settings;
     if (batch) {
       const messages = this.nextAll();
-      return messages.length > 0 ? (messages as T) : undefined;
+      return messages.length > 0 ? messages : undefined;
     }
     const { fixed } = format;
     if (this.#open === undefined && fixed !== undefined && !copy && decode === undefined) {
@@ -188,7 +210,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
         const end = payloadAt + payload;
         if (payload >= 0 && payload <= format.maxPayloadLength && start <= end && end <= chunk.length) {
           this.#at = end;
-          return new memory.View(this.#buffer, this.#chunk.byteOffset + start, end - start) as unknown as T;
+          const { buffer, offset } = this.#place;
+          return new memory.View(buffer, offset + start, end - start);
         }
       }
       return this.nextInSteps();
@@ -234,8 +257,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     const { fixed, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
     if (this.#open !== undefined || fixed === undefined || copy || decode !== undefined) return;
     const chunk = this.#chunk;
-    const buffer = this.#buffer;
-    const offset = chunk.byteOffset;
+    const { buffer, offset } = this.#place;
     const { length } = chunk;
     const { View } = memory;
     let at = this.#at;
@@ -255,11 +277,12 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     const { format } = this.#settings;
     const chunk = this.#chunk;
     const at = this.#at;
-    const head = format.readHead(chunk, at, chunk.length, this.#position + at);
+    const { position } = this;
+    const head = format.readHead(chunk, at, chunk.length, position);
     if (head === undefined || head.payload > format.maxPayloadLength) return undefined;
     const end = at + head.length + head.payload;
     if (end > chunk.length) return undefined;
-    const message = this.inChunk(at + format.strippedFrom(head.length), end, this.#position + at);
+    const message = this.inChunk(at + format.strippedFrom(head.length), end, position);
     this.#at = end;
     return message;
   }
@@ -286,7 +309,13 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
       throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
     }
     if (value === undefined || value === null) {
-      const what = `a message of ${bytes(end - start)} was decoded as ${value}, which a stream can't hand out`;
+      const advice = value === null ? '; null can be sent inside an object or an array, such as [null]' : '';
+      const what = `a message of ${bytes(end - start)} was decoded as ${value}, which a stream can't hand out${advice}`;
+      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+    }
+    if (value instanceof Promise) {
+      value.catch(() => {});
+      const what = "'decode' returned a promise, and can't be asynchronous; await in the reader, as in decoder.map(fn)";
       throw new FrameError('ERR_FRAME_CORRUPT', position, what);
     }
     return value;
@@ -295,7 +324,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   /** The bytes of the chunk from `start` to before `end`. */
   private view(start: number, end: number): M {
     const { memory, copy: own } = this.#settings;
-    if (!own) return new memory.View(this.#buffer, this.#chunk.byteOffset + start, end - start);
+    const { buffer, offset } = this.#place;
+    if (!own) return new memory.View(buffer, offset + start, end - start);
     const copy = memory.allocate(end - start);
     copy.set(this.#chunk.subarray(start, end));
     return copy;
@@ -359,6 +389,14 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     return part;
   }
 
+  /** Passes over as much of a message that is to be skipped as has come. */
+  private passOverOpen(): void {
+    const frame = this.#open;
+    if (frame === undefined || frame.length === 0 || frame.due !== undefined) return;
+    while (!this.passOver(frame)) if (!this.useUp()) return;
+    this.#open = undefined;
+  }
+
   /** Passes over the parts of a message that were not read. */
   skipRest(): void {
     const frame = this.#open;
@@ -374,7 +412,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   private nextFrame(): OpenFrame<M> | undefined {
     if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
     while (this.#open !== undefined || this.#at < this.#chunk.length) {
-      this.#open ??= new OpenFrame(this.#position + this.#at);
+      this.#open ??= new OpenFrame(this.position);
       const frame = this.#open;
       if (frame.length === 0 && !this.readHead(frame)) break;
       if (!this.passOver(frame)) break;
@@ -387,10 +425,10 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
   /** Whether all messages and parts in the chunks were handed out. The chunks are then let go of. */
   get isSettled(): boolean {
     const isTaken =
-      this.#at === this.#chunk.length && this.#aside?.fault === undefined && !this.#aside?.waiting?.length;
+      this.#at === this.#place.length && this.#aside?.fault === undefined && !this.#aside?.waiting?.length;
     const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0);
     // A chunk is not kept alive until the next one comes.
-    if (isUsedUp) this.begin(nothing);
+    if (isUsedUp) this.hold(nothing);
     return isUsedUp;
   }
 
@@ -401,8 +439,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
 
   /** The chunk is used up: goes on with the next one. Returns false when there is none. */
   private useUp(): boolean {
-    if (this.#at > this.#chunk.length) throw memoryGone();
-    this.begin(this.#aside?.waiting?.shift() ?? nothing);
+    this.checkMemory();
+    this.hold(this.#aside?.waiting?.shift() ?? nothing);
     return this.#chunk.length > 0;
   }
 
@@ -415,7 +453,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
     if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
     const frame = this.#open;
     if (frame === undefined) return;
-    let what = `the input ended after ${this.#position - frame.position} of ${bytes(frame.length)}`;
+    let what = `the input ended after ${this.position - frame.position} of ${bytes(frame.length)}`;
     if (frame.length === 0) {
       const { format } = this.#settings;
       const due = format.fixed ? format.maxHeadLength : `at least ${frame.headLength + 1}`;
@@ -426,7 +464,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
 
   /** Forgets everything, so that nothing is kept alive. */
   destroy(): void {
-    this.begin(nothing);
+    this.hold(nothing);
     this.#open = undefined;
     this.#aside = undefined;
   }
@@ -494,9 +532,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M> {
       [frame.head.subarray(headLength, frame.headLength), this.#chunk.subarray(this.#at)],
       this.#settings.memory,
     );
-    this.#position = frame.position + headLength;
-    this.#at = 0;
-    this.hold(rest);
+    this.hold(rest, frame.position + headLength);
   }
 
   private tellOversize(payload: number, position: number): void {

@@ -99,7 +99,6 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   close(body: BodyStream<M, Body>): void {
     if (body !== this.#body) return;
     this.#body = undefined;
-    this.#flow.isBodyWaiting = false;
     this.#parser.skipRest();
     this.#flow.goOn();
   }

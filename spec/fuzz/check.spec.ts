@@ -141,7 +141,7 @@ describe('checkAnyCut', () => {
         const error = await failure(lost);
         expect(sizesOf(error)).to.deep.equal([1, 8]);
         expect(error.seed).to.equal(undefined);
-        expect(error.expected).to.equal(hello);
+        expect(error.expectedMessages).to.equal(hello);
       });
 
       it('tells of one that throws', async () => {
@@ -763,7 +763,7 @@ describe('checkAnyCut', () => {
     const decoder = () => new LengthPrefixDecoder();
     expect(await refused(() => checkAnyCut('x' as never, small, hello))).to.include({
       code: 'ERR_INVALID_ARG_TYPE',
-      message: `The "decoder" argument must be of type function. Received 'x'`,
+      message: `The "decoder" argument must be a function that makes a decoder, such as () => new MyDecoder(). Received 'x'`,
     });
     expect(await refused(() => checkAnyCut(decoder, 'x' as never, hello))).to.include({
       message: `The "bytes" argument must be a Buffer or Uint8Array. Received 'x'`,

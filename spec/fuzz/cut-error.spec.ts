@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { expect } from 'chai';
 import { CutError, checkAnyCut } from '../../lib/fuzz/index.js';
 
@@ -81,5 +82,17 @@ describe('a CutError', () => {
       // The same of what was expected, and of the actual ones.
       expect(await shown(wrong)).to.deep.equal(['and 22 more', ...rows, 'and 22 more']);
     }
+  });
+
+  it('tells a program more than it prints', async () => {
+    const actual = all('b');
+    const expected = all('a');
+    const error = await errorOf(actual, expected);
+    expect(error.chunks).to.deep.equal([Buffer.of(0)]);
+    expect(error.expectedMessages).to.equal(expected);
+    expect(error.actualMessages).to.deep.equal(actual);
+    const [head, below, ...more] = inspect(error).split(error.message);
+    expect([head, more]).to.deep.equal([head?.replace(/\n/g, ''), []]);
+    for (const line of below!.trim().split('\n')) expect(line).to.match(/^ *at /);
   });
 });

@@ -2,7 +2,16 @@ import { once } from 'node:events';
 import { PassThrough, Readable } from 'node:stream';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { type Codec, framed, json, LengthPrefixDecoder, LengthPrefixEncoder, text } from '../../lib/index.js';
+import {
+  type Codec,
+  framed,
+  encode as frameOf,
+  json,
+  LengthPrefixDecoder,
+  LengthPrefixEncoder,
+  text,
+} from '../../lib/index.js';
+import { FrameParser } from '../../lib/wire/index.js';
 import { runs } from '../support/runs.js';
 import { encode, fromHex, outcomeOf, thrownBy } from '../support/streams.js';
 
@@ -61,7 +70,7 @@ describe('text', () => {
     expect(text.decode(bytes, 3, 3)).to.equal('');
     const replaced = fromHex('ff efbfbd ff');
     expect(text.decode(replaced, 1, 4)).to.equal('\ufffd');
-    expect(text.encode('é')).to.equal('é');
+    expect(String(text.encode('é'))).to.equal('é');
   });
 
   it('finds fault with what is no UTF-8', async () => {
@@ -109,8 +118,8 @@ describe('json', () => {
   });
 
   it('writes what JSON.stringify does', () => {
-    expect(json.encode({ b: undefined, a: new Date(0) })).to.equal('{"a":"1970-01-01T00:00:00.000Z"}');
-    expect(json.encode('null')).to.equal('"null"');
+    expect(String(json.encode({ b: undefined, a: new Date(0) }))).to.equal('{"a":"1970-01-01T00:00:00.000Z"}');
+    expect(String(json.encode('null'))).to.equal('"null"');
     expect(json.decode(Buffer.from('x[1]x'), 1, 4)).to.deep.equal([1]);
   });
 
@@ -137,7 +146,9 @@ describe('json', () => {
     expect(error).to.include({
       code: 'ERR_FRAME_CORRUPT',
       position: 0,
-      message: "Frame at byte 0: a message of 5 bytes was decoded as null, which a stream can't hand out",
+      message:
+        "Frame at byte 0: a message of 5 bytes was decoded as null, which a stream can't hand out; " +
+        'null can be sent inside an object or an array, such as [null]',
     });
     expect(error!.cause).to.equal(undefined);
     expect(thrownBy(() => new LengthPrefixEncoder(json).write(null))).to.have.property(
@@ -153,9 +164,12 @@ describe('json', () => {
       [undefined, /^JSON has no way to write a value of type undefined$/],
       [() => {}, /^JSON has no way to write a value of type function$/],
       [Symbol('s'), /^JSON has no way to write a value of type symbol$/],
-      [Number.NaN, /^JSON writes NaN as null$/],
-      [-Infinity, /^JSON writes -Infinity as null$/],
-      [new Date(Number.NaN), /^JSON writes Invalid Date as null$/],
+      [Number.NaN, /^JSON writes NaN as null, which a stream can't hand out; write an object or \[null\]$/],
+      [-Infinity, /^JSON writes -Infinity as null, which a stream can't hand out; write an object or \[null\]$/],
+      [
+        new Date(Number.NaN),
+        /^JSON writes Invalid Date as null, which a stream can't hand out; write an object or \[null\]$/,
+      ],
       [1n, /BigInt/],
       [round, /circular|cyclic/],
     ];
@@ -172,6 +186,46 @@ describe('json', () => {
 });
 
 describe('codecs', () => {
+  it('write UTF-8, whatever encoding the write or the stream has', async () => {
+    for (const [codec, value] of [
+      [text, 'é'],
+      [json, { é: 1 }],
+    ] as const) {
+      const options = { ...codec, defaultEncoding: 'latin1' };
+      const encoder = new LengthPrefixEncoder<unknown>(options as object);
+      encoder.write(value);
+      encoder.write(value, 'hex');
+      encoder.setDefaultEncoding('base64');
+      encoder.end(value);
+      const values = await encoder.pipe(new LengthPrefixDecoder(options as object)).toArray();
+      expect(values).to.deep.equal([value, value, value]);
+    }
+  });
+
+  it('read bytes that are no Buffers, in one piece or cut', () => {
+    const frame = frameOf('{"é":1}');
+    for (const cut of [frame.length, 7, 1]) {
+      const parser = new FrameParser(json as Codec<any>);
+      for (const chunk of [frame.subarray(0, cut), frame.subarray(cut)]) parser.push(Uint8Array.from(chunk));
+      expect(parser.next()).to.deep.equal({ é: 1 });
+    }
+  });
+
+  it('throw what has no text, and it is the cause', async () => {
+    for (const thrown of [Object.create(null), { toString: () => thrown.nothing.at }]) {
+      const encoder = new LengthPrefixEncoder({
+        encode() {
+          throw thrown;
+        },
+      });
+      encoder.write('a' as never);
+      const [error] = await once(encoder, 'error');
+      expect(error).to.include({ name: 'FrameError', code: 'ERR_FRAME_CORRUPT' });
+      expect(error.message).to.contain('a value was thrown that has no text');
+      expect(error.cause).to.equal(thrown);
+    }
+  });
+
   it('stay as they are', () => {
     expect(Object.isFrozen(text)).to.equal(true);
     expect(Object.isFrozen(json)).to.equal(true);

@@ -257,6 +257,35 @@ describe('LengthPrefixDecoder', () => {
     }
   });
 
+  it("calls onOversize with what 'oversize' tells", async () => {
+    const told: unknown[] = [];
+    const onOversize = (...args: unknown[]) => told.push('option', args);
+    const decoder = new LengthPrefixDecoder({ oversize: 'skip', maxPayloadLength: 1, onOversize });
+    decoder.on('oversize', (...args) => told.push('event', args));
+    decoder.end(fromHex('01000000 61 02000000 6262')).resume();
+    await once(decoder, 'end');
+    expect(told).to.deep.equal(['event', [2, 5], 'option', [2, 5]]);
+  });
+
+  it("calls a write back when there is room behind its last message, as Node's does", async () => {
+    const theirs = new nodeStream.Transform({
+      readableObjectMode: true,
+      readableHighWaterMark: 1,
+      transform: (chunk, _, callback) => callback(null, chunk.subarray(4)),
+    });
+    for (const stream of [theirs, new LengthPrefixDecoder({ readableHighWaterMark: 1 })]) {
+      let isDone = false;
+      stream.write(fromHex('01000000 61'), () => {
+        isDone = true;
+      });
+      await turn();
+      expect(isDone).to.equal(false);
+      expect(stream.read()).to.deep.equal(Buffer.from('a'));
+      await turn();
+      expect(isDone).to.equal(true);
+    }
+  });
+
   it("an 'oversize' listener that throws what is falsy fails the stream as well", async () => {
     for (const cause of [null, undefined, 0, '', false]) {
       const decoder = new LengthPrefixDecoder({ oversize: 'skip', maxPayloadLength: 1 });

@@ -22,7 +22,7 @@ describe('LengthPrefixEncoder', () => {
   it('is a Transform of readable-stream, both sides in byte mode', () => {
     const encoder = new LengthPrefixEncoder();
     expect(encoder).to.be.instanceOf(readableStream.Transform);
-    expect(encoder).to.include({ readableObjectMode: false, writableObjectMode: false });
+    expect(encoder).to.include({ readableObjectMode: false, writableObjectMode: true });
   });
 
   it('writes what the .NET sample reads, with no options', async () => {
@@ -64,6 +64,29 @@ describe('LengthPrefixEncoder', () => {
     expect((await once(encoder, 'error'))[0]).to.have.property('code', 'ERR_STREAM_WRITE_AFTER_END');
   });
 
+  it('refuses an unknown default encoding, and keeps the one before', async () => {
+    const { encoder, chunks } = flowing({ lengthField: 'uint8' });
+    expect(encoder.setDefaultEncoding('HEX' as never)).to.equal(encoder);
+    expect(thrownBy(() => encoder.setDefaultEncoding('utf-9' as never))).to.have.property(
+      'code',
+      'ERR_UNKNOWN_ENCODING',
+    );
+    encoder.end('61');
+    await once(encoder, 'end');
+    expect(Buffer.concat(chunks)).to.deep.equal(fromHex('01 61'));
+  });
+
+  it('is destroyed by its signal, one that was aborted before, too', async () => {
+    for (const early of [true, false]) {
+      const abort = new AbortController();
+      if (early) abort.abort();
+      const encoder = new LengthPrefixEncoder({ signal: abort.signal });
+      if (!early) setImmediate(() => abort.abort());
+      expect((await once(encoder, 'error'))[0]).to.include({ name: 'AbortError', code: 'ABORT_ERR' });
+      expect(encoder.destroyed).to.equal(true);
+    }
+  });
+
   it('end takes a last message, an encoding and a callback in any company', async () => {
     const ends: [string, (encoder: LengthPrefixEncoder, done: () => void) => void][] = [
       ['', (encoder, done) => encoder.end(done)],
@@ -94,6 +117,19 @@ describe('LengthPrefixEncoder', () => {
       encoder.write('b');
       await tick();
       expect(chunks).to.have.lengthOf(3);
+    });
+
+    it('messages that a listener writes leave with what else is written in their tick', async () => {
+      const { encoder, chunks } = flowing({ lengthField: 'uint8' });
+      await turn();
+      encoder.once('data', () => {
+        process.nextTick(() => encoder.write('d'));
+        encoder.write('c');
+      });
+      encoder.write('a');
+      encoder.write('b');
+      await turn();
+      expect(chunks).to.deep.equal([fromHex('01 61 01 62'), fromHex('01 63 01 64')]);
     });
 
     it('large payloads pass through uncopied, their prefix in front', async () => {
@@ -162,6 +198,22 @@ describe('LengthPrefixEncoder', () => {
     late.end('hi');
     await turn();
     expect(chunks.slice(1)).to.deep.equal([fromHex('68 69')]);
+  });
+
+  it('joins the head of a body with its first part up to 65,535 bytes, and copies no other part', async () => {
+    for (const [size, expected] of [
+      [65_531, [65_535, 2]],
+      [65_532, [4, 65_532, 2]],
+      [65_536, [4, 65_536, 2]],
+    ] as const) {
+      const { encoder, chunks } = flowing();
+      const [first, last] = [new Uint8Array(size), new Uint8Array(2)];
+      encoder.end({ length: size + 2, body: [first, last] });
+      await once(encoder, 'end');
+      expect(chunks.map(({ length }) => length)).to.deep.equal(expected);
+      expect(chunks.at(-1)!.buffer).to.equal(last.buffer);
+      expect(chunks.at(-2)!.buffer === first.buffer).to.equal(expected.length === 3);
+    }
   });
 
   describe('piped', () => {
@@ -337,6 +389,15 @@ describe('LengthPrefixEncoder', () => {
       await turn();
       expect(chunks.map(({ length }) => length)).to.deep.equal([100, 1900]);
     });
+
+    it('what is written past the mark leaves at 65,536 bytes, with no wait for the tick to end', async () => {
+      const { encoder, chunks } = flowing({ writableHighWaterMark: 100 });
+      await turn();
+      encoder.write(Buffer.alloc(96));
+      for (let i = 0; i < 5; i++) encoder.write(Buffer.alloc(32_764));
+      await turn();
+      expect(chunks.map(({ length }) => length)).to.deep.equal([100, 65_536, 65_536, 32_768]);
+    });
   });
 
   describe('a message that the format can not carry', () => {
@@ -382,6 +443,60 @@ describe('LengthPrefixEncoder', () => {
       }
       await turn();
       expect(errors).to.have.lengthOf(1);
+    });
+
+    it('lets a reader that asks for more than there is have the rest before the error, and no end', async () => {
+      const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3 });
+      const events: string[] = [];
+      for (const event of ['error', 'end']) encoder.on(event, () => events.push(event));
+      encoder.write('abc');
+      encoder.write('four');
+      await turn();
+      expect(encoder.read(100)).to.deep.equal(fromHex('03 616263'));
+      await turn();
+      expect(events).to.deep.equal(['error']);
+    });
+
+    it("is followed by no 'drain' of what was written before it", async () => {
+      const { encoder, chunks } = flowing({ lengthField: 'uint8', maxPayloadLength: 3, writableHighWaterMark: 4 });
+      const events: string[] = [];
+      for (const event of ['drain', 'error', 'end']) encoder.on(event, () => events.push(event));
+      await turn();
+      expect(encoder.write('abc')).to.equal(false);
+      expect(encoder.write('four')).to.equal(false);
+      await turn();
+      expect(chunks).to.deep.equal([fromHex('03 616263')]);
+      expect(events).to.deep.equal(['error']);
+    });
+
+    it('fails what is written behind it, in order, also where its own error frees the reader', async () => {
+      const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3, autoDestroy: false });
+      const errors: unknown[] = [];
+      encoder.on('error', (error) => errors.push(error));
+      // It leaves a byte the first time: the fault then finds something that is not read.
+      encoder.once('readable', () => {
+        encoder.read(1);
+        encoder.on('readable', () => encoder.read());
+      });
+      const calls: [string, unknown][] = [];
+      const body = new nodeStream.PassThrough();
+      for (const message of ['a', 'four', 'b', { length: 1, body }, 'c']) {
+        const name = typeof message === 'string' ? message : 'body';
+        encoder.write(message, (error) => calls.push([name, error ?? undefined]));
+      }
+      await turn();
+      await turn();
+      const [error] = errors;
+      expect(errors).to.have.lengthOf(1);
+      expect(error).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+      expect(calls).to.deep.equal([
+        ['a', undefined],
+        ['four', error],
+        ['b', error],
+        ['body', error],
+        ['c', error],
+      ]);
+      expect(encoder.destroyed).to.equal(false);
     });
 
     it('fails its own write also where the stream is not destroyed for it', async () => {

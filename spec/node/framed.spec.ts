@@ -15,6 +15,17 @@ import { frame, turns } from '../torture/support.js';
 
 const bytesOf = (...messages: string[]) => Buffer.concat(messages.map(frame));
 
+/** The chunks that the wire is given from now on. */
+function writtenTo(wire: Wire): Buffer[] {
+  const given: Buffer[] = [];
+  const { write } = wire.stream;
+  wire.stream.write = ((chunk: Buffer, callback: never) => {
+    given.push(Buffer.from(chunk));
+    return write.call(wire.stream, chunk, callback);
+  }) as typeof write;
+  return given;
+}
+
 /** A framed wire. */
 function framedWire(options?: FramedOptions<false, Buffer, false>, wire = new Wire()) {
   return { wire, messages: framed(wire.stream, options) };
@@ -45,7 +56,7 @@ describe('framed', () => {
   it('is a Duplex of readable-stream: messages to read, bytes counted to write', () => {
     const { messages } = framedWire();
     expect(messages).to.be.instanceOf(readableStream.Duplex);
-    expect(messages).to.include({ readableObjectMode: true, writableObjectMode: false });
+    expect(messages).to.include({ readableObjectMode: true, writableObjectMode: true });
     expect(messages).to.include({ readableHighWaterMark: 16, writableHighWaterMark: 65_536 });
   });
 
@@ -195,6 +206,32 @@ describe('framed', () => {
     await once(quiet, 'end');
     await turns(2);
     expect(quiet.destroyed).to.equal(false);
+  });
+
+  it('writes strings in its default encoding, and refuses an unknown one', () => {
+    const { wire, messages } = framedWire();
+    expect(messages.setDefaultEncoding('HEX' as never)).to.equal(messages);
+    expect(thrownBy(() => messages.setDefaultEncoding('utf-9' as never))).to.have.property(
+      'code',
+      'ERR_UNKNOWN_ENCODING',
+    );
+    messages.end('61');
+    expect(wire.sent).to.deep.equal(bytesOf('a'));
+  });
+
+  it('sends messages and bodies to a stream that can not be corked', async () => {
+    const { stream } = new Wire();
+    const sent: Buffer[] = [];
+    stream._write = (chunk, _encoding, callback) => {
+      sent.push(Buffer.from(chunk));
+      callback();
+    };
+    Object.assign(stream, { _writev: null, cork: undefined, uncork: undefined });
+    const messages = framed(stream);
+    messages.write('a');
+    messages.write({ length: 2, body: ['b', 'c'] });
+    await new Promise((resolve) => messages.write('d', resolve));
+    expect(Buffer.concat(sent)).to.deep.equal(bytesOf('a', 'bc', 'd'));
   });
 
   it('reads batches, values and bodies', async () => {
@@ -428,6 +465,51 @@ describe('framed', () => {
     });
   });
 
+  describe('the end of the input without allowHalfOpen', () => {
+    /** All messages are read, and somebody may still write. */
+    async function readToItsEnd(prepare: (messages: Framed) => void) {
+      const { wire, messages } = framedWire({ allowHalfOpen: false });
+      prepare(messages);
+      wire.receiveEnd();
+      messages.resume();
+      await once(messages, 'end');
+      await turns(5);
+      expect(messages.writable).to.equal(true);
+      return messages;
+    }
+
+    it("waits until the last listener of 'drain' has gone", async () => {
+      const [first, second] = [() => {}, () => {}];
+      const messages = await readToItsEnd((one) => one.on('drain', first).on('drain', second));
+      messages.off('drain', first);
+      await turns(5);
+      expect(messages.writable).to.equal(true);
+      messages.off('drain', second);
+      await once(messages, 'close');
+      expect(messages.writableFinished).to.equal(true);
+    });
+
+    it('waits until what was piped into it is unpiped', async () => {
+      const source = new PassThrough({ objectMode: true });
+      const messages = await readToItsEnd((one) => source.pipe(one));
+      source.unpipe(messages);
+      await once(messages, 'close');
+      expect(messages.writableFinished).to.equal(true);
+    });
+  });
+
+  it('closes when the last message is read of a stream that has ended and closed', async () => {
+    const { wire, messages } = framedWire();
+    wire.receive(bytesOf('a'));
+    wire.receiveEnd();
+    await turns(2);
+    wire.stream.destroy();
+    await turns(2);
+    const isClosed = once(messages, 'close');
+    expect(await textsOf(messages)).to.deep.equal(['a']);
+    await isClosed;
+  });
+
   describe('an error of the stream', () => {
     it('destroys both, with that error, as soon as what came before it is read', async () => {
       const { wire, messages } = framedWire();
@@ -486,7 +568,7 @@ describe('framed', () => {
       wire.stream.destroy();
       await turns(2);
       const ended = await new Promise((resolve) => messages.end(resolve as () => void));
-      expect(ended).to.have.property('code', 'ERR_STREAM_PREMATURE_CLOSE');
+      expect(ended).to.include({ code: 'ERR_STREAM_PREMATURE_CLOSE', message: 'Premature close' });
     });
 
     it('of the writable stream of a pair waits for the end of the readable one, then destroys both', async () => {
@@ -634,12 +716,7 @@ describe('framed', () => {
     it('without an error hands what was written to the stream first, up to the first body', async () => {
       for (const slow of [true, false]) {
         const { wire, messages } = framedWire({}, new Wire('node', { slow }));
-        const given: Buffer[] = [];
-        const { write } = wire.stream;
-        wire.stream.write = ((chunk: Buffer, callback: never) => {
-          given.push(Buffer.from(chunk));
-          return write.call(wire.stream, chunk, callback);
-        }) as typeof write;
+        const given = writtenTo(wire);
         messages.write('a');
         await turns(1);
         messages.write('b');
@@ -652,6 +729,18 @@ describe('framed', () => {
         expect(Buffer.concat(given)).to.deep.equal(bytesOf('a', 'b', 'c'.repeat(20_000), 'd'));
         expect([messages.destroyed, wire.stream.destroyed]).to.deep.equal([true, true]);
       }
+    });
+
+    it('without an error hands on what was written in the tick behind what waits for a slow stream', async () => {
+      const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
+      const given = writtenTo(wire);
+      for (const message of ['a', 'b']) {
+        messages.write(message);
+        await turns(1);
+      }
+      messages.write('c');
+      messages.destroy();
+      expect(Buffer.concat(given)).to.deep.equal(bytesOf('a', 'b', 'c'));
     });
 
     it('with an error drops what was written in the tick', async () => {
@@ -700,6 +789,41 @@ describe('framed', () => {
       }
     });
 
+    it('with an error destroys a socket that is still connecting, with that error: there is nothing to reset', async () => {
+      const { stream } = new Wire();
+      let resets = 0;
+      Object.assign(stream, { connecting: true, resetAndDestroy: () => resets++ });
+      const error = new Error('mine');
+      const messages = framed(stream);
+      messages.on('error', () => {}).destroy(error);
+      expect([resets, stream.errored]).to.deep.equal([0, error]);
+    });
+
+    it('leaves streams alone that can not be destroyed', async () => {
+      for (const error of [new Error('mine'), undefined]) {
+        const pair = { readable: new PassThrough(), writable: new PassThrough() };
+        for (const stream of [pair.readable, pair.writable]) stream.destroy = undefined as never;
+        const messages = framed(pair);
+        const errors: unknown[] = [];
+        messages.on('error', (failure) => errors.push(failure)).destroy(error);
+        await turns(2);
+        expect([messages.closed, errors]).to.deep.equal([true, error ? [error] : []]);
+      }
+    });
+
+    it('hands nothing to the stream a second time', async () => {
+      const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
+      const given = writtenTo(wire);
+      messages.cork();
+      for (const message of ['a', 'b']) {
+        messages.write(message);
+        await turns(1);
+      }
+      messages.uncork();
+      messages.destroy();
+      expect(Buffer.concat(given)).to.deep.equal(bytesOf('a', 'b'));
+    });
+
     it('is what leaving the loop does', async () => {
       const { wire, messages } = framedWire();
       wire.receive(bytesOf('a', 'b'));
@@ -732,6 +856,39 @@ describe('framed', () => {
       await turns(2);
       expect(called).to.deep.equal(Array(3).fill('ERR_STREAM_DESTROYED'));
     });
+  });
+
+  it('calls back the writes behind one whose callback throws', async () => {
+    const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
+    const called: string[] = [];
+    messages.write('a', () => {
+      throw new Error('mine');
+    });
+    messages.write('b', () => called.push('b'));
+    await turns(1);
+    expect(thrownBy(() => wire.step())).to.have.property('message', 'mine');
+    await turns(1);
+    expect(called).to.deep.equal(['b']);
+  });
+
+  it('calls back no write before it is sent, over a stream that is done with later ones first', async () => {
+    const held: (() => void)[] = [];
+    const writable = new PassThrough();
+    writable.write = (_chunk: unknown, callback: unknown) => held.push(callback as () => void) > 0;
+    const messages = framed({ readable: new PassThrough(), writable });
+    const called: string[] = [];
+    messages.cork();
+    for (const message of ['a', 'b']) {
+      messages.write(message, () => called.push(message));
+      await turns(1);
+    }
+    messages.uncork();
+    held[1]!();
+    await turns(1);
+    expect(called).to.deep.equal([]);
+    held[0]!();
+    await turns(1);
+    expect(called).to.deep.equal(['a', 'b']);
   });
 
   it('pauses the stream at the chunk that fills it, and resumes it when that is read', async () => {
@@ -781,25 +938,49 @@ describe('framed', () => {
     it('is refused with other options, or with another writable side', () => {
       const [readable, writable] = [new PassThrough(), new PassThrough()];
       framed({ readable, writable }, { lengthField: 'varint' });
-      const others: [object, unknown][] = [
-        [{ readable, writable }, undefined],
-        [{ readable, writable }, null],
-        [{ readable, writable }, { lengthField: 'uint8' }],
+      const options = "with the same options: the first call had lengthField: 'varint'";
+      const others: [object, object | undefined, string][] = [
+        [{ readable, writable }, undefined, options],
+        [{ readable, writable }, { lengthField: 'uint8' }, options],
         [
           { readable, writable },
           { lengthField: 'varint', copy: true },
+          'with the same options: the first call had copy: undefined',
         ],
-        [{ readable, writable: new PassThrough() }, { lengthField: 'varint' }],
-        [readable, { lengthField: 'varint' }],
+        [{ readable, writable: new PassThrough() }, { lengthField: 'varint' }, 'in the same pair'],
+        [{ readable: new PassThrough(), writable }, { lengthField: 'varint' }, 'in the same pair'],
+        [readable, { lengthField: 'varint' }, 'in the same pair'],
       ];
-      for (const [stream, options] of others) {
-        const error = thrownBy(() => framed(stream as PassThrough, options as object));
+      for (const [stream, options, allowed] of others) {
+        const error = thrownBy(() => framed(stream as PassThrough, options));
         expect(error).to.be.instanceOf(TypeError);
         expect(error.code).to.equal('ERR_INVALID_ARG_VALUE');
-        expect(error.message).to.match(
-          /^The argument 'stream' must be framed once, or with the same options\. Received/,
+        expect(error.message).to.contain(
+          `The argument 'stream' must be framed once, or ${allowed}. Received an instance`,
         );
       }
+      const wrong = thrownBy(() => framed({ readable, writable }, null as never));
+      expect(wrong).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    });
+
+    it('compares bytes by their content, functions and signals by their identity', () => {
+      const stream = new PassThrough();
+      const header = () => Buffer.from([1, 2, 3, 4, 5]);
+      const format = { lengthFieldOffset: 1 };
+      const messages = framed(stream, { ...format, header: header() });
+      expect(framed(stream, { ...format, header: header() })).to.equal(messages);
+      const other = thrownBy(() => framed(stream, { ...format, header: Buffer.alloc(5) }));
+      expect(other.message).to.contain('the first call had header: <Buffer 01 02 03 04 05>.');
+      const decode = () => 1;
+      const second = new PassThrough();
+      expect(framed(second, { decode })).to.equal(framed(second, { decode }));
+      expect(thrownBy(() => framed(second, { decode: () => 1 })).message).to.contain('decode: [Function: decode].');
+      const third = new PassThrough();
+      framed(third, { signal: new AbortController().signal });
+      expect(thrownBy(() => framed(third, { signal: new AbortController().signal }))).to.have.property(
+        'code',
+        'ERR_INVALID_ARG_VALUE',
+      );
     });
   });
 
@@ -812,6 +993,7 @@ describe('framed', () => {
       [{}, {}, 'ERR_INVALID_ARG_TYPE'],
       [{ readable: stream }, {}, 'ERR_INVALID_ARG_TYPE'],
       [{ readable: {}, writable: stream }, {}, 'ERR_INVALID_ARG_TYPE'],
+      [{ readable: devNull(), writable: stream }, {}, 'ERR_INVALID_ARG_TYPE'],
       [new readableStream.Readable(), {}, 'ERR_INVALID_ARG_TYPE'],
       [stream, null, 'ERR_INVALID_ARG_TYPE'],
       [stream, { batch: 1 }, 'ERR_INVALID_ARG_TYPE'],
@@ -1045,6 +1227,53 @@ describe('framed', () => {
       await closed;
       client.destroy();
     }
+  });
+
+  describe('a server that answers later, to a client that has ended', () => {
+    const asked = ['a', 'b', 'c'];
+    const connected = async () => {
+      const { client, server } = await sockets();
+      const near = framed(client);
+      for (const message of asked) near.write(message);
+      near.end();
+      return { near, server };
+    };
+
+    it('loses no answer in a loop that awaits them', async () => {
+      const { near, server } = await connected();
+      const messages = framed(server);
+      for await (const message of messages) {
+        await turns(3);
+        messages.write(message);
+      }
+      expect(await textsOf(near)).to.deep.equal(asked);
+    });
+
+    it("loses no answer of 'data' listeners with allowHalfOpen: true, and ends at end()", async () => {
+      const { near, server } = await connected();
+      const messages = framed(server, { allowHalfOpen: true });
+      let left = asked.length;
+      messages.on('data', async (message) => {
+        await once(messages, 'end');
+        await turns(3);
+        messages.write(message);
+        if (--left === 0) messages.end();
+      });
+      expect(await textsOf(near)).to.deep.equal(asked);
+    });
+
+    it("of 'data' listeners without it: the callback alone of an answer that is too late has the error", async () => {
+      const { near, server } = await connected();
+      const messages = framed(server);
+      const errors: unknown[] = [];
+      messages.on('error', (error) => errors.push(error)).resume();
+      near.resume();
+      await once(messages, 'close');
+      const error = await new Promise((resolve) => messages.write('late', resolve));
+      expect(error).to.have.property('code', 'ERR_STREAM_WRITE_AFTER_END');
+      await turns(2);
+      expect(errors).to.deep.equal([]);
+    });
   });
 
   it('a client that only writes closes, when the server has read all', async () => {

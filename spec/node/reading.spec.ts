@@ -105,7 +105,9 @@ describe('the decode option', () => {
           name: 'FrameError',
           code: 'ERR_FRAME_CORRUPT',
           position: 3,
-          message: `Frame at byte 3: a message of 2 bytes was decoded as ${value}, which a stream can't hand out`,
+          message:
+            `Frame at byte 3: a message of 2 bytes was decoded as ${value}, which a stream can't hand out` +
+            (value === null ? '; null can be sent inside an object or an array, such as [null]' : ''),
         });
         expect(error!.cause).to.equal(undefined);
       }
@@ -303,6 +305,14 @@ describe('the stream option', () => {
     await turn();
     const next = decoder.read()!;
     expect(next.length).to.equal(0);
+  });
+
+  it('takes the chunks of a body while the decoder reads nothing ahead', async () => {
+    const decoder = new LengthPrefixDecoder({ ...streaming, readableHighWaterMark: 0 });
+    for (const chunk of ['02 61', '62']) decoder.write(fromHex(chunk));
+    await once(decoder, 'readable');
+    const { body } = decoder.read()!;
+    expect(await body.toArray()).to.deep.equal([fromHex('61'), fromHex('62')]);
   });
 
   it("comes in 'data' events, too, and does not give the next message before the body is read or destroyed", async () => {

@@ -228,6 +228,23 @@ describe('a message in parts', () => {
     expect(errors.map(({ code }) => code)).to.deep.equal(['ERR_STREAM_WRITE_AFTER_END']);
   });
 
+  it('is refused with an unknown encoding, also after end', () => {
+    const { encoder } = flowing();
+    encoder.on('error', () => {});
+    encoder.end();
+    expect(thrownBy(() => encoder.write(['a'], 'utf-9'))).to.have.property('code', 'ERR_UNKNOWN_ENCODING');
+  });
+
+  it('leaves in one chunk with the others of its tick also after an end() that threw', async () => {
+    const { encoder, chunks } = flowing();
+    await turn();
+    expect(thrownBy(() => encoder.end(5 as never))).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    encoder.write(['a']);
+    encoder.write('b');
+    await turn();
+    expect(chunks).to.deep.equal([fromHex('01 61 01 62')]);
+  });
+
   it('reaches a destination in order, its large parts in chunks of their own', async () => {
     const writes: number[][] = [];
     const sink = new Writable({
@@ -350,6 +367,14 @@ describe('a message with a body', () => {
     encoder.end({ length: 1, body: ['ff'] }, 'hex');
     await once(encoder, 'end');
     expect(wire()).to.deep.equal(fromHex('01 e9 04 c3a9c3a9 01 ff'));
+  });
+
+  it('has an empty encoding for none', async () => {
+    const { encoder, wire } = flowing({ lengthField: 'uint8', defaultEncoding: 'latin1' });
+    encoder.write({ length: 1, body: source(['a']).stream }, '');
+    encoder.end({ length: 1, body: 'é' }, '');
+    await once(encoder, 'end');
+    expect(wire()).to.deep.equal(fromHex('01 61 01 e9'));
   });
 
   it('may be empty', async () => {
@@ -534,6 +559,21 @@ describe('a message with a body', () => {
       encoder.write({ length: 3, body: [fromHex('00 01')] });
       await closed(encoder);
       expect(errors[0]).to.include({ code: 'ERR_FRAME_TRUNCATED', position: 206 });
+    });
+
+    it('tells the place of its frame behind a body that was sent with a wider length field than it came with', async () => {
+      const { encoder, wire, errors } = flowing({
+        lengthField: 'varint',
+        lengthFieldOffset: 1,
+        initialBytesToStrip: 1,
+      });
+      encoder.write({ length: 201, body: [fromHex('00'), Buffer.alloc(200)] });
+      await once(encoder, 'drain');
+      expect(wire()).to.have.lengthOf(1 + 2 + 200);
+      encoder.write({ length: 2, body: [fromHex('00 61')] });
+      encoder.write({ length: 2, body: [fromHex('01')] });
+      await closed(encoder);
+      expect(errors[0]).to.include({ code: 'ERR_FRAME_TRUNCATED', position: 203 + 3 });
     });
 
     it('and has no room for its length field: fails before its body ends', async () => {
@@ -787,6 +827,76 @@ describe('a message with a body', () => {
         expect(isLetGo(), name).to.equal(true);
         expect(errors.map(({ code }) => code)).to.deep.equal(['ERR_FRAME_TRUNCATED']);
       }
+    });
+
+    /** A body that is written now is let go of with the error of a write after the end, and so is its callback called. */
+    async function expectTooLate(encoder: LengthPrefixEncoder): Promise<void> {
+      const { calls, called } = callbacks();
+      const body = new PassThrough();
+      encoder.write({ length: 1, body }, called('late'));
+      await turns();
+      expect(body.errored).to.have.property('code', 'ERR_STREAM_WRITE_AFTER_END');
+      expect(calls).to.deep.equal([['late', body.errored]]);
+    }
+
+    it('with the error that its write is called back with, after end', async () => {
+      const { encoder } = flowing();
+      encoder.end();
+      await expectTooLate(encoder);
+    });
+
+    it('at once when the stream has failed and is not destroyed for it', async () => {
+      const { encoder, errors } = flowing({ maxPayloadLength: 3, autoDestroy: false });
+      encoder.write('four');
+      await turns();
+      const { calls, called } = callbacks();
+      const body = new PassThrough();
+      expect(encoder.write({ length: 1, body }, called('body'))).to.equal(false);
+      expect([body.errored, encoder.destroyed]).to.deep.equal([errors[0], false]);
+      encoder.destroy();
+      await turns();
+      expect(calls.map(([name, error]) => [name, error instanceof Error])).to.deep.equal([['body', true]]);
+    });
+
+    it('when the stream has failed behind its end, and is not destroyed for it: the write comes after end', async () => {
+      const { encoder } = flowing({ maxPayloadLength: 3, autoDestroy: false });
+      encoder.end('four');
+      await turns();
+      await expectTooLate(encoder);
+    });
+
+    it('when it is given to end() too late', async () => {
+      const failure = new Error('gone');
+      const cases: [(encoder: LengthPrefixEncoder) => unknown, string, Error | string][] = [
+        [(encoder) => encoder.end(), 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_DESTROYED'],
+        [(encoder) => encoder.destroy(), 'ERR_STREAM_DESTROYED', 'ERR_STREAM_DESTROYED'],
+        [(encoder) => encoder.destroy(failure), 'ERR_STREAM_DESTROYED', failure],
+      ];
+      for (const [leave, code, reason] of cases) {
+        const { encoder } = flowing();
+        const { calls, called } = callbacks();
+        leave(encoder);
+        const body = new PassThrough();
+        encoder.end({ length: 1, body }, called('end'));
+        await turns();
+        if (typeof reason === 'string') expect(body.errored).to.have.property('code', reason);
+        else expect(body.errored).to.equal(reason);
+        expect(calls.map(([, error]) => error?.code)).to.deep.equal([code]);
+      }
+    });
+
+    it('when it is given to end() of a stream that has failed and is not destroyed for it', async () => {
+      const { encoder, errors } = flowing({ maxPayloadLength: 3, autoDestroy: false });
+      encoder.write('four');
+      await turns();
+      const { calls, called } = callbacks();
+      const body = new PassThrough();
+      encoder.end({ length: 1, body }, called('end'));
+      expect(body.errored).to.equal(errors[0]);
+      encoder.destroy();
+      await turns();
+      expect(calls).to.deep.equal([['end', errors[0]]]);
+      expect(errors).to.have.lengthOf(1);
     });
 
     it('when it goes on after its length', async () => {
@@ -1081,22 +1191,68 @@ describe('the encode option', () => {
     }
   });
 
-  it('that returns no message is refused by write, which throws', () => {
+  it('that returns no message fails the write, and the stream', async () => {
     const wrong: [unknown, string][] = [
-      [undefined, 'ERR_INVALID_ARG_TYPE'],
-      [null, 'ERR_INVALID_ARG_TYPE'],
-      [5, 'ERR_INVALID_ARG_TYPE'],
-      [{}, 'ERR_INVALID_ARG_TYPE'],
+      [undefined, 'ERR_INVALID_RETURN_VALUE'],
+      [null, 'ERR_INVALID_RETURN_VALUE'],
+      [5, 'ERR_INVALID_RETURN_VALUE'],
+      [{}, 'ERR_INVALID_RETURN_VALUE'],
+      [Promise.resolve('a'), 'ERR_INVALID_RETURN_VALUE'],
+      [Promise.reject(new Error('later')), 'ERR_INVALID_RETURN_VALUE'],
       [[5], 'ERR_INVALID_ARG_TYPE'],
+      [[Promise.reject(new Error('later'))], 'ERR_INVALID_ARG_TYPE'],
       [[null], 'ERR_INVALID_ARG_TYPE'],
       [{ length: 1, body: 5 }, 'ERR_INVALID_ARG_TYPE'],
       [{ length: -1, body: '' }, 'ERR_OUT_OF_RANGE'],
     ];
     for (const [result, code] of wrong) {
       const encoder = new LengthPrefixEncoder({ encode: () => result as Message });
-      expect(thrownBy(() => encoder.write('a'))).to.have.property('code', code);
-      expect(encoder.writableLength).to.equal(0);
+      const errors: unknown[] = [];
+      encoder.write('a', (error) => errors.push(error));
+      const [error] = await once(encoder, 'error');
+      expect(errors).to.deep.equal([error]);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error.cause).to.have.property('code', code);
+      expect(encoder.read()).to.equal(null);
     }
+  });
+
+  it('that ends or destroys the stream has made its message too late', async () => {
+    const failure = new Error('gone');
+    const cases: [(encoder: LengthPrefixEncoder) => unknown, string, Error | string][] = [
+      [(encoder) => encoder.end(), 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_DESTROYED'],
+      [(encoder) => encoder.destroy(), 'ERR_STREAM_DESTROYED', 'ERR_STREAM_DESTROYED'],
+      [(encoder) => encoder.destroy(failure), 'ERR_STREAM_DESTROYED', failure],
+    ];
+    for (const [leave, code, reason] of cases) {
+      const body = new PassThrough();
+      for (const result of ['a', undefined, { length: 1, body }]) {
+        const { encoder, wire } = flowing({
+          encode() {
+            leave(encoder);
+            return result as Message;
+          },
+        });
+        const { calls, called } = callbacks();
+        expect(encoder.write('late', called('late'))).to.equal(false);
+        await turns();
+        expect(calls.map(([, error]) => error?.code)).to.deep.equal([code]);
+        expect(wire()).to.have.lengthOf(0);
+      }
+      if (typeof reason === 'string') expect(body.errored).to.have.property('code', reason);
+      else expect(body.errored).to.equal(reason);
+    }
+  });
+
+  it('leaves alone what only looks like a message with a body, when it comes too late', async () => {
+    const { encoder, errors } = flowing({ encode: () => 'made' });
+    encoder.end();
+    const value = { length: 1, body: new PassThrough() };
+    encoder.write(value as never);
+    encoder.end(value as never);
+    await turns();
+    expect(errors[0]).to.have.property('code', 'ERR_STREAM_WRITE_AFTER_END');
+    expect(value.body.destroyed).to.equal(false);
   });
 
   it('is not called for what comes too late, nor for null', async () => {

@@ -1,5 +1,5 @@
 import { Buffer } from 'node:buffer';
-import { Readable, Transform } from 'node:stream';
+import { Transform as NodeTransform, Readable, type Transform } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
@@ -7,6 +7,7 @@ import * as userland from 'readable-stream';
 import { FrameError, type LengthField, LengthPrefixEncoder, type LengthPrefixEncoderOptions } from '../../lib/index.js';
 import { varintOf } from '../support/fields.js';
 import { runs } from '../support/runs.js';
+import { readsOn } from '../support/runtime.js';
 import {
   type CommonStep,
   codeOf,
@@ -440,6 +441,8 @@ class EncoderRig extends Rig {
     }
     made.frame = Buffer.concat([headOf(field, length), bytes.subarray(0, length)]);
     if (encode) made.message = new Value(made.message);
+    // A wrong value is the caller's mistake, and thrown; what `encode` makes of a good one is not.
+    if (encode && made.fault === 'bad length') Object.assign(made, { fault: 'bad value', frame: Buffer.alloc(0) });
     return made;
   }
 
@@ -708,7 +711,8 @@ class EncoderRig extends Rig {
       expect(error).to.be.instanceOf(FrameError);
       const code = { short: 'ERR_FRAME_TRUNCATED', 'bad value': 'ERR_FRAME_CORRUPT' } as Record<string, string>;
       expect(codeOf(error)).to.equal(code[fault] ?? 'ERR_FRAME_TOO_LONG');
-      if (fault === 'bad value') expect((error as FrameError).cause).to.equal(badValue);
+      const { cause } = error as FrameError;
+      if (fault === 'bad value' && cause !== badValue) expect(codeOf(cause)).to.equal('ERR_OUT_OF_RANGE');
     }
   }
 
@@ -755,8 +759,10 @@ class EncoderRig extends Rig {
   }
 }
 
-/** What a plain Transform of Node's would be, whose writes are whole frames: the checks have to hold for it. */
-class Reference extends Transform {
+const PlainTransform = (readsOn ? NodeTransform : userland.Transform) as typeof NodeTransform;
+
+/** A plain Transform, whose writes are whole frames: the checks have to hold for it. */
+class Reference extends PlainTransform {
   readonly #settings: Settings;
   readonly #bodies = new Map<Buffer, { length: number; body: AsyncIterable<Buffer | string>; encoding: Encoding }>();
 

@@ -5,6 +5,7 @@ import { createContext, runInContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import * as userland from 'readable-stream';
+import { readsOn } from '../support/runtime.js';
 
 /** Lets the event loop turn. */
 export async function turns(count: number): Promise<void> {
@@ -581,7 +582,8 @@ export abstract class Rig {
     };
     const source = stream as unknown as Readable;
     // Web streams take strings for objects, where what they are made of counts characters.
-    const read = reader.read === 'web' && stream.readableEncoding !== null ? 'iterator' : reader.read;
+    const canBeWeb = readsOn && stream.readableEncoding === null;
+    const read = reader.read === 'web' && !canBeWeb ? 'iterator' : reader.read;
     if (read === 'data' || read === 'pausing') {
       stream.on('data', (piece) => {
         take(piece);

@@ -285,7 +285,7 @@ describe('LengthPrefixDecoderStream', () => {
       const reader = readable.getReader();
       transfer((await reader.read()).value!);
       const error = await reader.read().catch((reason) => reason);
-      expect(error).to.include(gone);
+      expect(error, error?.stack).to.include(gone);
       expect((await writes)[0]).to.include({ status: 'rejected', reason: error });
     }
     for (const early of [true, false]) {
@@ -301,7 +301,7 @@ describe('LengthPrefixDecoderStream', () => {
         error = (await outcomeOf(second.value.body)).error;
         expect(await reader.read().catch((reason) => reason)).to.equal(error);
       }
-      expect(error).to.include(gone);
+      expect(error, error?.stack).to.include(gone);
       expect((await writes)[0]).to.include({ status: 'rejected', reason: error });
     }
   });

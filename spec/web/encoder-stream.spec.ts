@@ -608,7 +608,9 @@ describe('LengthPrefixEncoderStream', () => {
       const { bytes, error } = await encode([1], { encode: encodeLater as unknown as () => string });
       expect(bytes).to.have.lengthOf(0);
       expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
-      expect(error!.message).to.include("'encode' returned a promise, it must return the message itself");
+      expect(error!.message).to.include(
+        "from the \"encode\" function but got a promise. 'encode' can't be asynchronous",
+      );
       expect(thrownBy(() => encodeOne(1, { encode: encodeLater as unknown as () => string }))).to.include({
         code: 'ERR_FRAME_CORRUPT',
       });

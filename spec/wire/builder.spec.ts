@@ -1,9 +1,10 @@
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { buffers, type MessagePart } from '../../lib/index.js';
+import { buffers, formats, json, type MessagePart } from '../../lib/index.js';
 import { FrameBuilder, LARGE } from '../../lib/wire/builder.js';
 import { formatOf } from '../../lib/wire/format.js';
+import { FrameParser } from '../../lib/wire/parser.js';
 import { conversations } from '../properties/arbitraries.js';
 import { compactSize } from '../support/fields.js';
 import { runs } from '../support/runs.js';
@@ -15,6 +16,22 @@ const joined = (pieces: Uint8Array[]) => Buffer.concat(pieces).toString('hex');
 const hex = (text: string) => fromHex(text).toString('hex');
 
 describe('FrameBuilder', () => {
+  it('encodes values where it has encode, behind setFormat too', () => {
+    const builder = new FrameBuilder(json);
+    const parser = new FrameParser(json);
+    builder.add({ a: [1, 'é'] });
+    builder.setFormat(formats.dns);
+    builder.add('text');
+    for (const piece of builder.take()) parser.push(piece);
+    expect(parser.next()).to.deep.equal({ a: [1, 'é'] });
+    parser.setFormat(formats.dns);
+    expect(parser.next()).to.equal('text');
+    expect(() => builder.add(undefined)).to.throw(/^Frame at byte \d+: the message can't be encoded: JSON has no way/);
+    expect(() => new FrameBuilder({ encode: 5 as never })).to.throw(
+      /"options.encode" property must be of type function/,
+    );
+  });
+
   it('joins small messages in one piece', () => {
     const builder = new FrameBuilder(uint8);
     expect([builder.take(), builder.length, builder.position]).to.deep.equal([[], 0, 0]);
@@ -104,6 +121,25 @@ describe('FrameBuilder', () => {
     expect(piece!.buffer.byteLength).to.be.at.most(16_384);
   });
 
+  it('asks for memory by doubling, and at once for as much as the piece before had, up to 128 KiB', () => {
+    const asked: number[] = [];
+    const allocateShared = (length: number) => {
+      asked.push(length);
+      return Buffer.alloc(length);
+    };
+    const builder = new FrameBuilder({}, { ...buffers, allocateShared });
+    const add = (count: number, length: number) => {
+      for (let i = 0; i < count; i++) builder.add(new Uint8Array(length));
+      builder.take();
+      return asked.splice(0);
+    };
+    expect(add(4, 16)).to.deep.equal([20, 40, 80]);
+    expect(add(4, 16)).to.deep.equal([80]);
+    expect(add(3, 60_000)).to.deep.equal([60_004, 120_008, 240_016]);
+    expect(add(1, 16)).to.deep.equal([131_072]);
+    expect(add(1, 16)).to.deep.equal([20]);
+  });
+
   it('has strings in an encoding where the memory knows it', () => {
     const builder = new FrameBuilder(uint8, buffers);
     builder.add('é', 'latin1');
@@ -146,7 +182,9 @@ describe('FrameBuilder', () => {
         for (const message of wrong) {
           const error = thrownBy(() => builder.add(message as MessagePart));
           expect(error).to.include({ code: 'ERR_INVALID_ARG_TYPE' });
-          expect(error.message).to.match(/^The "message" argument must be a string, a Buffer, a Uint8Array, an array/);
+          expect(error.message).to.match(
+            /^The "message" argument must be a string, a Buffer, a Uint8Array, or an array of these\. Received/,
+          );
         }
         builder.add('b');
         expect(builder.position).to.equal(4);

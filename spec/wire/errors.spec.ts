@@ -193,6 +193,15 @@ describe('a length that is another protocol', () => {
       { lengthField: 'uint64be' },
       /above Number\.MAX_SAFE_INTEGER; read as little-endian it would be 7 bytes/,
     ],
+    ['JSON', Buffer.from('{"a":1}\n'), {}, /; its first bytes, "{\\"a\\"", look like JSON with no length in front$/],
+    [
+      'JSON of a list',
+      Buffer.from('[{"a":1}]'),
+      {},
+      /; its first bytes, "\[{\\"a", look like JSON with no length in front$/,
+    ],
+    ['Redis', Buffer.from('*1\r\n$4\r\n'), {}, /; its first bytes, "\*1\\r\\n", look like text$/],
+    ['text', Buffer.from('XGET X'), {}, /; its first bytes, "XGET", look like text$/],
   ];
   for (const [what, wire, options, message] of guesses) {
     it(`${what} is called by its name`, async () => {
@@ -201,7 +210,7 @@ describe('a length that is another protocol', () => {
     });
   }
 
-  const nameless = ['fe ff ff ff 00', '16 02 ff ff 00', '17 03 ff ff 00', '58 47 45 54 20 58', 'ff ff ff ff'];
+  const nameless = ['fe ff ff ff 00', '16 02 ff ff 00', '17 03 ff ff 00', 'ff ff ff ff'];
   for (const wire of nameless) {
     it(`and no name is made up for ${wire}`, async () => {
       const { error } = await decode([fromHex(wire)]);
@@ -256,7 +265,7 @@ describe("the options of Node's kind", () => {
       'The "options.lengthField.write" property must be of type function. Received undefined',
     );
     expect(field(4)).to.equal(
-      'The "options.lengthField" property must be a string or a LengthField. Received type number (4)',
+      `The "options.lengthField" property must be a name such as 'uint32be', or a LengthField. Received type number (4)`,
     );
     expect(thrownBy(() => new LengthPrefixDecoder({ maxPayloadLength: '5' } as never)).message).to.equal(
       'The "options.maxPayloadLength" property must be of type number. Received \'5\'',

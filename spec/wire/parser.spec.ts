@@ -537,6 +537,30 @@ describe('FrameParser, chunks', () => {
     expect(messages.every((message) => message instanceof Uint8Array)).to.equal(true);
   });
 
+  it('tell the right place behind a length field that looked at the frames behind its own', () => {
+    const lengthField = {
+      maxWidth: 3,
+      read: (bytes: Uint8Array, start: number, end: number) =>
+        end - start < 3 ? undefined : { length: bytes[start]!, width: 1 },
+      write: (length: number) => Uint8Array.of(length),
+    };
+    for (const size of [1, 2, 3, 7]) {
+      const parser = new FrameParser({ lengthField, maxPayloadLength: 3 });
+      const wire = fromHex('00 00 01 61 09 00 00');
+      const seen: unknown[] = [];
+      for (let at = 0; at < wire.length; at += size) {
+        parser.push(wire.subarray(at, at + size));
+        try {
+          for (let message = parser.next(); message !== undefined; message = parser.next()) seen.push(message.length);
+        } catch (error) {
+          seen.push((error as FrameError).position);
+          break;
+        }
+      }
+      expect(seen, `in chunks of ${size}`).to.deep.equal([0, 0, 1, 4]);
+    }
+  });
+
   describe('whose memory is gone', () => {
     const detach = (chunk: Uint8Array) => structuredClone(chunk, { transfer: [chunk.buffer as ArrayBuffer] });
     const looks: Record<string, (frames: FrameParser<Uint8Array>) => unknown> = {

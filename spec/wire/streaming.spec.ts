@@ -53,7 +53,7 @@ class TestBody implements BodyStream<Uint8Array, TestBody> {
 }
 
 /** A flow of messages in parts, and what came of it. */
-function flowing(options: FormatOptions = { lengthField: 'uint8' }, room = Number.POSITIVE_INFINITY) {
+function flowing(options: FormatOptions = { lengthField: 'uint8' }, room = Number.POSITIVE_INFINITY, isEager = true) {
   const parser = new FrameParser<Uint8Array, unknown>({ ...options, stream: true } as object);
   const messages: StreamedMessage<TestBody>[] = [];
   const log: string[] = [];
@@ -62,7 +62,7 @@ function flowing(options: FormatOptions = { lengthField: 'uint8' }, room = Numbe
   const flow = new Flow<object, Uint8Array, StreamedMessage<TestBody>>(
     reader,
     {
-      isEager: true,
+      isEager,
       push(_stream, message) {
         messages.push(message);
         log.push(`message ${message.length}`);
@@ -100,6 +100,40 @@ describe('Streaming', () => {
     expect(seen()).to.equal('written');
     end();
     expect(seen()).to.equal('ended');
+  });
+
+  it('is done with a write when a piece more is wanted, by the reader of messages or of the body', () => {
+    const { flow, messages, write, seen } = flowing(undefined, 1, false);
+    write('04 61');
+    expect(seen()).to.equal('message 4');
+    const { body } = messages[0]!;
+    expect([body.want(1), seen()]).to.deep.equal(['61', '']);
+    expect([body.want(2), seen()]).to.deep.equal(['', 'written']);
+    write('62');
+    expect([body.seen(), seen()]).to.deep.equal(['62', 'written']);
+    body.isRead = false;
+    write('63');
+    expect([body.seen(), seen()]).to.deep.equal(['63', '']);
+    body.want(3);
+    expect(seen()).to.equal('written');
+    // Its reader wants more than there is: all of it is there.
+    write('64');
+    expect([body.seen(), seen()]).to.deep.equal(['64 end', '']);
+    flow.want();
+    expect(seen()).to.equal('written');
+  });
+
+  it('waits for the reader of messages once the body is closed', () => {
+    const { flow, messages, write, seen, reader } = flowing(undefined, 1, false);
+    write('02 61');
+    messages[0]!.body.want(2);
+    expect(seen()).to.equal('message 2, written');
+    messages[0]!.body.close();
+    write('62 01 63');
+    expect(seen()).to.equal('');
+    reader.room = 1;
+    flow.want();
+    expect(seen()).to.equal('message 1');
   });
 
   it('has no next message before the body is read or closed', () => {
