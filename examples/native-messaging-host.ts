@@ -20,12 +20,7 @@ const NAME = 'com.example.length_prefix';
 
 const usage = `Usage: npm run native-messaging-host -- --install FOLDER EXTENSION-ID...
 
-Installs this program as ${NAME} for these extensions of the
-browser with this user data folder, such as ~/.config/chromium or
-~/.config/google-chrome. The browser starts it.
-
-  --install FOLDER         the browser's folder
-  --help, -h               shows this text`;
+FOLDER: where the browser keeps its data, such as ~/.config/chromium or ~/.config/google-chrome`;
 
 /** What an extension can ask for: `{ id, command, value }` is answered with `{ id, result }`, or `{ id, error }`. */
 const commands = new Map<unknown, (value: any) => unknown>([
@@ -66,27 +61,28 @@ function install(folder: string, extensions: string[]): void {
   if (wrong !== undefined) throw new Error(`'${wrong}' is no id of an extension: 32 letters from a to p`);
   if (extensions.length === 0) throw new Error('There is no EXTENSION-ID. --help tells more');
   const hosts = resolve(folder, 'NativeMessagingHosts');
+  const file = join(hosts, `${NAME}.json`);
   const path = join(hosts, `${NAME}.sh`);
   const description = 'An example of the package length-prefix';
   const allowed_origins = extensions.map((id) => `chrome-extension://${id}/`);
   const manifest = { name: NAME, description, path, type: 'stdio', allowed_origins };
-
   mkdirSync(hosts, { recursive: true });
   // A browser gives a host no arguments of ours, and may not know where node is.
   const words = [process.execPath, fileURLToPath(import.meta.url)].map((word) => `'${word.replaceAll("'", "'\\''")}'`);
   writeFileSync(path, `#!/bin/sh\nexec ${words.join(' ')} "$@"\n`, { mode: 0o755 });
-  writeFileSync(join(hosts, `${NAME}.json`), `${JSON.stringify(manifest, null, 2)}\n`);
-  console.log(`Installed ${join(hosts, `${NAME}.json`)}`);
+  writeFileSync(file, `${JSON.stringify(manifest, null, 2)}\n`);
+  console.log(`Installed ${file}`);
 }
 
 async function main(): Promise<void> {
-  const options = {
-    install: { type: 'string' },
-    help: { type: 'boolean', short: 'h' },
-    'parent-window': { type: 'string' }, // said by browsers on Windows
-  } as const;
-  // A browser says who talks: chrome-extension://EXTENSION-ID/
-  const { values, positionals } = parseArgs({ options, allowPositionals: true });
+  const { values, positionals } = parseArgs({
+    options: {
+      install: { type: 'string' },
+      help: { type: 'boolean', short: 'h' },
+      'parent-window': { type: 'string' }, // said by browsers on Windows
+    },
+    allowPositionals: true, // A browser says who talks: chrome-extension://EXTENSION-ID/
+  });
   if (values.install !== undefined) install(values.install, positionals);
   else if (values.help || process.stdin.isTTY) console.log(usage);
   else await serve();

@@ -17,15 +17,54 @@ const printing =
     ? ''
     : "import { Console } from 'node:console'; globalThis.console = new Console(process.stdout, process.stderr);\n";
 
+/** In front of an example: what bad clients send to each server of it, which does not close before it is rid of them. */
+const badClients = `
+import net from 'node:net';
+const { listen, close } = net.Server.prototype;
+const rids = new Map();
+net.Server.prototype.listen = function (...args) {
+  const garbage = ['GET / HTTP/1.1\\r\\n\\r\\n', Buffer.alloc(20, 0xff), Buffer.of(5, 0, 0, 0, 1)];
+  rids.set(this, new Promise((resolve) => this.once('listening', () => resolve(Promise.all(garbage.map((bytes) => {
+    return new Promise((gone) => {
+      net.connect(this.address().port).on('error', () => {}).on('close', gone).resume().end(bytes);
+    });
+  }))))));
+  return listen.apply(this, args);
+};
+net.Server.prototype.close = function (...args) {
+  rids.get(this).then(() => {
+    console.error('rid of bad clients');
+    close.apply(this, args);
+  });
+  return this;
+};
+`;
+
+/** The lines that an example says it prints. */
+const linesOf = (code: string) => Array.from(code.matchAll(/\/\/ -> (.*)\n/g), ([, line]) => `${line}\n`);
+
 describe('README', () => {
   const examples = Array.from(readme.matchAll(/```js\n(.*?)```/gs), ([, code]) => code!);
 
   examples.forEach((code, i) => {
     it(`example ${i + 1} prints what it says`, async () => {
-      const expected = Array.from(code.matchAll(/\/\/ -> (.*)\n/g), ([, line]) => `${line}\n`);
+      const expected = linesOf(code);
       expect(expected).to.not.have.lengthOf(0);
       const run = promisify(execFile)(process.execPath, codeArgs(printing + code), { cwd: root });
       expect(await run).to.deep.equal({ stdout: expected.join(''), stderr: '' });
+    });
+  });
+
+  const servers = examples.filter((code) => code.includes('createServer'));
+
+  servers.forEach((code, i) => {
+    it(`server ${i + 1} survives bad clients`, async () => {
+      const expected = linesOf(code);
+      const run = promisify(execFile)(process.execPath, codeArgs(printing + badClients + code), { cwd: root });
+      const { stdout, stderr } = await run;
+      expect(stdout).to.equal(expected.join(''));
+      expect(stderr).to.match(/^Frame at byte 0: /m);
+      expect(stderr).to.include('rid of bad clients');
     });
   });
 

@@ -39,7 +39,7 @@ describe('examples/options', () => {
     [
       'length-field',
       'int32',
-      /^The property '--length-field' must be one of 'uint8', .*, 'uint64be'\. Received 'int32'$/,
+      /^The property '--length-field' must be one of 'uint8', .*, 'uint64be', the nearest is 'uint32le'\. Received 'int32'$/,
     ],
     ['strip', '2', /^The value of "--strip" is out of range\. /],
     ['length-field-offset', '1.5', /^--length-field-offset must be a whole number, not '1\.5'$/],

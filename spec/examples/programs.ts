@@ -1,6 +1,7 @@
 /** Runs the example programs as a user does, each in a process of its own. */
 
 import { type ChildProcess, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
@@ -11,9 +12,23 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { programArgs, type RunSettings, replaceExport } from '../support/runtime.js';
 
-type Name = 'server' | 'client' | 'echo' | 'proxy' | 'tap' | 'start' | 'native-messaging-host' | 'naive-framer';
+type Name =
+  | 'chat'
+  | 'client'
+  | 'echo'
+  | 'naive-framer'
+  | 'native-messaging-host'
+  | 'proxy'
+  | 'rpc'
+  | 'server'
+  | 'shutdown'
+  | 'start'
+  | 'tap'
+  | 'upload'
+  | 'workers';
 
 interface ProcessSettings {
+  cwd?: string | undefined;
   env?: NodeJS.ProcessEnv | undefined;
   /** What it writes to its standard output is no text, and left to the test. */
   binary?: boolean | undefined;
@@ -32,8 +47,8 @@ export class Process {
   readonly #waiting = new Set<() => void>();
   #over = false;
 
-  constructor(command: string, args: string[], { env, binary = false }: ProcessSettings = {}) {
-    this.child = spawn(command, args, { env: { ...process.env, ...env } });
+  constructor(command: string, args: string[], { cwd, env, binary = false }: ProcessSettings = {}) {
+    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
     if (!binary) this.#collect(this.child.stdout!, this.lines);
     this.#collect(this.child.stderr!, this.errors);
     this.child.stdin!.on('error', () => {}); // it need not read all that it is given
@@ -135,7 +150,17 @@ export async function startServer(
 }
 
 export function portOf(line: string): number {
-  return Number(/:(\d+)$/.exec(line)?.[1]);
+  return Number(/: ?(\d+)}?$/.exec(line)?.[1]);
+}
+
+/** The server of a short example, on any free port. */
+export async function startExample(
+  name: Name,
+  settings?: Settings,
+  args: string[] = [],
+): Promise<{ server: Program; port: number }> {
+  const server = new Program(name, ['0', ...args], settings);
+  return { server, port: portOf(await server.line(/^Listening on /)) };
 }
 
 /** A connection of a test's own. What breaks it shows in `closed`. */
@@ -180,6 +205,27 @@ export function sized(data: Uint8Array | string): Buffer {
   const size = Buffer.alloc(4);
   size.writeInt32LE(bytes.length);
   return Buffer.concat([size, bytes]);
+}
+
+/**
+ * Sends garbage to a server, each kind over a connection of its own, and waits until they are closed: another protocol,
+ * random bytes, and a frame that is not whole.
+ */
+export async function throwGarbage(port: number): Promise<void> {
+  for (const bytes of ['GET / HTTP/1.1\r\nHost: x\r\n\r\n', randomBytes(1000), sized('hello').subarray(0, 6)]) {
+    const socket = await connectTo(port);
+    socket.end(bytes);
+    await closed(socket);
+  }
+}
+
+/** A client that has no more to send, and breaks off while the server's first answer to it waits to be read. */
+export async function breakOff(port: number, bytes: Uint8Array): Promise<void> {
+  const socket = await connectTo(port);
+  socket.end(bytes);
+  await once(socket, 'readable');
+  socket.resetAndDestroy();
+  await closed(socket);
 }
 
 /** A module that replaces `writeFile`, as the programs import it; `original` is the real one. */
