@@ -3,6 +3,8 @@ import './contents.js';
 import './rules.js';
 import './consumers.js';
 import './types.js';
+import './runners.js';
+import './size.js';
 import { describeBrowserEntry } from './browser.js';
 
-describeBrowserEntry('length-prefix/web', 40_000);
+describeBrowserEntry('length-prefix/web', 42_000);

@@ -38,7 +38,7 @@ run(root, 'npm', 'pack', '--ignore-scripts', '--pack-destination', temp);
 export const tarball = join(temp, readdirSync(temp)[0]!);
 
 /** A new folder with these packages installed. */
-function install(name: string, ...packages: string[]): string {
+export function install(name: string, ...packages: string[]): string {
   const folder = join(temp, name);
   mkdirSync(folder);
   writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
@@ -72,4 +72,9 @@ export const consumer = install(
   ...Object.entries(manifest.peerDependencies ?? {})
     .filter(([name]) => name !== '@types/node')
     .map(([name, range]) => `${name}@${range}`),
+);
+
+/** Projects with the types of the Nodes before this project's: the version, and the folder. */
+export const earlierConsumers = ['20', '22', '24'].map(
+  (version) => [version, install(`consumer-${version}`, tarball, `@types/node@${version}`)] as const,
 );

@@ -2,7 +2,7 @@ import { cpSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { compile } from './compile.js';
-import { compilers, consumer, entries, root, runNode } from './packed.js';
+import { compilers, consumer, earlierConsumers, entries, root, runNode } from './packed.js';
 
 const SETTINGS = {
   nodenext: { module: 'nodenext', target: 'es2022', lib: ['es2023'], types: ['node'] },
@@ -23,6 +23,26 @@ const assertions: Record<string, string> = {
   'types.ts': read('types.ts').replace('../lib/index.js', 'length-prefix'),
   'web-types.ts': read('web/types.ts').replace('../../lib/web/index.js', 'length-prefix/web'),
 };
+
+/** Those with few types, and the examples of the README in TypeScript. */
+const examples = Array.from(
+  readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs),
+  ([, code], i) => [`readme-${i}.ts`, code!] as const,
+);
+const more: Record<string, string> = {
+  'wire-types.ts': read('wire/types.ts')
+    .replace('../../lib/index.js', 'length-prefix')
+    .replace('../../lib/wire/index.js', 'length-prefix/wire'),
+  ...Object.fromEntries(examples),
+};
+
+/** Those that need the types of a browser. */
+const inBrowsers: Record<string, string> = {
+  'platform-types.ts': read('web/platform-types.ts').replace('../../lib/web/index.js', 'length-prefix/web'),
+};
+const assertionsFor = (settings: { lib: string[] }) =>
+  settings.lib.includes('dom') ? { ...assertions, ...more, ...inBrowsers } : { ...assertions, ...more };
+
 const typed = read('tools/package/consumer/typed.ts');
 const all = entries.map((entry, i) => `export * as entry${i} from '${entry}';\n`).join('');
 
@@ -31,7 +51,7 @@ describe('a program in TypeScript, as strict as can be', () => {
     for (const [name, settings] of Object.entries(SETTINGS)) {
       it(`compiles and runs: TypeScript ${version}, ${name}`, () => {
         const folder = join(consumer, `${version} ${name}`);
-        const sources: Record<string, string> = { ...assertions, 'typed.ts': typed, 'all.ts': all };
+        const sources: Record<string, string> = { ...assertionsFor(settings), 'typed.ts': typed, 'all.ts': all };
         // Older ones do not know that a module can be required.
         if (version !== compilers[0] && settings.module === 'nodenext') {
           sources['required.cts'] = read('tools/package/consumer/required.cts');
@@ -43,6 +63,18 @@ describe('a program in TypeScript, as strict as can be', () => {
           expect(runNode(folder, output), program).to.deep.equal({ stdout: 'all as declared\n', stderr: '' });
         }
       });
+    }
+  }
+
+  for (const [version, project] of earlierConsumers) {
+    for (const compiler of compilers) {
+      for (const [name, settings] of Object.entries(SETTINGS)) {
+        it(`compiles with the types of Node ${version}: TypeScript ${compiler}, ${name}`, () => {
+          expect(compile(join(project, `${compiler} ${name}`), compiler, settings, assertionsFor(settings))).to.equal(
+            '',
+          );
+        });
+      }
     }
   }
 
