@@ -14,6 +14,7 @@ const specs = [
   'dist/spec/properties/*.spec.js',
   'dist/spec/fuzz/*.spec.js',
   'dist/spec/web/model.spec.js',
+  'dist/spec/web/pipes.spec.js',
   'dist/spec/torture/model.spec.js',
   'dist/spec/torture/backpressure.spec.js',
   'dist/spec/torture/framed.spec.js',

@@ -19,6 +19,7 @@ const groups: Record<string, number> = {
   skip: 4,
   copy: 9,
   destroy: 11,
+  sent: 6,
 };
 
 describe('torture: memory (node --expose-gc dist/spec/torture/memory.js prints every figure)', function () {

@@ -6,8 +6,14 @@
  */
 import { Buffer } from 'node:buffer';
 import process from 'node:process';
-import { PassThrough, type Transform } from 'readable-stream';
-import { LengthPrefixDecoder, type LengthPrefixDecoderOptions, LengthPrefixEncoder } from '../../lib/index.js';
+import { Duplex, PassThrough, Readable, type Transform } from 'readable-stream';
+import {
+  framed,
+  LengthPrefixDecoder,
+  type LengthPrefixDecoderOptions,
+  LengthPrefixEncoder,
+  type Message,
+} from '../../lib/index.js';
 import { usedMemory } from '../support/runtime.js';
 import { frame, prefix, turns } from './support.js';
 
@@ -108,7 +114,7 @@ async function idle(): Promise<void> {
   const figures: Record<string, number[]> = {};
   for (const make of Object.values(kinds)) await each(200, make);
   // The two that are compared by turns and in great numbers, for a twentieth counts; the others need no such care.
-  const count = (name: string): number => (name === 'plain' || name === 'through' ? 5000 : 500);
+  const count = (name: string): number => (name === 'plain' || name === 'through' ? 20_000 : 500);
   for (const name of ['through', 'plain', 'through', 'plain', 'through', 'plain', 'through', 'plain']) {
     figures[name] = [...(figures[name] ?? []), await each(count(name), kinds[name]!)];
   }
@@ -511,6 +517,38 @@ async function destroyed(): Promise<void> {
   if (decoder.destroyed) throw new Error('unreachable');
 }
 
+/** Streams that have sent everything, and wait for more. */
+async function sent(): Promise<void> {
+  const messages: Record<string, (references: WeakRef<object>[]) => Message> = {
+    'a large message': () => Buffer.allocUnsafeSlow(100_000),
+    'a small one': () => Buffer.allocUnsafeSlow(10_000),
+    'a body': (references) => {
+      const body = Readable.from([Buffer.allocUnsafeSlow(10_000)]);
+      references.push(new WeakRef(body));
+      return { length: 10_000, body };
+    },
+  };
+  for (const [what, make] of Object.entries(messages)) {
+    for (const kind of ['encoder', 'framed']) {
+      const references: WeakRef<object>[] = [];
+      const write = (chunk: Buffer, _encoding: unknown, callback: () => void): void => {
+        // Not the heads, which share memory.
+        if (chunk.length > 1000) references.push(new WeakRef(chunk.buffer));
+        callback();
+      };
+      const sink = new Duplex({ read() {}, write });
+      const stream = kind === 'framed' ? framed(sink) : new LengthPrefixEncoder();
+      if (kind === 'encoder') stream.pipe(sink);
+      stream.write(make(references));
+      await turns(20);
+      const living = await alive(references);
+      if (references.length === 0) throw new Error('nothing was sent');
+      row('sent', `${kind}, idle behind ${what}: chunks and bodies alive`, living, 0, 'things');
+      if (stream.destroyed || sink.destroyed) throw new Error('unreachable');
+    }
+  }
+}
+
 /** Compiled code and the like are not to be in the figures: everything runs once before it is measured. */
 async function warmUp(): Promise<void> {
   for (const sizes of [[1], [1024], [4096, 1], [65_536]]) {
@@ -528,6 +566,7 @@ await skip();
 await copies();
 await halves();
 await destroyed();
+await sent();
 
 if (process.argv.includes('--json')) {
   process.stdout.write(JSON.stringify(rows));

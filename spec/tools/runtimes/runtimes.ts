@@ -42,6 +42,9 @@ const DENO_WRITES =
 const BUN_CHILDREN = "Bun takes away a child's output when a write to its input fails";
 const BUN_STREAMS = "it draws any use of Node's streams; Bun's are others, as at the Readable.toWeb of an ended stream";
 const BUN_TRANSFER = 'Bun can not transfer web streams';
+/** Seen about once in 25 of 5 MB each with two plain Transforms of readable-stream; never with those of node:stream. */
+const BUN_STDIN =
+  "Bun's process.stdin, in a pipeline with Transforms of readable-stream, loses its end at times after megabytes";
 
 /** Properties that draw what Bun does in its own way, such as the `Readable.toWeb` of a stream that has ended. */
 const drawn = [
@@ -73,6 +76,18 @@ export const exceptions: readonly Exception[] = [
     runtime: 'bun',
     test: 'any use of an encoder is judged by rules that a plain Transform keeps',
     reason: "it tries the model on a Transform of node:stream, and Bun's keeps other rules",
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'examples/native-messaging-host answers each message, in order, and ends when its input does',
+    reason: BUN_STDIN,
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: 'examples/native-messaging-host answers with an error where a browser would not take the answer, and goes on',
+    reason: BUN_STDIN,
     sometimes: true,
   },
   {
@@ -129,6 +144,13 @@ export const exceptions: readonly Exception[] = [
     test: `${memory} destroy`,
     reason:
       'asks for not one Buffer to be left: JavaScriptCore takes all words on the stack for references, and keeps the last one alive',
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
+    test: `${memory} sent`,
+    reason:
+      'asks for not one body to be left: JavaScriptCore takes all words on the stack for references, and keeps the last one alive (of ten streams in one function, none)',
     sometimes: true,
   },
   {
