@@ -105,6 +105,8 @@ class BodyReadable implements BodyStream<Bytes, ReadableStream<Bytes>> {
 
   end(): boolean {
     this.#output.close();
+    // Parts go to reads that wait. One whose reader has released its lock stays in the body, which is not waited for: no
+    // web stream tells when its last part is read.
     return true;
   }
 

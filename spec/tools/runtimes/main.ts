@@ -75,7 +75,8 @@ async function runTests(result: Result, directory: string): Promise<void> {
   let count = 0;
   let ended = false;
   const begin = performance.now();
-  const args = ['node_modules/mocha/bin/mocha.js', '--reporter', 'json-stream'];
+  // Its reporter takes no tests in parallel.
+  const args = ['node_modules/mocha/bin/mocha.js', '--no-parallel', '--reporter', 'json-stream'];
   if (values.grep !== undefined) args.push('--fgrep', values.grep);
   const how = await run(target, directory, args, (line) => {
     const event = eventOf(line);
