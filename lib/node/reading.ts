@@ -52,7 +52,7 @@ export function readingFlow(stream: node.Duplex, settings: DecodingSettings<Buff
     own = { ...settings, onOversize: tell };
   }
   const parser = new FrameParser<Buffer, unknown>(own);
-  if (!own.inParts) return new Flow(stream, readingOutlet, parser);
+  if (!own.inParts) return new Flow(stream, own.batch ? batchOutlet : readingOutlet, parser);
   const streaming = new Streaming<Buffer, node.Readable>(parser, (each) => new Body(each));
   const flow = new Flow(stream, readingOutlet, streaming);
   streaming.connect(flow);
@@ -81,7 +81,10 @@ export const readingOutlet: Outlet<node.Duplex, unknown> = {
 
   release,
   fail,
+  rest: (goOn) => void setImmediate(goOn),
 };
+
+const batchOutlet: Outlet<node.Duplex, any> = { ...readingOutlet, hasBatches: true };
 
 /** The bytes of one message, as {@link Streaming} sees them. */
 class Body implements BodyStream<Buffer, node.Readable> {

@@ -60,17 +60,15 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
   constructor(options: LengthPrefixDecoderStreamOptions<Batch, T, Stream> = {}) {
     const parser = new FrameParser<Bytes, unknown>(decodingSettings(options, uint8Arrays));
     const marks = highWaterMarks(options, 16, 131_072);
-    const { readable, writable } = parser.inParts ? streamedPair(parser, marks) : messagePair(parser, marks);
+    const { readable, writable } = parser.inParts
+      ? streamedPair(parser, marks)
+      : new OrderedPair<ByteChunk, unknown>(parser, marks, size, options.batch);
     this.readable = readable as typeof this.readable;
     this.writable = writable;
   }
 }
 
 const size = sizeBy(chunkCost);
-
-function messagePair(parser: FrameParser<Bytes, unknown>, marks: Marks): OrderedPair<ByteChunk, unknown> {
-  return new OrderedPair<ByteChunk, unknown>(parser, marks, size);
-}
 
 function streamedPair(parser: FrameParser<Bytes, unknown>, marks: Marks): OrderedPair<ByteChunk, unknown> {
   const streaming = new Streaming<Bytes, ReadableStream<Bytes>>(parser, (owner) => new BodyReadable(owner));

@@ -8,6 +8,21 @@ export interface Marks {
 
 const ignore = (): void => {};
 
+/** Calls `run` in another turn of the event loop. A timer of a browser would take 4 ms. */
+function inAnotherTurn(run: () => void): void {
+  const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => void };
+  if (setImmediate !== undefined) {
+    setImmediate(run);
+    return;
+  }
+  const { port1, port2 } = new MessageChannel();
+  port1.onmessage = () => {
+    port1.close();
+    run();
+  };
+  port2.postMessage(undefined);
+}
+
 /**
  * The readable and the writable stream of a {@link Flow}. A `TransformStream` can't do this: it is not told when its
  * reader wants something, and throws away what is still to be read when it fails.
@@ -43,11 +58,14 @@ export class OrderedPair<In, Out> {
       pair.#output.error(error);
       pair.#end(error);
     },
+    rest: inAnotherTurn,
   };
+  static readonly #batchOutlet: Outlet<OrderedPair<any, any>, any> = { ...OrderedPair.#outlet, hasBatches: true };
 
   /** `size` must not throw: that would fail the writable stream alone, and at once. */
-  constructor(work: Work<In, Out>, marks: Marks, size: (chunk: In) => number) {
-    this.flow = new Flow<OrderedPair<In, Out>, In, Out>(this, OrderedPair.#outlet, work);
+  constructor(work: Work<In, Out>, marks: Marks, size: (chunk: In) => number, hasBatches = false) {
+    const outlet = hasBatches ? OrderedPair.#batchOutlet : OrderedPair.#outlet;
+    this.flow = new Flow<OrderedPair<In, Out>, In, Out>(this, outlet, work);
     this.#highWaterMark = marks.readable;
     this.readable = new ReadableStream<Out>(
       {

@@ -35,7 +35,17 @@ export interface Outlet<Stream, Out> {
   release(stream: Stream, done: Done, isSync: boolean): void;
   /** Calls `done` with the fault, at once or soon. */
   fail(stream: Stream, done: Done, error: unknown): void;
+  /** Calls `goOn` in another turn of the event loop. Default: pieces are handed out for as long as they are wanted. */
+  rest?(goOn: () => void): void;
+  /** Pieces are batches: each counts as its elements. Default: false. */
+  readonly hasBatches?: boolean;
 }
+
+/**
+ * After so many messages, others have their turn: one chunk of 64 KiB may be 16,384 messages, and many chunks may come in
+ * one turn of the event loop. So many messages of 16 bytes take longer than a hundred turns do.
+ */
+export const MOST_IN_A_TURN = 4096;
 
 /** The reader wants a piece. */
 const WANTED = 1;
@@ -47,6 +57,8 @@ const IN_CALL = 4;
 const EAGER = 8;
 /** The reader of a body wants more of it. */
 const BODY_WAITING = 16;
+/** Others have their turn. */
+const RESTING = 32;
 
 /**
  * The pump of every stream: it goes at the reader's pace, keeps order, and shows a fault last. It pairs what is written
@@ -61,6 +73,8 @@ const BODY_WAITING = 16;
  *                              faulty: waits until the reader ---> over, and done(error)
  *       idle, busy  --- fail -->    has taken everything
  *
+ * In all of them, it rests when {@link MOST_IN_A_TURN} pieces were handed out, and goes on in another turn.
+ *
  * A fault of `fail` comes behind the pieces of what was taken before it. For a stream that fails throws away what is still
  * to be read, the fault waits.
  */
@@ -73,6 +87,8 @@ export class Flow<Stream, In, Out> {
   #fault: Fault | undefined;
   // In one field, and no methods with #, which take another one: there may be very many streams that are idle.
   #flags: number;
+  /** The messages that were handed out since the flow has rested. */
+  #count = 0;
 
   constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
     this.#stream = stream;
@@ -146,11 +162,13 @@ export class Flow<Stream, In, Out> {
   /** Goes on: there may be a piece where there was none. */
   goOn(): void {
     // Listeners run inside `push`, and the next write may come inside `release`: the loops below go on for them.
-    if ((this.#flags & PUMPING) !== 0) return;
+    if ((this.#flags & (PUMPING | RESTING)) !== 0) return;
     this.#flags |= PUMPING;
     const stream = this.#stream;
     const outlet = this.#outlet;
     const work = this.#work;
+    const hasBatches = outlet.hasBatches === true;
+    let count = this.#count;
     let isFirst = true;
     let isInWork = false;
     try {
@@ -158,6 +176,10 @@ export class Flow<Stream, In, Out> {
         let isUsedUp = false;
         while ((this.#flags & WANTED) !== 0 && (this.#done !== undefined || !work.isSettled)) {
           if (this.#fault?.isNext) break;
+          if (count >= MOST_IN_A_TURN) {
+            count = 0;
+            if (this.rests()) break;
+          }
           isInWork = true;
           const piece = work.next();
           isInWork = false;
@@ -166,6 +188,7 @@ export class Flow<Stream, In, Out> {
             break;
           }
           this.#flags &= ~WANTED;
+          count += hasBatches ? (piece as unknown as unknown[]).length : 1;
           if (outlet.push(stream, piece, isFirst)) this.#flags |= WANTED;
           isFirst = false;
         }
@@ -180,9 +203,28 @@ export class Flow<Stream, In, Out> {
       }
       this.breakNext(error);
     } finally {
+      this.#count = count;
       this.#flags &= ~PUMPING;
     }
     if (this.#fault !== undefined) this.wasRead();
+  }
+
+  /** Gives others their turn, where the outlet does so. */
+  private rests(): boolean {
+    const { rest } = this.#outlet;
+    if (rest === undefined) return false;
+    this.#flags |= RESTING;
+    rest(() => {
+      this.#flags &= ~RESTING;
+      try {
+        this.goOn();
+      } catch (error) {
+        // Of a listener. Nobody else goes on for it.
+        if ((this.#flags & RESTING) === 0) this.rests();
+        throw error;
+      }
+    });
+    return true;
   }
 
   /** Calls back the write in hand, if there is room for another. Returns whether another one has come. */
