@@ -195,7 +195,7 @@ export async function everyWay(socket: Socket, numbers: source.Codec<number, big
   sure<Same<source.Decoded, Buffer>>();
   sure<Same<source.Decoded<true, number>, number[]>>();
   sure<Same<source.Decoded<false, Buffer, true>, source.StreamedMessage>>();
-  sure<Same<source.FrameError['code'], 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT'>>();
+  sure<Same<source.FrameError['code'], `ERR_FRAME_${'TOO_LONG' | 'TRUNCATED' | 'CORRUPT' | 'TIMEOUT'}`>>();
   sure<Same<source.FrameError['position'], number>>();
 }
 

@@ -1,6 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { streamDestroyed } from '../wire/errors.js';
 import type { Flow } from '../wire/flow.js';
+import { parserOf } from '../wire/parser.js';
 import type { Callback } from './declarations.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
 import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
@@ -28,7 +29,8 @@ export interface LengthPrefixDecoderOptions<
  * Event `'oversize'`, with `oversize: 'skip'`: a payload is being passed over. Its arguments are the payload's length in
  * bytes, and the number of bytes in front of its frame in the stream. Messages before it may still wait to be read.
  *
- * Fails with a {@link FrameError}: `ERR_FRAME_TOO_LONG`, `ERR_FRAME_TRUNCATED` or `ERR_FRAME_CORRUPT`.
+ * Fails with a {@link FrameError}: `ERR_FRAME_TOO_LONG`, `ERR_FRAME_TRUNCATED`, `ERR_FRAME_CORRUPT` or
+ * `ERR_FRAME_TIMEOUT`.
  *
  * Its options decide the type of its messages: see {@link Decoded}.
  */
@@ -48,8 +50,32 @@ export class LengthPrefixDecoder<
   constructor(options: LengthPrefixDecoderOptions<Batch, T, Stream> = {}) {
     const settings = readingSettings(options);
     super(duplexOptions(options, true, undefined, 131_072));
-    this.#flow = readingFlow(this, settings);
+    this.#flow = readingFlow(this, settings, LengthPrefixDecoder.#failBehind);
     abortBy(options.signal, this);
+  }
+
+  static #failBehind(decoder: LengthPrefixDecoder<any, any, any>, error: Error): void {
+    decoder.#flow.fail(error, (fault) => decoder.destroy(fault));
+  }
+
+  /** The bytes that were taken. */
+  get bytesRead(): number {
+    return parserOf(this.#flow.work).bytesRead;
+  }
+
+  /** The messages that were handed out, those of batches and those that wait to be read included. */
+  get messagesRead(): number {
+    return this.#flow.count;
+  }
+
+  /** Whether a frame has begun that is not complete. */
+  get insideFrame(): boolean {
+    return parserOf(this.#flow.work).insideFrame;
+  }
+
+  /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
+  get pendingFrameBytes(): number {
+    return parserOf(this.#flow.work).pendingFrameBytes;
   }
 
   override _write(chunk: Buffer, _encoding: string, callback: Callback): void {

@@ -53,6 +53,16 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
     abortBy(options.signal, this);
   }
 
+  /** The bytes of the frames of all messages that were taken. A body counts from its write on. */
+  get bytesWritten(): number {
+    return this.#writing.bytesWritten;
+  }
+
+  /** The messages that were taken. */
+  get messagesWritten(): number {
+    return this.#writing.messagesWritten;
+  }
+
   // Writable's own takes no messages in parts, and passes each on alone.
   override write(message: never): boolean;
   override write(message: T, callback?: (error?: Error | null) => void): boolean;

@@ -8,6 +8,7 @@ import type { Flow } from '../wire/flow.js';
 import { isBytes, viewOf } from '../wire/memory.js';
 import type { Message } from '../wire/message.js';
 import { checkKnown } from '../wire/options.js';
+import { parserOf } from '../wire/parser.js';
 import { buffers } from './buffers.js';
 import type { Callback, MessageDuplex } from './declarations.js';
 import { Loops } from './loops.js';
@@ -44,7 +45,20 @@ export type ByteStream =
     };
 
 /** A Duplex of messages: `In` is read, `Out` is written. Where bytes are read, any {@link Message} can be written. */
-export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> extends MessageDuplex<In, Out> {}
+export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> extends MessageDuplex<In, Out> {
+  /** The bytes that were taken from the stream. */
+  readonly bytesRead: number;
+  /** The bytes of the frames of all messages that were taken. A body counts from its write on. */
+  readonly bytesWritten: number;
+  /** The messages that were handed out, those of batches and those that wait to be read included. */
+  readonly messagesRead: number;
+  /** The messages that were taken. */
+  readonly messagesWritten: number;
+  /** Whether a frame has begun that is not complete. */
+  readonly insideFrame: boolean;
+  /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
+  readonly pendingFrameBytes: number;
+}
 
 /** A part of a message from this many bytes on is not copied. */
 const UNCOPIED = 16_384;
@@ -117,7 +131,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     super({ ...duplexOptions(options, true, undefined, 65_536), allowHalfOpen: true });
     this.#readable = readable;
     this.#writable = writable;
-    this.#flow = readingFlow(this, settings);
+    this.#flow = readingFlow(this, settings, (stream, error) => stream.#endInput(error));
     this.#writing = new Writing(this, written, UNCOPIED);
     this.#allowHalfOpen = allowHalfOpen;
     this.#loops = new Loops(this, () => this.#lookSoon());
@@ -160,6 +174,32 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (this.#ending !== undefined || this.writableLength > 0) this.#lose(prematureClose());
     // Nothing is left that could end this.
     else if (this.readableEnded && !this.writableEnded) this.destroy();
+  }
+
+  // ---------------------------------------------------------------- counters
+
+  get bytesRead(): number {
+    return parserOf(this.#flow.work).bytesRead;
+  }
+
+  get messagesRead(): number {
+    return this.#flow.count;
+  }
+
+  get insideFrame(): boolean {
+    return parserOf(this.#flow.work).insideFrame;
+  }
+
+  get pendingFrameBytes(): number {
+    return parserOf(this.#flow.work).pendingFrameBytes;
+  }
+
+  get bytesWritten(): number {
+    return this.#writing.bytesWritten;
+  }
+
+  get messagesWritten(): number {
+    return this.#writing.messagesWritten;
   }
 
   // ---------------------------------------------------------------- reading

@@ -1,11 +1,14 @@
 import type { Buffer } from 'node:buffer';
 import type * as node from 'node:stream';
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
+import { type Clock, Deadline } from '../wire/deadline.js';
 import {
   type DecodingOptions as AnyDecodingOptions,
   type DecodingSettings,
   decodingSettings,
 } from '../wire/decoding.js';
-import { Flow, type Outlet } from '../wire/flow.js';
+import type { FrameError } from '../wire/errors.js';
+import { Flow, type Outlet, type Work } from '../wire/flow.js';
 import { FrameParser } from '../wire/parser.js';
 import { type BodyStream, type StreamedMessage as StreamedMessageOf, Streaming } from '../wire/streaming.js';
 import { buffers } from './buffers.js';
@@ -35,13 +38,22 @@ let usual: DecodingSettings<Buffer> | undefined;
 export function readingSettings(options: DecodingOptions): DecodingSettings<Buffer> {
   const settings = decodingSettings(options, buffers);
   usual ??= decodingSettings({}, buffers);
-  const { format, copy, decode, batch, inParts, onOversize } = settings;
-  const isUsual = format === usual.format && !copy && !decode && !batch && !inParts && !onOversize;
+  const { format, copy, decode, batch, inParts, onOversize, frameTimeout } = settings;
+  const isUsual =
+    format === usual.format && !copy && !decode && !batch && !inParts && !onOversize && frameTimeout === 0;
   return isUsual ? usual : settings;
 }
 
-/** The way from chunks to the readable side of a stream, whose `read` tells it of each piece that was taken. */
-export function readingFlow(stream: node.Duplex, settings: DecodingSettings<Buffer>): Flow<any, Uint8Array, unknown> {
+/**
+ * The way from chunks to the readable side of a stream, whose `read` tells it of each piece that was taken.
+ *
+ * @param fail a frame was not complete in time: the stream fails, behind the messages that came before
+ */
+export function readingFlow<S extends node.Duplex>(
+  stream: S,
+  settings: DecodingSettings<Buffer>,
+  fail: (stream: S, error: FrameError) => void,
+): Flow<any, Uint8Array, unknown> {
   const { onOversize } = settings;
   let own = settings;
   if (onOversize !== undefined) {
@@ -52,12 +64,23 @@ export function readingFlow(stream: node.Duplex, settings: DecodingSettings<Buff
     own = { ...settings, onOversize: tell };
   }
   const parser = new FrameParser<Buffer, unknown>(own);
-  if (!own.inParts) return new Flow(stream, own.batch ? batchOutlet : readingOutlet, parser);
+  const timed = <Out>(work: Work<Uint8Array, Out>): Work<Uint8Array, Out> =>
+    own.frameTimeout > 0 ? new Deadline(work, parser, own.frameTimeout, clock, (error) => fail(stream, error)) : work;
+  if (!own.inParts) return new Flow(stream, own.batch ? batchOutlet : readingOutlet, timed(parser));
   const streaming = new Streaming<Buffer, node.Readable>(parser, (each) => new Body(each));
-  const flow = new Flow(stream, readingOutlet, streaming);
+  const flow = new Flow(stream, readingOutlet, timed(streaming));
   streaming.connect(flow);
   return flow;
 }
+
+const clock: Clock = {
+  now: () => performance.now(),
+  after(ms, run) {
+    const timer = setTimeout(run, ms).unref();
+    return () => clearTimeout(timer);
+  },
+  nextTurn: (run) => void setImmediate(run),
+};
 
 /** To the reader of a stream in object mode. */
 export const readingOutlet: Outlet<node.Duplex, unknown> = {

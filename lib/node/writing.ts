@@ -117,6 +117,16 @@ export class Writing {
     return this.#builder.length;
   }
 
+  /** The bytes of the frames of all messages that were taken. */
+  get bytesWritten(): number {
+    return this.#builder.position;
+  }
+
+  /** The messages that were taken. */
+  get messagesWritten(): number {
+    return this.#builder.count;
+  }
+
   setDefaultEncoding(encoding: string): void {
     this.#encoding = encoding.toLowerCase() as BufferEncoding;
   }
@@ -256,6 +266,7 @@ export class Writing {
 
   #writeBody(job: BodyJob, callback: Callback | undefined): boolean {
     this.#builder.position += assumedHeadLength(job) + job.length;
+    this.#builder.count++;
     return this.#insert(job, undefined, place, callback);
   }
 

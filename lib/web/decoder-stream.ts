@@ -1,11 +1,13 @@
 import type { ByteChunk } from '../wire/chunk.js';
+import { type Clock, Deadline } from '../wire/deadline.js';
 import { decodingSettings, type DecodingOptions as Options } from '../wire/decoding.js';
+import type { Work } from '../wire/flow.js';
 import { type Bytes, uint8Arrays } from '../wire/memory.js';
-import { FrameParser } from '../wire/parser.js';
+import { FrameParser, parserOf } from '../wire/parser.js';
 import { type BodyStream, type StreamedMessage as Message, Streaming } from '../wire/streaming.js';
 import { chunkCost, sizeBy } from './cost.js';
 import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
-import { type Marks, OrderedPair } from './ordered-pair.js';
+import { inAnotherTurn, OrderedPair } from './ordered-pair.js';
 
 /** How messages are handed out. */
 export interface DecodingOptions<Batch extends boolean = boolean, T = unknown, Stream extends boolean = boolean>
@@ -41,7 +43,7 @@ export type Decoded<Batch extends boolean = false, T = Bytes, Stream extends boo
  * fault, or of the end of the input, are handed out before the error or the end shows. A reader that has stopped makes it
  * stop: it never holds more messages than `readableHighWaterMark`.
  *
- * Fails with a `FrameError`: `ERR_FRAME_TOO_LONG`, `ERR_FRAME_TRUNCATED` or `ERR_FRAME_CORRUPT`.
+ * Fails with a `FrameError`: `ERR_FRAME_TOO_LONG`, `ERR_FRAME_TRUNCATED`, `ERR_FRAME_CORRUPT` or `ERR_FRAME_TIMEOUT`.
  */
 export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes, Stream extends boolean = false> {
   /** Where messages are read. */
@@ -52,30 +54,64 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
    * that it is a view of, up to 65,536.
    */
   readonly writable: WritableStream<ByteChunk>;
+  readonly #pair: OrderedPair<ByteChunk, unknown>;
 
   /**
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: LengthPrefixDecoderStreamOptions<Batch, T, Stream> = {}) {
-    const parser = new FrameParser<Bytes, unknown>(decodingSettings(options, uint8Arrays));
+    const settings = decodingSettings(options, uint8Arrays);
+    const parser = new FrameParser<Bytes, unknown>(settings);
     const marks = highWaterMarks(options, 16, 131_072);
-    const { readable, writable } = parser.inParts
-      ? streamedPair(parser, marks)
-      : new OrderedPair<ByteChunk, unknown>(parser, marks, size, options.batch);
-    this.readable = readable as typeof this.readable;
-    this.writable = writable;
+    const timed = <Out>(work: Work<ByteChunk, Out>): Work<ByteChunk, Out> =>
+      settings.frameTimeout > 0
+        ? new Deadline(work, parser, settings.frameTimeout, clock, (error) => this.#pair.fail(error))
+        : work;
+    if (settings.inParts) {
+      const streaming = new Streaming<Bytes, ReadableStream<Bytes>>(parser, (owner) => new BodyReadable(owner));
+      this.#pair = new OrderedPair<ByteChunk, unknown>(timed(streaming), marks, size);
+      streaming.connect(this.#pair.flow);
+    } else {
+      this.#pair = new OrderedPair<ByteChunk, unknown>(timed(parser), marks, size, settings.batch);
+    }
+    this.readable = this.#pair.readable as typeof this.readable;
+    this.writable = this.#pair.writable;
+  }
+
+  /** The bytes that were taken. */
+  get bytesRead(): number {
+    return parserOf(this.#pair.flow.work).bytesRead;
+  }
+
+  /** The messages that were handed out, those of batches and those that wait to be read included. */
+  get messagesRead(): number {
+    return this.#pair.flow.count;
+  }
+
+  /** Whether a frame has begun that is not complete. */
+  get insideFrame(): boolean {
+    return parserOf(this.#pair.flow.work).insideFrame;
+  }
+
+  /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
+  get pendingFrameBytes(): number {
+    return parserOf(this.#pair.flow.work).pendingFrameBytes;
   }
 }
 
 const size = sizeBy(chunkCost);
 
-function streamedPair(parser: FrameParser<Bytes, unknown>, marks: Marks): OrderedPair<ByteChunk, unknown> {
-  const streaming = new Streaming<Bytes, ReadableStream<Bytes>>(parser, (owner) => new BodyReadable(owner));
-  const pair = new OrderedPair<ByteChunk, StreamedMessage>(streaming, marks, size);
-  streaming.connect(pair.flow);
-  return pair;
-}
+const clock: Clock = {
+  now: () => performance.now(),
+  after(ms, run) {
+    const timer: any = setTimeout(run, ms);
+    // In Node, a timer keeps the process alive.
+    timer.unref?.();
+    return () => clearTimeout(timer);
+  },
+  nextTurn: inAnotherTurn,
+};
 
 /** The body of one message. A part is asked for when it is read: so none is lost when the stream fails. */
 class BodyReadable implements BodyStream<Bytes, ReadableStream<Bytes>> {

@@ -39,6 +39,8 @@ export class LengthPrefixEncoderStream<T = Message> {
    */
   readonly writable: WritableStream<T>;
 
+  readonly #encoding: Encoding<T>;
+
   /**
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
@@ -51,8 +53,19 @@ export class LengthPrefixEncoderStream<T = Message> {
     const cost = areMessages ? messageCost(settings.format) : valueCost;
     const pair = new OrderedPair<T, Bytes>(encoding, marks, sizeBy<T>(cost));
     encoding.connect(pair.flow);
+    this.#encoding = encoding;
     if (areMessages) watchBodies(pair.writable);
     this.readable = pair.readable;
     this.writable = pair.writable;
+  }
+
+  /** The bytes of the frames of all messages that were taken. A body counts when it was sent. */
+  get bytesWritten(): number {
+    return this.#encoding.bytesWritten;
+  }
+
+  /** The messages that were taken. A body counts when it was sent. */
+  get messagesWritten(): number {
+    return this.#encoding.messagesWritten;
   }
 }

@@ -46,6 +46,16 @@ export class Encoding<T> implements Work<T, Bytes> {
     this.#flow = flow;
   }
 
+  /** The bytes of the frames of all messages that were taken, a body when it was sent. */
+  get bytesWritten(): number {
+    return this.#builder.position;
+  }
+
+  /** The messages that were taken, a body when it was sent. */
+  get messagesWritten(): number {
+    return this.#builder.count;
+  }
+
   push(value: T): void {
     try {
       this.#add(value);
@@ -80,6 +90,7 @@ export class Encoding<T> implements Work<T, Bytes> {
     try {
       const headLength = await sendBody(job, uint8Arrays, (pieces) => this.#send(job, pieces));
       this.#builder.position = job.position + headLength + job.length;
+      this.#builder.count++;
       this.#job = undefined;
       this.#flow.goOn();
     } catch (error) {

@@ -9,12 +9,7 @@ export interface Marks {
 const ignore = (): void => {};
 
 /** Calls `run` in another turn of the event loop. A timer of a browser would take 4 ms. */
-function inAnotherTurn(run: () => void): void {
-  const { setImmediate } = globalThis as { setImmediate?: (run: () => void) => void };
-  if (setImmediate !== undefined) {
-    setImmediate(run);
-    return;
-  }
+export function inAnotherTurn(run: () => void): void {
   const { port1, port2 } = new MessageChannel();
   port1.onmessage = () => {
     port1.close();
@@ -85,7 +80,7 @@ export class OrderedPair<In, Out> {
         },
         write: (chunk) => this.#hold((done) => this.flow.take(chunk, done)),
         close: () => this.#close(),
-        abort: (reason) => this.flow.fail(reason, ignore),
+        abort: (reason) => this.fail(reason),
       },
       { highWaterMark: marks.writable, size },
     );
@@ -107,6 +102,11 @@ export class OrderedPair<In, Out> {
         done();
       });
     });
+  }
+
+  /** Fails both streams, when all that was taken is read. */
+  fail(error: unknown): void {
+    this.flow.fail(error, ignore);
   }
 
   /** Returns whether the reader wants more. */

@@ -28,8 +28,10 @@ const nothing = new Uint8Array(0);
 export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | readonly MessagePart[]> {
   /** The bytes that wait to be taken. */
   length = 0;
-  /** The place in the stream of the next message's frame. */
+  /** The place in the stream of the next message's frame: the bytes of all frames before it. */
   position = 0;
+  /** The messages that were added. */
+  count = 0;
   #format: Format;
   readonly #encode: ((value: any) => Message) | undefined;
   readonly #memory: Memory<M>;
@@ -126,11 +128,13 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
       format.writeHeadInto(this.#run, at, length);
       copy(message, 0, this.#run, at + format.headLength);
       this.position += frameLength;
+      this.count++;
     } else {
       const head = format.writeHead(message, length, this.position);
       this.addPiece(head.bytes);
       this.addPiece(message, head.kept);
       this.position += head.bytes.length + length - head.kept;
+      this.count++;
     }
   }
 
@@ -140,6 +144,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     this.addPiece(head);
     for (const part of parts) this.addPiece(part);
     this.position += head.length + length;
+    this.count++;
   }
 
   /**

@@ -1,5 +1,5 @@
 import { invalidType, invalidValue } from './errors.js';
-import { type Format, type FormatOptions, formatOf } from './format.js';
+import { type Format, type FormatOptions, formatOf, milliseconds } from './format.js';
 import type { Memory } from './memory.js';
 import { checkKnown, checkMemory } from './options.js';
 
@@ -44,6 +44,12 @@ export interface DecodingOptions<
    * its frame in the stream. Messages before it may still wait to be read. Only with `oversize: 'skip'`. Default: none.
    */
   onOversize?: ((length: number, position: number) => void) | undefined;
+  /**
+   * For streams: the time in ms from the first byte of a frame to its last. A connection that is quiet between two frames
+   * is never hit. Time in which the reader makes the peer wait does not count. With `stream: true`, each 65,536 bytes of a
+   * body begin it anew. A frame that takes longer is `ERR_FRAME_TIMEOUT`. Default: 0, there is no limit.
+   */
+  frameTimeout?: number | undefined;
 }
 
 /** Decoding options, checked. Parsers can share them. */
@@ -60,6 +66,8 @@ export interface DecodingSettings<M extends Uint8Array = Uint8Array> {
    * over. Undefined: they are a fault.
    */
   readonly onOversize: ((length: number, position: number) => unknown) | undefined;
+  /** In ms; 0 is none. */
+  readonly frameTimeout: number;
 }
 
 /**
@@ -74,6 +82,7 @@ export function decodingSettings<M extends Uint8Array>(
   checkMemory(memory);
   const format = formatOf(options);
   const { copy = false, batch = false, stream = false, oversize = 'error', decode, onOversize } = options;
+  const frameTimeout = milliseconds('frameTimeout', options.frameTimeout ?? 0);
   for (const [name, value] of Object.entries({ copy, batch, stream })) {
     if (typeof value !== 'boolean') throw invalidType(`options.${name}`, 'of type boolean', value);
   }
@@ -88,5 +97,5 @@ export function decodingSettings<M extends Uint8Array>(
   if (stream && batch) throw invalidValue('batch', 'false where stream is true', batch);
   if (stream && decode) throw invalidValue('decode', 'left out where stream is true', decode);
   const told = oversize === 'skip' ? (onOversize ?? (() => {})) : undefined;
-  return { format, memory, copy, decode, batch, inParts: stream, onOversize: told };
+  return { format, memory, copy, decode, batch, inParts: stream, onOversize: told, frameTimeout };
 }

@@ -1,7 +1,7 @@
 import { isBytes } from './memory.js';
 
 /** The kinds of faults of a frame. */
-export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT';
+export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT' | 'ERR_FRAME_TIMEOUT';
 
 /**
  * A frame that can't be decoded or encoded.
@@ -12,6 +12,7 @@ export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR
  * - `ERR_FRAME_CORRUPT`: the length field can't be right: negative after the adjustment, a frame shorter than
  *   `initialBytesToStrip`, a varint with no end, a length above `Number.MAX_SAFE_INTEGER`. Or a function of the user's threw:
  *   `decode`, `encode`, or one of a length field; what it threw is the `cause`.
+ * - `ERR_FRAME_TIMEOUT`: a frame that had begun was not complete within `frameTimeout`.
  */
 export class FrameError extends Error {
   /** `'FrameError'`. */

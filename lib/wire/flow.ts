@@ -10,6 +10,8 @@ export interface Work<In, Out> {
   readonly hasRoom?: boolean;
   /** Whether nothing that was handed out by other ways than {@link next}, such as a body, waits to be read. */
   readonly isRead: boolean;
+  /** The write in hand is done: others may come. */
+  onRelease?(): void;
   /** The input has ended. An exception is a fault. */
   finish(): void;
   /** A fault comes behind the pieces of what was taken: nothing more will be taken, and nothing more is to be asked for. */
@@ -81,20 +83,26 @@ const RESTING = 32;
 export class Flow<Stream, In, Out> {
   readonly #stream: Stream;
   readonly #outlet: Outlet<Stream, Out>;
-  readonly #work: Work<In, Out>;
+  readonly work: Work<In, Out>;
   /** Of the write in hand, or of the end. */
   #done: Done | undefined;
   #fault: Fault | undefined;
   // In one field, and no methods with #, which take another one: there may be very many streams that are idle.
   #flags: number;
-  /** The messages that were handed out since the flow has rested. */
+  /** The pieces that were handed out, each batch as its elements; and how many may be before the flow rests. */
   #count = 0;
+  #restAt = MOST_IN_A_TURN;
 
   constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
     this.#stream = stream;
     this.#outlet = outlet;
-    this.#work = work;
+    this.work = work;
     this.#flags = (outlet.isEager ? EAGER : 0) | (outlet.asksFirst === true ? 0 : WANTED);
+  }
+
+  /** The messages that were handed out, each of a batch counted. */
+  get count(): number {
+    return this.#count;
   }
 
   /** Whether a write, or the end, is in hand. */
@@ -111,7 +119,7 @@ export class Flow<Stream, In, Out> {
   take(input: In, done: Done): void {
     this.#done = done;
     try {
-      this.#work.push(input);
+      this.work.push(input);
     } catch (error) {
       this.breakNext(error);
     }
@@ -128,7 +136,7 @@ export class Flow<Stream, In, Out> {
     this.#done = done;
     this.#flags |= EAGER;
     try {
-      this.#work.finish();
+      this.work.finish();
     } catch (error) {
       this.breakNext(error);
     }
@@ -166,7 +174,7 @@ export class Flow<Stream, In, Out> {
     this.#flags |= PUMPING;
     const stream = this.#stream;
     const outlet = this.#outlet;
-    const work = this.#work;
+    const work = this.work;
     const hasBatches = outlet.hasBatches === true;
     let count = this.#count;
     let isFirst = true;
@@ -176,10 +184,7 @@ export class Flow<Stream, In, Out> {
         let isUsedUp = false;
         while ((this.#flags & WANTED) !== 0 && (this.#done !== undefined || !work.isSettled)) {
           if (this.#fault?.isNext) break;
-          if (count >= MOST_IN_A_TURN) {
-            count = 0;
-            if (this.rests()) break;
-          }
+          if (count >= this.#restAt && this.rests(count)) break;
           isInWork = true;
           const piece = work.next();
           isInWork = false;
@@ -210,8 +215,9 @@ export class Flow<Stream, In, Out> {
   }
 
   /** Gives others their turn, where the outlet does so. */
-  private rests(): boolean {
+  private rests(count: number): boolean {
     const { rest } = this.#outlet;
+    this.#restAt = count + MOST_IN_A_TURN;
     if (rest === undefined) return false;
     this.#flags |= RESTING;
     rest(() => {
@@ -220,7 +226,7 @@ export class Flow<Stream, In, Out> {
         this.goOn();
       } catch (error) {
         // Of a listener. Nobody else goes on for it.
-        if ((this.#flags & RESTING) === 0) this.rests();
+        if ((this.#flags & RESTING) === 0) this.rests(this.#count);
         throw error;
       }
     });
@@ -231,8 +237,9 @@ export class Flow<Stream, In, Out> {
   private releases(): boolean {
     const done = this.#done;
     if (done === undefined || this.#fault !== undefined) return false;
-    if (!(this.#work.hasRoom ?? this.#work.isSettled)) return false;
+    if (!(this.work.hasRoom ?? this.work.isSettled)) return false;
     this.#done = undefined;
+    this.work.onRelease?.();
     this.#outlet.release(this.#stream, done, (this.#flags & IN_CALL) !== 0);
     return this.#done !== undefined;
   }
@@ -246,7 +253,7 @@ export class Flow<Stream, In, Out> {
   private setFault(error: unknown): void {
     if (this.#fault !== undefined) return;
     this.#fault = { error, isNext: false };
-    this.#work.stop?.(error);
+    this.work.stop?.(error);
   }
 
   /** The reader has taken a piece: a fault may be due. */
@@ -254,8 +261,8 @@ export class Flow<Stream, In, Out> {
     const fault = this.#fault;
     const done = this.#done;
     if (fault === undefined || done === undefined || (this.#flags & PUMPING) !== 0) return;
-    if (!fault.isNext && !this.#work.isSettled) return;
-    if (!this.#work.isRead || !this.#outlet.isRead(this.#stream)) return;
+    if (!fault.isNext && !this.work.isSettled) return;
+    if (!this.work.isRead || !this.#outlet.isRead(this.#stream)) return;
     this.#done = undefined;
     this.#outlet.fail(this.#stream, done, fault.error);
   }
@@ -264,7 +271,7 @@ export class Flow<Stream, In, Out> {
   destroy(reason: unknown): Done | undefined {
     const done = this.#done;
     this.#done = undefined;
-    this.#work.destroy(reason);
+    this.work.destroy(reason);
     return done;
   }
 }

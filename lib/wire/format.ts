@@ -465,6 +465,13 @@ export function wholeNumber(name: string, value: unknown, min = 0): number {
   return value;
 }
 
+/** A time in ms that timers of all platforms take; 0 is none. */
+export function milliseconds(name: string, value: unknown): number {
+  const most = 2 ** 31 - 1;
+  if (wholeNumber(name, value) > most) throw outOfRange(name, `<= ${most}, in ms`, value);
+  return value as number;
+}
+
 function checkedField(value: unknown): FixedLengthField | LengthField {
   if (typeof value === 'string') {
     const field = lengthFieldNamed(value);

@@ -18,7 +18,7 @@ export const streamOptions: readonly string[] = [
  */
 const known = [
   ...['lengthField', 'lengthFieldOffset', 'lengthAdjustment', 'initialBytesToStrip', 'header', 'maxPayloadLength'],
-  ...['copy', 'batch', 'oversize', 'onOversize', 'decode', 'stream'],
+  ...['copy', 'batch', 'oversize', 'onOversize', 'decode', 'stream', 'frameTimeout'],
   ...['encode', 'defaultEncoding'],
   ...streamOptions,
 ];

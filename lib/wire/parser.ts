@@ -54,6 +54,7 @@ interface Aside {
   fault: { readonly error: unknown } | undefined;
   /** Chunks that were pushed before the one before them was used up. */
   waiting: Fifo<Uint8Array> | undefined;
+  waitingBytes: number;
 }
 
 /**
@@ -116,6 +117,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       const aside = this.setAside();
       aside.waiting ??= new Fifo();
       aside.waiting.push(bytes);
+      aside.waitingBytes += bytes.length;
     }
   }
 
@@ -126,7 +128,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   private setAside(): Aside {
-    this.#aside ??= { fault: undefined, waiting: undefined };
+    this.#aside ??= { fault: undefined, waiting: undefined, waitingBytes: 0 };
     return this.#aside;
   }
 
@@ -432,6 +434,31 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return isUsedUp;
   }
 
+  /** The bytes of all chunks that were pushed. */
+  get bytesRead(): number {
+    const { position, length } = this.#place;
+    return position + length + (this.#aside?.waitingBytes ?? 0);
+  }
+
+  /** Whether a frame has begun that is not complete. */
+  get insideFrame(): boolean {
+    return this.#open !== undefined;
+  }
+
+  /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
+  get pendingFrameBytes(): number {
+    return this.#open === undefined ? 0 : this.position - this.#open.position;
+  }
+
+  /**
+   * The place in the stream of the frame that has begun and is not complete.
+   *
+   * @internal
+   */
+  get openAt(): number | undefined {
+    return this.#open?.position;
+  }
+
   /** True: messages are handed out by {@link next} alone. */
   get isRead(): boolean {
     return true;
@@ -440,8 +467,10 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   /** The chunk is used up: goes on with the next one. Returns false when there is none. */
   private useUp(): boolean {
     this.checkMemory();
-    this.hold(this.#aside?.waiting?.shift() ?? nothing);
-    return this.#chunk.length > 0;
+    const chunk = this.#aside?.waiting?.shift() ?? nothing;
+    if (chunk.length > 0) this.#aside!.waitingBytes -= chunk.length;
+    this.hold(chunk);
+    return chunk.length > 0;
   }
 
   /**
@@ -601,6 +630,11 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     frame.message ??= new Assembler(frame.due!, this.#settings.memory, !this.#settings.copy);
     frame.message.append(part);
   }
+}
+
+/** The parser of a work that is one, or has one. */
+export function parserOf(work: object): FrameParser<any, unknown, boolean> {
+  return work instanceof FrameParser ? work : (work as { parser: FrameParser }).parser;
 }
 
 /** The fault for what `onOversize` threw. One that is nothing would be no fault to streams. */

@@ -32,7 +32,7 @@ export interface StreamedMessage<Body> {
  * Inside a body, chunks go to the body as its reader wants them, and there is no next message.
  */
 export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, StreamedMessage<Body>> {
-  readonly #parser: FrameParser<M, unknown>;
+  readonly parser: FrameParser<M, unknown>;
   readonly #open: (streaming: Streaming<M, Body>) => BodyStream<M, Body>;
   #flow!: Flow<any, any, any>;
   #body: BodyStream<M, Body> | undefined;
@@ -42,7 +42,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
 
   /** `open` makes the stream of a body, which then calls `want`, `wasRead` and `close`. */
   constructor(parser: FrameParser<M, unknown>, open: (streaming: Streaming<M, Body>) => BodyStream<M, Body>) {
-    this.#parser = parser;
+    this.parser = parser;
     this.#open = open;
   }
 
@@ -52,13 +52,13 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   }
 
   push(chunk: ByteChunk): void {
-    this.#parser.push(chunk);
+    this.parser.push(chunk);
     this.#feed();
   }
 
   next(): StreamedMessage<Body> | undefined {
-    if (this.#body !== undefined || this.#parser.isSettled) return undefined;
-    const length = this.#parser.nextLength();
+    if (this.#body !== undefined || this.parser.isSettled) return undefined;
+    const length = this.parser.nextLength();
     if (length === undefined) return undefined;
     const body = this.#open(this);
     this.#due = length;
@@ -99,7 +99,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   close(body: BodyStream<M, Body>): void {
     if (body !== this.#body) return;
     this.#body = undefined;
-    this.#parser.skipRest();
+    this.parser.skipRest();
     this.#flow.goOn();
   }
 
@@ -108,7 +108,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     const body = this.#body;
     // Inside `push`, a listener may ask for more, or destroy the body.
     while (body !== undefined && body === this.#body && this.#isWanted && this.#due > 0) {
-      const part = this.#parser.nextPart();
+      const part = this.parser.nextPart();
       if (part === undefined) break;
       this.#due -= part.length;
       this.#isWanted = false;
@@ -121,7 +121,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   }
 
   get isSettled(): boolean {
-    return this.#parser.isSettled;
+    return this.parser.isSettled;
   }
 
   get isRead(): boolean {
@@ -129,7 +129,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   }
 
   finish(): void {
-    this.#parser.finish();
+    this.parser.finish();
   }
 
   destroy(reason: unknown): void {
@@ -137,6 +137,6 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     this.#body = undefined;
     // One that has all its bytes can still be read.
     if (this.#due > 0) body?.destroy(reason);
-    this.#parser.destroy();
+    this.parser.destroy();
   }
 }

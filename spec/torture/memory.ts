@@ -15,7 +15,7 @@ import {
   type Message,
 } from '../../lib/index.js';
 import { usedMemory } from '../support/runtime.js';
-import { frame, prefix, turns } from './support.js';
+import { frame, prefix, settle, turns } from './support.js';
 
 export interface Row {
   readonly group: string;
@@ -367,7 +367,7 @@ async function copies(): Promise<void> {
         decoder.write(chunk);
       };
       for (let i = 0; i < chunks; i++) write();
-      await turns(2);
+      await settle(() => count);
       const held = ((await used()) - before) / kept.length;
       const living = await alive(references);
       const name = `copy: ${copy}${batch ? ', batch' : ''}`;

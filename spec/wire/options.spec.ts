@@ -92,7 +92,7 @@ describe('options', () => {
   });
 
   it('that are like none are refused without a guess', () => {
-    for (const name of ['', 'type', 'timeout', 'unbuffered']) {
+    for (const name of ['', 'type', 'colour', 'unbuffered']) {
       const { message } = thrownBy(() => checkKnown({ [name]: 1 }));
       expect(message).to.match(/ must be left out: it is not an option\. Received /);
     }
