@@ -103,7 +103,7 @@ describe('counters', () => {
             expectRead(stream, bytes, frames);
           }
         }),
-        { numRuns: runs(60) },
+        { numRuns: runs(30) },
       ));
   }
 
@@ -133,7 +133,7 @@ describe('counters', () => {
         }
         expect(bytes).to.equal(lengthOf(frames));
       }),
-      { numRuns: runs(60) },
+      { numRuns: runs(30) },
     ));
 
   it('a message that is refused is not counted', () => {

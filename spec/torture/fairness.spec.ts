@@ -29,9 +29,10 @@ class Turns {
     });
   }
 
-  check(): void {
+  /** `tasks`: how many of them may run in one turn of the event loop. */
+  check(tasks = 1): void {
     expect(this.total).to.equal(COUNT);
-    expect(this.most, 'messages in one turn').to.be.at.most(MOST_IN_A_TURN + READ_AHEAD);
+    expect(this.most, 'messages in one turn').to.be.at.most(tasks * MOST_IN_A_TURN + READ_AHEAD);
   }
 }
 
@@ -105,7 +106,8 @@ describe('torture: a flood of messages leaves others their turn', () => {
     const writing = writer.write(chunk).then(() => writer.close());
     for await (const _ of readable) turns.add();
     await writing;
-    turns.check();
+    // Messages of a MessageChannel: seldom, Node has two of them in one turn.
+    turns.check(2);
   });
 
   it('a listener that throws gets what is left in later turns', async () => {
