@@ -73,16 +73,16 @@ export function anyMessages(format: FormatOptions = {}): fc.Arbitrary<Buffer[]> 
     fc.integer({ min: least, max: most }),
   );
   const message = fc.tuple(size, fc.integer()).map(([length, seed]) => {
-    const bytes = lengthBytes(field, length - lengthAdjustment);
     const payload = Buffer.from(Array.from({ length }, (_, i) => (seed >> (i % 24)) + i));
+    const bytes = lengthBytes(field, length - lengthAdjustment, payload);
     const frame = Buffer.concat([Buffer.alloc(lengthFieldOffset, 0xb0), bytes, payload]);
     return frame.subarray(stripped < 0 ? lengthFieldOffset + bytes.length : stripped);
   });
   return fc.array(message, { maxLength: MOST_MESSAGES });
 }
 
-function lengthBytes(field: FixedLengthField | LengthField, length: number): Uint8Array {
-  if (!(field instanceof FixedLengthField)) return field.write(length);
+function lengthBytes(field: FixedLengthField | LengthField, length: number, payload: Uint8Array): Uint8Array {
+  if (!(field instanceof FixedLengthField)) return field.write(length, payload);
   const bytes = new Uint8Array(field.width);
   field.write(length, bytes, 0);
   return bytes;

@@ -140,7 +140,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
 
   #addParts(parts: readonly Uint8Array[]): void {
     const length = lengthOf(parts);
-    const head = this.#format.writeHead(nothing, length, this.position).bytes;
+    const head = this.#format.writeHead(parts[0] ?? nothing, length, this.position).bytes;
     this.addPiece(head);
     for (const part of parts) this.addPiece(part);
     this.position += head.length + length;

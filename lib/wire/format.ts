@@ -361,7 +361,7 @@ export class Format {
   /**
    * The beginning of the frame that carries a message: all of it but for the bytes of the message that follow unchanged.
    *
-   * @param start the message, or at least its first `keptAtMost` bytes
+   * @param start the message, or its beginning: at least its first `keptAtMost` bytes
    * @param position where the frame begins in the stream
    * @throws FrameError when this format can't carry the message.
    */
@@ -401,7 +401,7 @@ export class Format {
   #writeOwnHead(start: Uint8Array, messageLength: number, position: number): WrittenHead {
     if (this.stripped === WHOLE_HEAD) {
       this.#checkPayload(messageLength, messageLength, position);
-      const field = this.#writeOwn(messageLength - this.lengthAdjustment, position);
+      const field = this.#writeOwn(messageLength - this.lengthAdjustment, start, position);
       return { bytes: this.#frontLength === 0 ? field : concat([this.#front, field], uint8Arrays), kept: 0 };
     }
     // The message has a length field of its own.
@@ -419,16 +419,16 @@ export class Format {
     // A length that is right stays as it is: it may be written in more bytes than it needs.
     if (stands.length === length) return { bytes: concat([this.#front, start.subarray(0, kept)], uint8Arrays), kept };
     return {
-      bytes: concat([this.#front, start.subarray(0, fieldAt), this.#writeOwn(length, position)], uint8Arrays),
+      bytes: concat([this.#front, start.subarray(0, fieldAt), this.#writeOwn(length, start, position)], uint8Arrays),
       kept,
     };
   }
 
-  #writeOwn(length: number, position: number): Uint8Array {
+  #writeOwn(length: number, message: Uint8Array, position: number): Uint8Array {
     const field = this.#field as LengthField;
     let written: Uint8Array;
     try {
-      written = field.write(length);
+      written = field.write(length, message);
     } catch (cause) {
       const what = `the length ${length} can't be written: ${reason(cause)}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });

@@ -46,8 +46,14 @@ export interface LengthField {
    * @throws on bytes that can't be a length: the stream fails with `ERR_FRAME_CORRUPT`, and what was thrown as `cause`.
    */
   read(bytes: Uint8Array, start: number, end: number): LengthRead | undefined;
-  /** @returns `length` as this field writes it, in 1 to `maxWidth` bytes. */
-  write(length: number): Uint8Array;
+  /**
+   * Called once a message, unless the message keeps its length field and has the right length in it.
+   *
+   * @param message its bytes, for a length whose form depends on them: of a message in parts at least the first part. Of
+   * a `{ length, body }` its first bytes, where it keeps its length field; otherwise none. They must not be changed.
+   * @returns `length` as this field writes it, in 1 to `maxWidth` bytes.
+   */
+  write(length: number, message: Uint8Array): Uint8Array;
 }
 
 /** A length of fixed width, read and written in place. */
@@ -105,7 +111,7 @@ export class FixedLengthField {
  *
  * https://protobuf.dev/programming-guides/encoding/#varints
  */
-export const varint: LengthField = {
+export const varint = {
   maxWidth: 10,
   read(bytes, start, end) {
     let length = 0;
@@ -130,10 +136,10 @@ export const varint: LengthField = {
     bytes[width - 1] = rest;
     return bytes;
   },
-};
+} satisfies LengthField;
 
 /** MQTT's "remaining length": a varint of at most four bytes. MQTT 5.0, section 1.5.5. */
-export const mqttLength: LengthField = Object.freeze({ ...varint, maxWidth: 4, maxLength: 268_435_455 });
+export const mqttLength = Object.freeze({ ...varint, maxWidth: 4, maxLength: 268_435_455 });
 
 /** The least lengths that CompactSize has 2, 4 and 8 bytes for. */
 const leastCompact = [0xfd, 0x1_0000, 0x1_0000_0000];
@@ -144,7 +150,7 @@ const leastCompact = [0xfd, 0x1_0000, 0x1_0000_0000];
  *
  * https://developer.bitcoin.org/reference/transactions.html#compactsize-unsigned-integers
  */
-export const compactSize: LengthField = Object.freeze({
+export const compactSize = Object.freeze({
   maxWidth: 9,
   read(bytes: Uint8Array, start: number, end: number) {
     const first = bytes[start]!;
@@ -163,13 +169,13 @@ export const compactSize: LengthField = Object.freeze({
     new FixedLengthField(1 << power, true).write(length, bytes, 1);
     return bytes;
   },
-});
+}) satisfies LengthField;
 
 /**
  * syslog's octet count: a decimal number and a space, and never 0. RFC 6587, section 3.4.1. rsyslogd would take all that
  * follows a 0 on the connection for lines without counts.
  */
-export const octetCount: LengthField = Object.freeze({
+export const octetCount = Object.freeze({
   maxWidth: 17,
   minLength: 1,
   read(bytes: Uint8Array, start: number, end: number) {
@@ -187,7 +193,7 @@ export const octetCount: LengthField = Object.freeze({
     return undefined;
   },
   write: (length: number) => Uint8Array.from(`${length} `, (digit) => digit.charCodeAt(0)),
-});
+}) satisfies LengthField;
 
 const named = new Map<string, FixedLengthField | LengthField>([
   ['uint8', new FixedLengthField(1, true)],

@@ -27,7 +27,7 @@ function frameOf({ lengthField = 'uint32le', header, ...options }: FormatOptions
     const front = header ?? Buffer.alloc(initialBytesToStrip ?? lengthFieldOffset);
     // A message that is to keep its length has it.
     if (initialBytesToStrip !== undefined) return Buffer.concat([front, message]);
-    return Buffer.concat([front, field.write(message.length - lengthAdjustment), message]);
+    return Buffer.concat([front, field.write(message.length - lengthAdjustment, message), message]);
   }
   const headLength = lengthFieldOffset + field.width;
   const frame = Buffer.concat([header ?? Buffer.alloc(initialBytesToStrip ?? headLength), message]);

@@ -9,7 +9,7 @@ export function varintOf(length: number): Buffer {
 }
 
 /** Bitcoin's CompactSize: https://developer.bitcoin.org/reference/transactions.html#compactsize-unsigned-integers */
-export const compactSize: LengthField = {
+export const compactSize = {
   maxWidth: 9,
   read(bytes, start, end) {
     const first = bytes[start]!;
@@ -28,10 +28,10 @@ export const compactSize: LengthField = {
     bytes[0] = first;
     return bytes.subarray(0, width);
   },
-};
+} satisfies LengthField;
 
 /** QUIC's variable-length integer: RFC 9000, section 16. */
-export const quic: LengthField = {
+export const quic = {
   maxWidth: 8,
   maxLength: 2 ** 53 - 1,
   read(bytes, start, end) {
@@ -49,10 +49,10 @@ export const quic: LengthField = {
     field[0]! |= power << 6;
     return field;
   },
-};
+} satisfies LengthField;
 
 /** syslog's octet count: decimal digits and a space. RFC 6587, section 3.4.1. */
-export const octetCount: LengthField = {
+export const octetCount = {
   maxWidth: 17,
   read(bytes, start, end) {
     let length = 0;
@@ -65,4 +65,4 @@ export const octetCount: LengthField = {
     return undefined;
   },
   write: (length) => Buffer.from(`${length} `),
-};
+} satisfies LengthField;

@@ -1,10 +1,19 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
-import { type LengthField, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
-import { encode as webEncode } from '../../lib/web/index.js';
+import {
+  encode as encodeInHand,
+  framed,
+  type LengthField,
+  LengthPrefixDecoder,
+  LengthPrefixEncoder,
+  type Message,
+} from '../../lib/index.js';
+import { LengthPrefixEncoderStream, encode as webEncode } from '../../lib/web/index.js';
+import { FrameBuilder } from '../../lib/wire/builder.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames, varint } from '../../lib/wire/length-field.js';
 import { compactSize, octetCount, quic } from '../support/fields.js';
 import { decode, encode, fromHex } from '../support/streams.js';
+import { Wire } from '../support/wire.js';
 
 const fixed = lengthFieldNames.filter((name) => name !== 'varint');
 
@@ -86,6 +95,35 @@ describe('varint', () => {
     }
   });
 });
+
+/** Each writes one message in one way, to its end. */
+async function writeNode(message: any, options: any): Promise<void> {
+  const encoder = new LengthPrefixEncoder(options);
+  encoder.end(message);
+  await encoder.toArray();
+}
+
+async function writeFramed(message: any, options: any): Promise<void> {
+  const messages = framed(new Wire().stream, options);
+  await new Promise((resolve) => messages.write(message, resolve));
+  messages.destroy();
+}
+
+async function writeWeb(message: any, options: any): Promise<void> {
+  const { readable, writable } = new LengthPrefixEncoderStream(options);
+  const writer = writable.getWriter();
+  writer.write(message);
+  writer.close();
+  await new Response(readable as any).arrayBuffer();
+}
+
+function writeInHand(message: any, options: any): void {
+  encodeInHand(message, options);
+}
+
+function writeToBuilder(message: any, options: any): void {
+  new FrameBuilder(options).add(message);
+}
 
 describe("a length field of the user's own", () => {
   const lengths = [0, 1, 63, 64, 252, 253, 254, 255, 16_383, 16_384, 65_535, 65_536];
@@ -196,6 +234,56 @@ describe("a length field of the user's own", () => {
     expect(Buffer.concat(chunks).equals(Buffer.concat(frames.flat()))).to.equal(true);
     const web = messages.slice(0, 2).map((message) => webEncode(message as string, { lengthField }));
     expect(web.map((frame) => frame[3])).to.deep.equal([1, 100_000 & 0xff]);
+  });
+
+  /** A field of one byte that notes the messages that it is shown. */
+  function watching(): { lengthField: LengthField; seen: string[] } {
+    const seen: string[] = [];
+    const lengthField: LengthField = {
+      maxWidth: 3,
+      read: (bytes, start, end) => (end - start < 1 ? undefined : { length: bytes[start]!, width: 1 }),
+      write(length, message) {
+        seen.push(Buffer.from(message).toString());
+        return Uint8Array.of(length);
+      },
+    };
+    return { lengthField, seen };
+  }
+
+  const kinds: [string, Message, string, string][] = [
+    ['bytes', Buffer.from('\0abc'), '\0abc', '\0abc'],
+    ['foreign bytes', new Uint8Array(Buffer.from('\0abc')), '\0abc', '\0abc'],
+    ['a string', '\0äbc', '\0äbc', '\0äbc'],
+    ['parts', ['\0a', Buffer.from('bc')], '\0a', '\0abc'],
+    ['a part that ends in half a character', ['\0a\ud83d', '\ude00'], '\0a', '\0a\u{1f600}'],
+    ['one part', ['\0abc'], '\0abc', '\0abc'],
+    ['an empty part, and another', ['', '\0abc'], '', '\0abc'],
+    ['a body', { length: 4, body: ['\0', 'abc'] }, '', '\0abc'],
+    ['a body in one part', { length: 4, body: '\0abc' }, '', '\0abc'],
+    ['large bytes', Buffer.alloc(70_000), '\0'.repeat(70_000), '\0'.repeat(70_000)],
+  ];
+  for (const [what, message, shown, shownKept] of kinds) {
+    it(`is shown ${what} once, when it is to be written`, async () => {
+      for (const isKept of [false, true]) {
+        const expected = [isKept ? shownKept : shown];
+        for (const write of [writeNode, writeWeb, writeFramed, writeInHand, writeToBuilder]) {
+          const isSource = typeof message === 'object' && 'body' in message;
+          if (isSource && (write === writeInHand || write === writeToBuilder)) continue;
+          for (const encode of [undefined, (value: { message: Message }) => value.message]) {
+            const { lengthField, seen } = watching();
+            const format = { lengthField, ...(isKept ? { initialBytesToStrip: 0 } : {}) };
+            await write(encode === undefined ? message : { message }, { ...format, ...(encode && { encode }) });
+            expect(seen, `${write.name}, ${isKept}`).to.deep.equal(expected);
+          }
+        }
+      }
+    });
+  }
+
+  it('is not asked where the message keeps a right length', async () => {
+    const { lengthField, seen } = watching();
+    expect(await encode(['\u0002ab'], { lengthField, initialBytesToStrip: 0 })).to.deep.equal(fromHex('02 6162'));
+    expect(seen).to.deep.equal([]);
   });
 
   const unwritable: [string, () => unknown, RegExp][] = [
