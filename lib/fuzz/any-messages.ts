@@ -30,10 +30,13 @@ export function anyFormat(
     },
     { requiredKeys: ['lengthField'] },
   );
-  const header = fc.option(fc.uint8Array({ minLength: MOST_IN_FRONT, maxLength: MOST_IN_FRONT }), { nil: undefined });
-  return fc
-    .tuple(options.filter(isValid), header)
-    .map(([format, bytes]) => (bytes ? { ...format, header: bytes.slice(0, headerLength(format)) } : format));
+  const bytes = fc.uint8Array({ minLength: MOST_IN_FRONT, maxLength: MOST_IN_FRONT });
+  const header = fc.record({ header: bytes, headerMask: bytes }, { requiredKeys: ['header'] });
+  return fc.tuple(options.filter(isValid), fc.option(header, { nil: {} })).map(([format, front]) => {
+    const length = headerLength(format);
+    const cut = Object.entries(front).map(([name, each]) => [name, each.slice(0, length)]);
+    return { ...format, ...Object.fromEntries(cut) };
+  });
 }
 
 const named = lengthFieldNames as LengthFieldName[];

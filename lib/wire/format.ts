@@ -1,4 +1,5 @@
 import { bytes, FrameError, hex, invalidType, invalidValue, lookalike, outOfRange, reason, typeOf } from './errors.js';
+import { Header } from './header.js';
 import {
   FixedLengthField,
   type LengthField,
@@ -7,7 +8,7 @@ import {
   lengthFieldNames,
 } from './length-field.js';
 import { concat, isBytes, uint8Arrays } from './memory.js';
-import { nearest } from './options.js';
+import { formatOptions, nearest } from './options.js';
 
 /**
  * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
@@ -95,8 +96,10 @@ export interface FormatOptions {
   initialBytesToStrip?: number | undefined;
 
   /**
-   * For the encoder: the first `initialBytesToStrip` bytes of every frame; the length is written into its place.
-   * Where a field of no fixed width is cut off, the `lengthFieldOffset` bytes in front of it. Default: zeros.
+   * The first `initialBytesToStrip` bytes of every frame; where a field of no fixed width is cut off, the
+   * `lengthFieldOffset` bytes in front of it. An encoder writes them, and the length into its place. A decoder checks them,
+   * but for the bytes of the length: those in front of it as they arrive, before the length is looked at, those behind it
+   * before the message is handed out. Others are `ERR_FRAME_CORRUPT`. Default: zeros, which are not checked.
    *
    *     options  { lengthField: 'uint8', lengthFieldOffset: 2, initialBytesToStrip: 4, lengthAdjustment: 1, header: Buffer.from('cafe0001', 'hex') }
    *     before   ca fe | 05 | 01 | 68 65 6c 6c 6f
@@ -107,6 +110,17 @@ export interface FormatOptions {
    *     after    68 65 6c 6c 6f
    */
   header?: Uint8Array | undefined;
+
+  /**
+   * As many bytes as `header` has: a bit that is 0 is not checked by a decoder, as for flags that vary. Default: ones.
+   *
+   * A magic byte, and flags of which the lowest is always set and the others may be:
+   *
+   *     options  { lengthField: 'uint8', lengthFieldOffset: 2, header: Buffer.from('ca0100', 'hex'), headerMask: Buffer.from('ff0100', 'hex') }
+   *     before   ca | 01 | 05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  headerMask?: Uint8Array | undefined;
 
   /**
    * The most bytes that may follow the length field in one frame, after the adjustment: the header does not count.
@@ -139,10 +153,8 @@ export interface WrittenHead {
 
 /** The format of these options, checked. */
 export function formatOf(options: FormatOptions = {}): Format {
-  const { lengthField, lengthFieldOffset, lengthAdjustment, initialBytesToStrip, header, maxPayloadLength } = options;
-  const given = [lengthField, lengthFieldOffset, lengthAdjustment, initialBytesToStrip, header, maxPayloadLength];
   // Streams with the default format share it: 10,000 idle connections need it once.
-  if (given.some((option) => option !== undefined)) return new Format(options);
+  if (formatOptions.some((name) => options[name] !== undefined)) return new Format(options);
   defaultFormat ??= new Format({});
   return defaultFormat;
 }
@@ -153,6 +165,10 @@ let defaultFormat: Format | undefined;
 export class Format {
   /** The length field, where it has a fixed width. */
   readonly fixed: FixedLengthField | undefined;
+  /** The same, where nothing of a frame is to be checked but its length: the parser then has a short way. */
+  readonly quick: FixedLengthField | undefined;
+  /** What the first bytes of a frame have to be. Undefined: any. */
+  readonly header: Header | undefined;
   readonly lengthFieldOffset: number;
   readonly lengthAdjustment: number;
   readonly maxPayloadLength: number;
@@ -169,12 +185,12 @@ export class Format {
   readonly headLength: number;
 
   readonly #field: FixedLengthField | LengthField;
-  /** Undefined: zeros. */
+  /** The bytes that are put in front of messages. Undefined: zeros. */
   readonly #header: Uint8Array | undefined;
 
   constructor(options: FormatOptions) {
     const { lengthField = 'uint32le', lengthFieldOffset = 0, lengthAdjustment = 0 } = options;
-    const { initialBytesToStrip, header, maxPayloadLength = DEFAULT_MAX_PAYLOAD_LENGTH } = options;
+    const { initialBytesToStrip, header, headerMask, maxPayloadLength = DEFAULT_MAX_PAYLOAD_LENGTH } = options;
     const field = checkedField(lengthField);
     const offset = wholeNumber('lengthFieldOffset', lengthFieldOffset);
     const adjustment = wholeNumber('lengthAdjustment', lengthAdjustment, Number.MIN_SAFE_INTEGER);
@@ -198,6 +214,8 @@ export class Format {
     this.stripped = this.#checkedStrip(initialBytesToStrip);
     this.headLength = this.stripped >= this.maxHeadLength ? this.stripped : 0;
     this.#header = this.#checkedHeader(header);
+    this.header = this.#headerToCheck(headerMask);
+    this.quick = this.header === undefined ? this.fixed : undefined;
   }
 
   #checkedStrip(value: number | undefined): number {
@@ -230,6 +248,19 @@ export class Format {
       throw invalidValue('header', `of ${bytes(length)}, as many as are cut off`, value);
     }
     return Uint8Array.from(value);
+  }
+
+  #headerToCheck(mask: unknown): Header | undefined {
+    const header = this.#header;
+    if (mask !== undefined && !isBytes(mask)) throw invalidType('headerMask', 'a Buffer or Uint8Array', mask);
+    if (mask !== undefined && mask.length !== header?.length) {
+      const allowed =
+        header === undefined ? "left out where 'header' is" : `of ${bytes(header.length)}, as 'header' is`;
+      throw invalidValue('headerMask', allowed, mask);
+    }
+    const isLengthAlone = this.lengthFieldOffset * this.#frontLength === 0 && this.#frontLength <= this.maxHeadLength;
+    if (header === undefined || isLengthAlone) return undefined;
+    return new Header(header, mask && Uint8Array.from(mask), this.lengthFieldOffset, this.maxHeadLength);
   }
 
   /** How many bytes the encoder puts in front of a message, the length field aside where that has no fixed width. */

@@ -12,12 +12,18 @@ export const streamOptions: readonly string[] = [
   'emitClose',
 ];
 
+/** The options of a wire format. */
+export const formatOptions = [
+  ...(['lengthField', 'lengthFieldOffset', 'lengthAdjustment', 'initialBytesToStrip'] as const),
+  ...(['header', 'headerMask', 'maxPayloadLength'] as const),
+];
+
 /**
  * The options of all streams and functions of this package, so that one object serves all of them: the wire format, what
  * is decoded, what is encoded, and Node's options of streams.
  */
-const known = [
-  ...['lengthField', 'lengthFieldOffset', 'lengthAdjustment', 'initialBytesToStrip', 'header', 'maxPayloadLength'],
+const known: readonly string[] = [
+  ...formatOptions,
   ...['copy', 'batch', 'oversize', 'onOversize', 'decode', 'stream', 'frameTimeout'],
   ...['encode', 'defaultEncoding'],
   ...streamOptions,

@@ -1,9 +1,10 @@
 import { Assembler } from './assembler.js';
 import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
-import { bytes, FrameError, invalidState, memoryGone, reason } from './errors.js';
+import { bytes, FrameError, invalidState, MOST_SHOWN, memoryGone, reason } from './errors.js';
 import { Fifo } from './fifo.js';
 import { Format, type FormatOptions, formatOf } from './format.js';
+import type { Header } from './header.js';
 import { concat, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { checkKnown } from './options.js';
 
@@ -200,14 +201,14 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       const messages = this.nextAll();
       return messages.length > 0 ? messages : undefined;
     }
-    const { fixed } = format;
-    if (this.#open === undefined && fixed !== undefined && !copy && decode === undefined) {
+    const { quick } = format;
+    if (this.#open === undefined && quick !== undefined && !copy && decode === undefined) {
       // As `nextWhole`, without a call or an object: small messages take half the time.
       const chunk = this.#chunk;
       const at = this.#at;
       const payloadAt = at + format.maxHeadLength;
       if (payloadAt <= chunk.length) {
-        const payload = fixed.read(chunk, at + format.lengthFieldOffset) + format.lengthAdjustment;
+        const payload = quick.read(chunk, at + format.lengthFieldOffset) + format.lengthAdjustment;
         const start = at + format.stripped;
         const end = payloadAt + payload;
         if (payload >= 0 && payload <= format.maxPayloadLength && start <= end && end <= chunk.length) {
@@ -256,15 +257,15 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   /** The loop of `next` with all that it looks up in front of it: this makes batches of small messages twice as fast. */
   private addWhole(messages: T[]): void {
     const { format, memory, copy, decode } = this.#settings;
-    const { fixed, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
-    if (this.#open !== undefined || fixed === undefined || copy || decode !== undefined) return;
+    const { quick, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
+    if (this.#open !== undefined || quick === undefined || copy || decode !== undefined) return;
     const chunk = this.#chunk;
     const { buffer, offset } = this.#place;
     const { length } = chunk;
     const { View } = memory;
     let at = this.#at;
     for (let payloadAt = at + maxHeadLength; payloadAt <= length; payloadAt = at + maxHeadLength) {
-      const payload = fixed.read(chunk, at + lengthFieldOffset) + lengthAdjustment;
+      const payload = quick.read(chunk, at + lengthFieldOffset) + lengthAdjustment;
       const start = at + stripped;
       const end = payloadAt + payload;
       if (payload < 0 || payload > maxPayloadLength || start > end || end > length) break;
@@ -280,6 +281,10 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     const chunk = this.#chunk;
     const at = this.#at;
     const { position } = this;
+    const { header } = format;
+    if (header !== undefined && !(chunk.length - at >= header.length && header.matches(chunk, at, 0, header.length))) {
+      return undefined;
+    }
     const head = format.readHead(chunk, at, chunk.length, position);
     if (head === undefined || head.payload > format.maxPayloadLength) return undefined;
     const end = at + head.length + head.payload;
@@ -502,6 +507,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   private readHead(frame: OpenFrame<M>): boolean {
     const { format, memory, onOversize, inParts } = this.#settings;
     const stored = frame.headLength > 0;
+    if (format.header !== undefined) this.checkFront(frame, format.header);
     if (stored) this.storeHead(frame, format.maxHeadLength - frame.headLength);
     const input = stored ? frame.head : this.#chunk;
     const start = stored ? 0 : this.#at;
@@ -547,6 +553,16 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     frame.head = nothing;
     frame.headLength = 0;
     return true;
+  }
+
+  /** Checks the bytes in front of the length field, as far as they are there and were not checked before. */
+  private checkFront(frame: OpenFrame<M>, header: Header): void {
+    const chunk = this.#chunk;
+    const at = this.#at;
+    const from = frame.headLength;
+    if (header.matches(chunk, at, from, Math.min(header.front, from + chunk.length - at))) return;
+    const found = [frame.head.subarray(0, from), chunk.subarray(at, at + header.front + MOST_SHOWN)];
+    throw header.error(concat(found, uint8Arrays), 0, frame.position);
   }
 
   /** A head of no fixed length may have been given more bytes than are its own. */
@@ -597,6 +613,13 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   private passOver(frame: OpenFrame<M>): boolean {
     const count = Math.min(frame.skip, this.#chunk.length - this.#at);
     if (count < 0) throw memoryGone();
+    const { header } = this.#settings.format;
+    if (header !== undefined) {
+      const from = this.position - frame.position;
+      if (!header.matches(this.#chunk, this.#at, from, Math.min(header.length, from + count))) {
+        throw header.error(this.#chunk.subarray(this.#at), from, frame.position);
+      }
+    }
     if (count > 0) frame.front?.append(this.#chunk.subarray(this.#at, this.#at + count));
     frame.skip -= count;
     this.#at += count;

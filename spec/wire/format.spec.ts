@@ -181,6 +181,20 @@ describe('a format that makes no sense is refused', () => {
       'ERR_INVALID_ARG_VALUE',
       /header.*0 bytes.*1 byte/,
     ],
+    [
+      'a mask with no header',
+      { headerMask: Buffer.alloc(4) },
+      'ERR_INVALID_ARG_VALUE',
+      /headerMask.*left out.*4 bytes/,
+    ],
+    ['a mask in words', { header: Buffer.alloc(4), headerMask: 'abcd' }, 'ERR_INVALID_ARG_TYPE', /headerMask.*'abcd'/],
+    ['null for a mask', { headerMask: null }, 'ERR_INVALID_ARG_TYPE', /headerMask.*Received null/],
+    [
+      'a mask of another length',
+      { header: Buffer.alloc(4), headerMask: Buffer.alloc(3) },
+      'ERR_INVALID_ARG_VALUE',
+      /headerMask.*of 4 bytes, as 'header' is.*3 bytes/,
+    ],
   ];
   for (const [what, options, code, message] of refused) {
     it(what, () => {
@@ -208,6 +222,8 @@ describe('a format that makes no sense is refused', () => {
       { lengthField: 'varint', lengthFieldOffset: 1, initialBytesToStrip: 1 },
       { lengthField: { ...compactSize, maxWidth: 1024, maxLength: 0 } },
       { lengthField: undefined, header: undefined, initialBytesToStrip: undefined },
+      { header: Buffer.alloc(4), headerMask: Buffer.alloc(4) },
+      { initialBytesToStrip: 0, header: Buffer.alloc(0), headerMask: Buffer.alloc(0) },
     ];
     for (const options of taken) {
       new LengthPrefixDecoder(options);
@@ -348,6 +364,20 @@ describe('formatOf', () => {
     expect(formatOf({ lengthField: undefined, batch: true } as FormatOptions)).to.equal(usual);
     expect(formatOf({ lengthField: 'uint8' })).to.not.equal(usual);
     expect(formatOf({ lengthFieldOffset: 0 })).to.not.equal(usual);
+  });
+
+  it('has a short way where there is nothing to check but a length of fixed width', () => {
+    const ways: [FormatOptions, boolean][] = [
+      [{}, true],
+      [{ lengthFieldOffset: 2, initialBytesToStrip: 0 }, true],
+      // The length alone: it is not compared.
+      [{ header: Buffer.alloc(4) }, true],
+      [{ lengthFieldOffset: 2, initialBytesToStrip: 0, header: Buffer.alloc(0) }, true],
+      [{ lengthFieldOffset: 2, header: Buffer.alloc(6) }, false],
+      [{ initialBytesToStrip: 5, header: Buffer.alloc(5) }, false],
+      [{ lengthField: 'varint' }, false],
+    ];
+    for (const [options, isShort] of ways) expect(formatOf(options).quick !== undefined).to.equal(isShort);
   });
 
   it('knows the length of the head, where the encoder puts the same number of bytes in front of all messages', () => {

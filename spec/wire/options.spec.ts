@@ -28,6 +28,7 @@ const known = {
   lengthAdjustment: 0,
   initialBytesToStrip: 2,
   header: Buffer.alloc(2),
+  headerMask: Buffer.alloc(2),
   maxPayloadLength: 100,
   copy: true,
   batch: true,
