@@ -101,7 +101,6 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** Chunks that came while one was in hand. */
   readonly #waiting = new Fifo<Buffer>();
-  #isAdvancing = false;
   /** No more chunks come: why, if it is an error. */
   #input: { readonly error: Error | undefined } | undefined;
   readonly #onTaken: Callback;
@@ -138,7 +137,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     abortBy(options.signal, this);
     this.#onTaken = (error) => (error ? this.#failWith(error) : this.#advance());
     // It would end itself before the last messages are read and answered.
-    if (readable.allowHalfOpen === false && !isPair) readable.allowHalfOpen = true;
+    if (!isPair) readable.allowHalfOpen = true;
 
     if (!allowHalfOpen) this.#watchPipes();
     this.once('end', () => this.#onEnd());
@@ -163,12 +162,11 @@ class FramedStream extends BaseDuplex<unknown, any> {
     // Nothing more will be emitted by it.
     if (stream.errored) process.nextTick(onError, stream.errored);
     if (stream === this.#readable && stream.readableEnded) process.nextTick(() => this.#endInput(undefined));
-    if (stream.closed || stream.destroyed) process.nextTick(onClose);
+    if (stream.destroyed) process.nextTick(onClose);
   }
 
   #onClose(stream: Readable | Writable): void {
-    if (this.destroyed) return;
-    if (stream === this.#readable && this.#input === undefined) this.#endInput(prematureClose());
+    if (stream === this.#readable) this.#endInput(prematureClose());
     if (stream !== this.#writable) return;
     // A stream need not call back the write that it had in hand.
     if (this.#ending !== undefined || this.writableLength > 0) this.#lose(prematureClose());
@@ -225,23 +223,18 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** A chunk was used up: goes on with what is next. */
   #advance(): void {
-    // A chunk may be used up at once: the loop below goes on for it.
-    if (this.#isAdvancing) return;
-    this.#isAdvancing = true;
     const flow = this.#flow;
     try {
-      if (flow.isBusy) flow.goOn();
+      flow.goOn();
       while (!flow.isBusy && this.#waiting.length > 0) flow.take(this.#waiting.shift()!, this.#onTaken);
     } catch (error) {
       // Of a listener: as with a socket, what comes behind the message is still handed out.
       process.nextTick(() => this.#advance());
       throw error;
-    } finally {
-      this.#isAdvancing = false;
     }
     if (flow.isBusy || this.destroyed) return;
     if (this.#input === undefined) {
-      if (this.#readable.isPaused()) this.#readable.resume();
+      this.#readable.resume();
     } else {
       this.#finishInput(this.#input.error ?? this.#writing.lost);
     }
@@ -265,7 +258,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** All messages before this error were read. */
   #failWith(error: Error): void {
-    const isOfReadable = this.#isPair && error === this.#input?.error && this.#writing.lost === undefined;
+    const isOfReadable = this.#isPair && error === this.#input?.error;
     if (isOfReadable && this.writableLength > 0) this.#failure = error;
     else this.destroy(error);
   }
