@@ -179,6 +179,19 @@ describe('framed', () => {
     expect(objects.destroyed).to.equal(true);
   });
 
+  it('hands out nothing that comes behind strings or objects', async () => {
+    const stream = new PassThrough({ objectMode: true });
+    const messages = framed(stream);
+    const got: string[] = [];
+    messages.on('data', (message) => {
+      got.push(String(message));
+      for (const chunk of [{}, bytesOf('b')]) stream.push(chunk);
+    });
+    stream.write(bytesOf('a'));
+    await once(messages, 'error');
+    expect(got).to.deep.equal(['a']);
+  });
+
   it('has the options of decoder, encoder and streams', async () => {
     const { wire, messages } = framedWire({
       lengthField: 'uint16be',
@@ -359,6 +372,16 @@ describe('framed', () => {
       expect(wire.sent).to.deep.equal(bytesOf('late'));
     });
 
+    it('shows where it was there before', async () => {
+      const { stream } = new Wire();
+      stream.push(null);
+      await once(stream.resume(), 'end');
+      const messages = framed(stream);
+      expect(await outcomeOf(messages)).to.deep.equal({ items: [], error: undefined });
+      await new Promise<void>((resolve) => messages.end('late', resolve));
+      expect(stream.writableFinished).to.equal(true);
+    });
+
     it('shows though what is written can not be sent', async () => {
       const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
       messages.end('stuck');
@@ -512,15 +535,35 @@ describe('framed', () => {
 
   describe('an error of the stream', () => {
     it('destroys both, with that error, as soon as what came before it is read', async () => {
-      const { wire, messages } = framedWire();
+      for (const readableHighWaterMark of [undefined, 1]) {
+        const { wire, messages } = framedWire({ readableHighWaterMark });
+        const error = reset();
+        wire.receive(bytesOf('a', 'b'));
+        await turns(2);
+        wire.stream.destroy(error);
+        await turns(3);
+        expect(messages.destroyed).to.equal(false);
+        expect(await outcomeOf(messages)).to.deep.equal({ items: [Buffer.from('a'), Buffer.from('b')], error });
+        expect(messages.errored).to.equal(error);
+      }
+    });
+
+    it('waits for what came while a listener ran', async () => {
+      const { wire, messages } = framedWire({ readableHighWaterMark: 1 });
       const error = reset();
+      const got: string[] = [];
+      messages.on('data', (message) => {
+        if (got.push(String(message)) > 1) return;
+        messages.pause();
+        wire.receive(bytesOf('c'));
+        wire.stream.destroy(error);
+      });
+      await turns(1);
       wire.receive(bytesOf('a', 'b'));
       await turns(2);
-      wire.stream.destroy(error);
-      await turns(3);
-      expect(messages.destroyed).to.equal(false);
-      expect(await outcomeOf(messages)).to.deep.equal({ items: [Buffer.from('a'), Buffer.from('b')], error });
-      expect(messages.errored).to.equal(error);
+      setImmediate(() => messages.resume());
+      expect((await once(messages, 'error'))[0]).to.equal(error);
+      expect(got).to.deep.equal(['a', 'b', 'c']);
     });
 
     it('behind its end shows as well, with a write in hand or without', async () => {
@@ -569,6 +612,18 @@ describe('framed', () => {
       await turns(2);
       const ended = await new Promise((resolve) => messages.end(resolve as () => void));
       expect(ended).to.include({ code: 'ERR_STREAM_PREMATURE_CLOSE', message: 'Premature close' });
+    });
+
+    it('that is destroyed while it ends fails end(), too', async () => {
+      const { wire, messages } = framedWire();
+      wire.stream._final = () => {};
+      wire.receiveEnd();
+      expect(await textsOf(messages)).to.deep.equal([]);
+      const ended = new Promise((resolve) => messages.end(resolve as () => void));
+      await turns(2);
+      wire.stream.destroy();
+      expect(await ended).to.have.property('code', 'ERR_STREAM_PREMATURE_CLOSE');
+      expect(messages.destroyed).to.equal(true);
     });
 
     it('of the writable stream of a pair waits for the end of the readable one, then destroys both', async () => {
@@ -634,6 +689,17 @@ describe('framed', () => {
       expect([pair.readable.destroyed, pair.writable.destroyed]).to.deep.equal([true, true]);
     });
 
+    it('but not what a pair fails with by itself: pending writes are no reason to wait', async () => {
+      const wire = new Wire('node', { slow: true });
+      const pair = { readable: new PassThrough(), writable: wire.stream };
+      const messages = framed(pair);
+      messages.write('never done');
+      await turns(1);
+      pair.readable.write(Buffer.alloc(4, 0xff));
+      expect((await once(messages.resume(), 'error'))[0]).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+      expect([pair.readable.destroyed, wire.stream.destroyed]).to.deep.equal([true, true]);
+    });
+
     it('that a write meets with does not overtake what came: answers to it fail, one by one', async () => {
       const { wire, messages } = framedWire();
       const error = reset();
@@ -676,13 +742,18 @@ describe('framed', () => {
     });
 
     it('that a write meets with shows at once where nobody reads', async () => {
-      const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
-      wire.receive(bytesOf('never read'));
-      messages.write('a');
-      await turns(2);
-      const error = reset();
-      setImmediate(() => wire.step(error));
-      expect((await once(messages, 'error'))[0]).to.equal(error);
+      for (const fail of [
+        (wire: Wire, error: Error) => wire.step(error),
+        (wire: Wire, error: Error) => wire.stream.destroy(error),
+      ]) {
+        const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
+        wire.receive(bytesOf('never read'));
+        messages.write('a');
+        await turns(2);
+        const error = reset();
+        setImmediate(() => fail(wire, error));
+        expect((await once(messages, 'error'))[0]).to.equal(error);
+      }
     });
 
     it('shows where it was there before, and so does a premature end', async () => {
@@ -856,6 +927,18 @@ describe('framed', () => {
       await turns(2);
       expect(called).to.deep.equal(Array(3).fill('ERR_STREAM_DESTROYED'));
     });
+  });
+
+  it('hands out the messages behind one whose listener throws', async () => {
+    const { wire, messages } = framedWire();
+    const got: string[] = [];
+    messages.on('data', (message) => {
+      if (got.push(String(message)) === 1) throw new Error('mine');
+    });
+    await turns(1);
+    expect(thrownBy(() => wire.receive(bytesOf('a', 'b', 'c')))).to.have.property('message', 'mine');
+    await turns(1);
+    expect(got).to.deep.equal(['a', 'b', 'c']);
   });
 
   it('calls back the writes behind one whose callback throws', async () => {
