@@ -131,6 +131,24 @@ describe('framed', () => {
     }
   });
 
+  it('reads an HTTP/2 stream that was closed before all its bytes were read', async () => {
+    const server = http2.createServer();
+    server.on('stream', (stream: http2.ServerHttp2Stream) => stream.end(bytesOf('a', 'b')));
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
+    try {
+      const request = session.request({ ':method': 'POST' });
+      request.end();
+      while (!request.closed) await turns(1);
+      const items = [Buffer.from('a'), Buffer.from('b')];
+      expect(await outcomeOf(framed(request))).to.deep.equal({ items, error: undefined });
+    } finally {
+      session.close();
+      server.close();
+    }
+  });
+
   it('starts a stream that was paused, and takes what is there already', async () => {
     const wire = new Wire();
     wire.receive(bytesOf('a'));
