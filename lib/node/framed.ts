@@ -71,7 +71,7 @@ type State = {
   readonly writableEnded?: boolean;
   readonly writableFinished?: boolean;
   readonly writableLength?: number;
-  once?(event: 'finish', listener: () => void): unknown;
+  once(event: 'finish', listener: () => void): unknown;
   destroy?(error?: Error): unknown;
   resetAndDestroy?(): unknown;
 };
@@ -113,7 +113,6 @@ class FramedStream extends BaseDuplex<unknown, any> {
   readonly #loops: Loops;
   /** The number of streams that are piped into this. */
   #pipes = 0;
-  #looksSoon = false;
   /** Listeners of its own for 'drain': their going or coming is not somebody's. */
   #ownDrain = 0;
 
@@ -258,7 +257,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** All messages before this error were read. */
   #failWith(error: Error): void {
-    const isOfReadable = this.#isPair && error === this.#input?.error;
+    const isOfReadable = this.#isPair && error === this.#input?.error && this.#writing.lost === undefined;
     if (isOfReadable && this.writableLength > 0) this.#failure = error;
     else this.destroy(error);
   }
@@ -338,7 +337,6 @@ class FramedStream extends BaseDuplex<unknown, any> {
     try {
       this.#writing.moved(job, await sendBody(job, buffers, (pieces) => this.#sendPieces(pieces), soon));
     } catch (error) {
-      job.parts.destroy(error);
       // Not inside a promise: it would take an exception of a listener.
       process.nextTick(() => this.#lose(asError(error)));
       return;
@@ -355,12 +353,12 @@ class FramedStream extends BaseDuplex<unknown, any> {
         return;
       }
       const last = pieces.length - 1;
-      if (last > 0) writable.cork?.();
+      writable.cork?.();
       pieces.forEach((piece, i) => {
         if (i < last) writable.write(piece);
         else writable.write(piece, (error?: Error | null) => (error ? reject(error) : resolve()));
       });
-      if (last > 0) writable.uncork?.();
+      writable.uncork?.();
     });
   }
 
@@ -385,7 +383,6 @@ class FramedStream extends BaseDuplex<unknown, any> {
     }
     // The other stream of a pair is read to its end.
     if (!isOfWritable) this.#endInput(cause);
-    else if (this.#input !== undefined) this.#advance();
     this.#sent();
   }
 
@@ -405,19 +402,17 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   #onFinish(): void {
-    const callback = this.#ending;
+    const callback = this.#ending!;
     this.#ending = undefined;
-    callback?.();
+    callback();
   }
 
   // ---------------------------------------------------------------- ending
 
   // A Duplex's own forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: Callback): this {
-    if (!this.destroyed) {
-      if (!error && this.#writing.lost === undefined) this.#sendRest();
-      this.#writing.destroy(error);
-    }
+    if (!error && this.#writing.lost === undefined) this.#sendRest();
+    this.#writing.destroy(error);
     destroyWritable(this, error, callback);
     return this;
   }
@@ -461,12 +456,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** Not at once: a reader may have an answer to the last message. */
   #lookSoon(): void {
-    if (this.#allowHalfOpen || !this.readableEnded || this.#looksSoon) return;
-    this.#looksSoon = true;
-    setImmediate(() => {
-      this.#looksSoon = false;
-      this.#look();
-    });
+    if (!this.#allowHalfOpen && this.readableEnded) setImmediate(() => this.#look());
   }
 
   /** All messages were read. Ends the writable side, unless there is a trace of somebody who is still to write. */
@@ -504,12 +494,11 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
 /** A failure that is not the stream's own has to reach the peer as one: a FIN would say that all went well. */
 function reset(stream: State, error: Error): void {
-  if (stream.destroyed) return;
   if (typeof stream.resetAndDestroy !== 'function' || stream.connecting) {
     stream.destroy?.(error);
   } else if (stream.writableEnded && !stream.writableFinished && stream.writableLength === 0) {
     // A socket that is reset while it is shut down is never closed. That takes no longer than the current turn.
-    stream.once?.('finish', () => reset(stream, error));
+    stream.once('finish', () => reset(stream, error));
   } else {
     try {
       stream.resetAndDestroy();
