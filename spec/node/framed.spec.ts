@@ -317,6 +317,35 @@ describe('framed', () => {
     expect((await outcomeOf(other.messages)).error).to.include({ code: 'ERR_FRAME_TRUNCATED' });
   });
 
+  it('a message that is too long, behind which the stream is ended or destroyed, ends nothing as if all went well', async () => {
+    for (const how of ['end', 'destroy'] as const) {
+      const { wire, messages } = framedWire({ maxPayloadLength: 3 });
+      wire.receive(bytesOf('a', 'b'));
+      await turns(2);
+      expect(String(messages.read())).to.equal('a');
+      messages.on('error', () => {}).write('long');
+      messages.write('c');
+      if (how === 'end') messages.end();
+      else messages.destroy();
+      await turns(3);
+      expect([wire.sent.length, wire.stream.writableEnded]).to.deep.equal([0, false]);
+      if (how === 'destroy') continue;
+      const shown = once(messages, 'error');
+      expect(String(messages.read())).to.equal('b');
+      expect((await shown)[0]).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+    }
+  });
+
+  it('a message that is too long does not wait for the other stream of a pair', async () => {
+    for (const isRead of [true, false]) {
+      const messages = framed({ readable: new PassThrough(), writable: new PassThrough() }, { maxPayloadLength: 3 });
+      if (isRead) messages.resume();
+      await turns(1);
+      messages.write('long');
+      expect((await once(messages, 'error'))[0]).to.have.property('code', 'ERR_FRAME_TOO_LONG');
+    }
+  });
+
   it('a message that is too long fails its own write; those before it are sent, not one byte of it or behind it is', async () => {
     const { wire, messages } = framedWire({ maxPayloadLength: 3 });
     const called: unknown[] = [];
@@ -329,6 +358,80 @@ describe('framed', () => {
     expect(called).to.have.members([undefined, error, error]);
     expect(wire.sent).to.deep.equal(bytesOf('a'));
     expect(wire.stream.errored).to.equal(error);
+  });
+
+  describe('a body', () => {
+    it('that fails, or is of another length, fails its write and the stream, and is let go of', async () => {
+      const mine = new Error('mine');
+      for (const [length, code] of [
+        [9, 'ERR_FRAME_TRUNCATED'],
+        [1, 'ERR_FRAME_TOO_LONG'],
+        [9, undefined],
+      ] as const) {
+        const { wire, messages } = framedWire();
+        const body = new PassThrough();
+        const called = new Promise((resolve) => messages.write({ length, body }, resolve));
+        body.write('ab');
+        if (length === 9)
+          body[code === undefined ? 'destroy' : 'end'](code === undefined ? mine : (undefined as never));
+        const [error] = await once(messages, 'error');
+        expect(error.code).to.equal(code);
+        expect(error === mine).to.equal(code === undefined);
+        expect(await called).to.equal(error);
+        expect([wire.stream.errored, body.destroyed]).to.deep.equal([error, true]);
+      }
+    });
+
+    it('leaves in one go with its head; its callback waits for its last byte', async () => {
+      const part = Buffer.alloc(20_000, 'x');
+      const { wire, messages } = framedWire();
+      messages.write({ length: 20_000, body: [part] });
+      await turns(2);
+      expect(wire.writes.map((group) => group.map((chunk) => chunk.length))).to.deep.equal([[4, 20_000]]);
+
+      const held: (() => void)[] = [];
+      const writable = new PassThrough();
+      writable.write = (_chunk: unknown, callback?: unknown) => held.push(callback as () => void) > 0;
+      const called: string[] = [];
+      framed({ readable: new PassThrough(), writable }).write({ length: 20_000, body: [part] }, () =>
+        called.push('sent'),
+      );
+      await turns(2);
+      expect(held.length).to.equal(2);
+      held[0]?.();
+      await turns(2);
+      expect(called).to.deep.equal([]);
+      held[1]!();
+      await turns(2);
+      expect(called).to.deep.equal(['sent']);
+    });
+
+    it('that is under way at destroy() ends there: neither the rest of it is sent nor what was written behind it', async () => {
+      const readable = new PassThrough();
+      const sent: Buffer[] = [];
+      const writable = new Writable({
+        write(chunk, _encoding, callback) {
+          sent.push(chunk);
+          callback();
+        },
+      });
+      // Such as there are: writing to it is still possible.
+      writable.destroy = undefined as never;
+      const messages = framed({ readable, writable });
+      let isAsked = false;
+      const body = (async function* () {
+        yield 'a';
+        isAsked = true;
+        await turns(4);
+        yield 'b';
+      })();
+      messages.write({ length: 2, body });
+      while (!isAsked) await turns(1);
+      messages.write('c');
+      messages.destroy();
+      await turns(8);
+      expect(Buffer.concat(sent)).to.deep.equal(bytesOf('ab').subarray(0, 5));
+    });
   });
 
   describe('end()', () => {
@@ -707,6 +810,60 @@ describe('framed', () => {
       expect([pair.readable.destroyed, pair.writable.destroyed]).to.deep.equal([true, true]);
     });
 
+    it('of a write is the first one, though others meet with later ones', async () => {
+      const held: ((error: Error) => void)[] = [];
+      const pair = { readable: new PassThrough(), writable: new PassThrough() };
+      pair.writable.write = (_chunk: unknown, callback: unknown) => held.push(callback as never) > 0;
+      const messages = framed(pair);
+      pair.readable.write(bytesOf('a', 'b'));
+      await turns(2);
+      expect(String(messages.read())).to.equal('a');
+      const called: unknown[] = [];
+      messages.cork();
+      for (const message of ['first', 'second']) {
+        messages.write(message, (error) => called.push(error));
+        await turns(1);
+      }
+      messages.uncork();
+      const error = reset();
+      held[0]!(error);
+      held[1]!(reset());
+      messages.write('third', (failure) => called.push(failure));
+      await turns(3);
+      expect(called).to.deep.equal([error, error, error]);
+      for (const failure of called) expect(failure).to.equal(error);
+      const shown = once(messages, 'error');
+      expect(String(messages.read())).to.equal('b');
+      expect((await shown)[0]).to.equal(error);
+    });
+
+    it('of a pair is not held up by a writer that goes on though its writes fail', async () => {
+      for (const fails of ['the readable', 'a message']) {
+        const wire = new Wire('node', { slow: true });
+        const pair = { readable: new PassThrough(), writable: wire.stream };
+        const messages = framed(pair, { maxPayloadLength: 3 });
+        let writes = 0;
+        const write = (error?: Error | null) => {
+          if (error && ++writes < 1000 && !messages.destroyed) messages.write('a', write);
+        };
+        pair.readable.write(bytesOf('a'));
+        await once(messages, 'data');
+        const shown = once(messages, 'error');
+        if (fails === 'the readable') {
+          messages.write('a', write);
+          await turns(1);
+          pair.readable.destroy(reset());
+          await turns(2);
+          wire.step(reset());
+        } else {
+          messages.write('long', write);
+          for (let i = 0; i < 3; i++) messages.write({ length: 1, body: ['a'] }, write);
+        }
+        await shown;
+        expect(writes).to.be.lessThan(1000);
+      }
+    });
+
     it('but not what a pair fails with by itself: pending writes are no reason to wait', async () => {
       const wire = new Wire('node', { slow: true });
       const pair = { readable: new PassThrough(), writable: wire.stream };
@@ -888,6 +1045,90 @@ describe('framed', () => {
       expect([resets, stream.errored]).to.deep.equal([0, error]);
     });
 
+    it('with an error resets a socket that is shut down just now when that is over; one that still has to send, at once', async () => {
+      for (const stuck of [false, true]) {
+        const { stream } = new Wire('node', { slow: stuck });
+        let resets = 0;
+        let finish = () => {};
+        stream._final = (callback) => {
+          finish = callback;
+        };
+        Object.assign(stream, { resetAndDestroy: () => resets++ });
+        const messages = framed(stream).on('error', () => {});
+        messages.write('a');
+        messages.end();
+        await turns(2);
+        if (stuck) stream.end();
+        messages.destroy(new Error('mine'));
+        await turns(2);
+        expect(resets).to.equal(stuck ? 1 : 0);
+        finish();
+        await turns(2);
+        expect(resets).to.equal(1);
+      }
+    });
+
+    it('with an error destroys what is no socket at once, though it is ending', async () => {
+      const { wire, messages } = framedWire();
+      wire.stream._final = () => {};
+      messages.on('error', () => {}).end();
+      await turns(2);
+      const error = new Error('mine');
+      messages.destroy(error);
+      expect(wire.stream.errored).to.equal(error);
+    });
+
+    it('with an error closes a socket that is ending', async () => {
+      const { client, server } = await sockets();
+      const messages = framed(client);
+      messages.on('error', () => {}).end();
+      await new Promise(process.nextTick);
+      messages.destroy(new Error('mine'));
+      await once(client, 'close');
+      server.destroy();
+    });
+
+    it('closes a stream of which one side is over', async () => {
+      for (const side of ['readable', 'writable'] as const) {
+        const { wire, messages } = framedWire();
+        if (side === 'readable') wire.receiveEnd();
+        await (side === 'readable' ? textsOf(messages) : once(messages.end(), 'finish'));
+        messages.destroy();
+        expect(wire.stream.destroyed).to.equal(true);
+      }
+    });
+
+    it('leaves a stream without an error that somebody else has ended', async () => {
+      const { wire, messages } = framedWire();
+      messages.write('too late');
+      wire.stream.end();
+      messages.destroy();
+      await turns(2);
+      expect([wire.stream.errored, wire.sent.length]).to.deep.equal([null, 0]);
+    });
+
+    it('hands out nothing more, and destroys the body that is read', async () => {
+      const { wire, messages } = framedWire();
+      const got: string[] = [];
+      messages.on('data', (message) => {
+        got.push(String(message));
+        wire.receive(bytesOf('c'));
+        messages.destroy();
+      });
+      await turns(1);
+      wire.receive(bytesOf('a', 'b'));
+      await turns(2);
+      expect(got).to.deep.equal(['a']);
+
+      const other = new Wire();
+      const bodies = framed(other.stream, { stream: true });
+      other.receive(bytesOf('hello').subarray(0, 6));
+      const [{ body }] = await once(bodies, 'data');
+      const error = new Error('mine');
+      bodies.on('error', () => {}).destroy(error);
+      expect([body.destroyed, body.errored]).to.deep.equal([true, error]);
+    });
+
     it('leaves streams alone that can not be destroyed', async () => {
       for (const error of [new Error('mine'), undefined]) {
         const pair = { readable: new PassThrough(), writable: new PassThrough() };
@@ -979,7 +1220,7 @@ describe('framed', () => {
     const messages = framed({ readable: new PassThrough(), writable });
     const called: string[] = [];
     messages.cork();
-    for (const message of ['a', 'b']) {
+    for (const message of ['a', 'b', 'c']) {
       messages.write(message, () => called.push(message));
       await turns(1);
     }
@@ -990,6 +1231,9 @@ describe('framed', () => {
     held[0]!();
     await turns(1);
     expect(called).to.deep.equal(['a', 'b']);
+    held[2]!();
+    await turns(1);
+    expect(called).to.deep.equal(['a', 'b', 'c']);
   });
 
   it('pauses the stream at the chunk that fills it, and resumes it when that is read', async () => {
@@ -1072,6 +1316,7 @@ describe('framed', () => {
       expect(framed(stream, { ...format, header: header() })).to.equal(messages);
       const other = thrownBy(() => framed(stream, { ...format, header: Buffer.alloc(5) }));
       expect(other.message).to.contain('the first call had header: <Buffer 01 02 03 04 05>.');
+      expect(thrownBy(() => framed(stream, format))).to.have.property('message', other.message);
       const decode = () => 1;
       const second = new PassThrough();
       expect(framed(second, { decode })).to.equal(framed(second, { decode }));
