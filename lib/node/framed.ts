@@ -378,7 +378,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     const isOfWritable = this.#isPair && !!(this.#writable.destroyed || this.#writable.errored);
     const isUnread = isWrite && !this.readableDidRead && !isOfWritable;
     if (isUnread || this.readableEnded || this.#failure !== undefined) {
-      this.destroy(cause);
+      this.destroy(this.#failure ?? cause);
       return;
     }
     // The other stream of a pair is read to its end.

@@ -837,6 +837,22 @@ describe('framed', () => {
       expect((await shown)[0]).to.equal(error);
     });
 
+    it('of the readable stream of a pair is the one that shows, though pending writes then fail as well', async () => {
+      const wire = new Wire('node', { slow: true });
+      const pair = { readable: new PassThrough(), writable: wire.stream };
+      const messages = framed(pair);
+      const called: unknown[] = [];
+      messages.resume().write('a', (error) => called.push(error));
+      messages.write({ length: 1, body: new PassThrough() }, (error) => called.push(error));
+      await turns(1);
+      const [first, second] = [new Error('of the readable'), new Error('of the writable')];
+      pair.readable.destroy(first);
+      await turns(2);
+      wire.step(second);
+      expect((await once(messages, 'error'))[0]).to.equal(first);
+      expect(called).to.deep.equal([second, second]);
+    });
+
     it('of a pair is not held up by a writer that goes on though its writes fail', async () => {
       for (const fails of ['the readable', 'a message']) {
         const wire = new Wire('node', { slow: true });
