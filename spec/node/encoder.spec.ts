@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import * as readableStream from 'readable-stream';
 import { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from '../../lib/index.js';
-import { encode, fromHex, thrownBy } from '../support/streams.js';
+import { codeOf, encode, fromHex, thrownBy } from '../support/streams.js';
 
 /** An encoder, and the chunks that flow out of it. */
 function flowing(options?: LengthPrefixEncoderOptions) {
@@ -406,8 +406,7 @@ describe('LengthPrefixEncoder', () => {
       const calls: [string, string | undefined][] = [];
       const events: string[] = [];
       for (const event of ['error', 'finish', 'end', 'close']) encoder.on(event, () => events.push(event));
-      const write = (message: string) =>
-        encoder.write(message, (error) => calls.push([message, (error as { code?: string } | null)?.code]));
+      const write = (message: string) => encoder.write(message, (error) => calls.push([message, codeOf(error)]));
       expect(write('abc')).to.equal(true);
       expect(write('')).to.equal(true);
       expect(write('four')).to.equal(false);

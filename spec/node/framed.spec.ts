@@ -9,7 +9,7 @@ import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import * as readableStream from 'readable-stream';
 import { type Framed, type FramedOptions, FrameError, framed, json, text } from '../../lib/index.js';
-import { outcomeOf, thrownBy } from '../support/streams.js';
+import { codeOf, outcomeOf, thrownBy } from '../support/streams.js';
 import { kinds, reset, Wire, wirePair } from '../support/wire.js';
 import { frame, turns } from '../torture/support.js';
 
@@ -695,7 +695,7 @@ describe('framed', () => {
           const events: unknown[] = [];
           for (const event of ['error', 'close']) messages.on(event, (of) => events.push(of?.code ?? event));
           const called: unknown[] = [];
-          if (hasWrite) messages.write('never sent', (failure) => called.push((failure as { code?: string })?.code));
+          if (hasWrite) messages.write('never sent', (failure) => called.push(codeOf(failure)));
           await turns(1);
           wire.stream.destroy(error);
           await turns(3);
@@ -1193,7 +1193,7 @@ describe('framed', () => {
       const { messages } = framedWire({}, new Wire('node', { slow: true }));
       const called: unknown[] = [];
       for (const message of ['in hand', 'waiting', Buffer.alloc(20_000)]) {
-        messages.write(message, (error) => called.push((error as { code?: string } | undefined)?.code));
+        messages.write(message, (error) => called.push(codeOf(error)));
         await turns(1);
       }
       messages.destroy();

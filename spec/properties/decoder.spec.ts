@@ -12,9 +12,9 @@ import {
 } from '../../lib/index.js';
 import { octetCount, varintOf } from '../support/fields.js';
 import { runs } from '../support/runs.js';
+import { codeOf } from '../support/streams.js';
 import {
   type CommonStep,
-  codeOf,
   type Destroying,
   destroying,
   type FinalReader,

@@ -8,9 +8,9 @@ import { FrameError, type LengthField, LengthPrefixEncoder, type LengthPrefixEnc
 import { varintOf } from '../support/fields.js';
 import { runs } from '../support/runs.js';
 import { readsOn } from '../support/runtime.js';
+import { codeOf } from '../support/streams.js';
 import {
   type CommonStep,
-  codeOf,
   type Destroying,
   destroying,
   type FinalReader,

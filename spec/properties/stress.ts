@@ -6,6 +6,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import * as userland from 'readable-stream';
 import { readsOn } from '../support/runtime.js';
+import { codeOf } from '../support/streams.js';
 
 /** Lets the event loop turn. */
 export async function turns(count: number): Promise<void> {
@@ -27,10 +28,6 @@ const ForeignUint8Array = runInContext('Uint8Array', createContext()) as Uint8Ar
 /** The same bytes as a `Uint8Array` of another realm. */
 export function foreign(bytes: Uint8Array): Uint8Array {
   return ForeignUint8Array.from(bytes);
-}
-
-export function codeOf(error: unknown): string | undefined {
-  return (error as { code?: string } | null | undefined)?.code;
 }
 
 /** Where a step may run, other than between two others: inside a callback of a write or a listener of an event. */

@@ -9,12 +9,11 @@ import {
   type LengthPrefixDecoderOptions,
   type StreamedMessage,
 } from '../../lib/index.js';
+import { codeOf } from '../support/streams.js';
 
 async function turns(count: number): Promise<void> {
   for (let i = 0; i < count; i++) await turn();
 }
-
-const code = (error: unknown): string | undefined => (error as { code?: string } | null | undefined)?.code;
 
 function decoderOf(options: LengthPrefixDecoderOptions<any, any, any> = {}) {
   const decoder = new LengthPrefixDecoder<any, any, any>({ lengthField: 'uint8', ...options });
@@ -142,7 +141,7 @@ describe('a decoder, as it must be', () => {
         decoder.write(guarded(1, 0x61, 0x62));
         await turns(5);
         expect(got).to.deep.equal([]);
-        expect(errors.map(code)).to.deep.equal(['ERR_FRAME_CORRUPT']);
+        expect(errors.map(codeOf)).to.deep.equal(['ERR_FRAME_CORRUPT']);
         expect(errors[0]).to.be.instanceOf(FrameError);
         expect(events).to.deep.equal(['error', 'close']);
       });
@@ -164,7 +163,7 @@ describe('a decoder, as it must be', () => {
         expect(errors).to.deep.equal([]);
         body!.destroy(error);
         await turns(3);
-        expect(errors.map(code)).to.deep.equal(['ERR_FRAME_TRUNCATED']);
+        expect(errors.map(codeOf)).to.deep.equal(['ERR_FRAME_TRUNCATED']);
         expect(events).to.deep.equal(['error', 'close']);
       });
     }
@@ -262,7 +261,7 @@ describe('a decoder, as it must be', () => {
         transfer(chunk);
         decoder.resume();
         await turns(5);
-        expect(errors.map(code)).to.deep.equal(['ERR_INVALID_STATE']);
+        expect(errors.map(codeOf)).to.deep.equal(['ERR_INVALID_STATE']);
         expect(events).to.deep.equal(['error', 'close']);
       });
     }
@@ -281,7 +280,7 @@ describe('a decoder, as it must be', () => {
         decoder.end(new Uint8Array(0x7530 - 7995));
         await turns(5);
         expect(got).to.deep.equal([1]);
-        expect(errors.map(code)).to.deep.equal(['ERR_INVALID_STATE']);
+        expect(errors.map(codeOf)).to.deep.equal(['ERR_INVALID_STATE']);
         expect(events).to.deep.equal(['error', 'close']);
       });
     }
@@ -300,7 +299,7 @@ describe('a decoder, as it must be', () => {
       decoder.write(chunk);
       await turns(5);
       expect(got).to.deep.equal([3]);
-      expect(errors.map(code)).to.deep.equal(['ERR_INVALID_STATE']);
+      expect(errors.map(codeOf)).to.deep.equal(['ERR_INVALID_STATE']);
       expect(events).to.deep.equal(['error', 'close']);
     });
   });
@@ -311,7 +310,7 @@ describe('a decoder, as it must be', () => {
       decoder.resume();
       const calls: [number, string | undefined][] = [];
       for (const [i, bytes] of [[1, 0x61], [1], [0x62], [9]].entries()) {
-        decoder.write(Buffer.from(bytes), (error) => calls.push([i, code(error)]));
+        decoder.write(Buffer.from(bytes), (error) => calls.push([i, codeOf(error)]));
       }
       await turns(5);
       expect(calls).to.deep.equal([

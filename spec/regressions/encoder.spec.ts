@@ -7,6 +7,7 @@ import { setImmediate as turn } from 'node:timers/promises';
 import { createContext, runInContext } from 'node:vm';
 import { expect } from 'chai';
 import { type LengthField, LengthPrefixEncoder, type LengthPrefixEncoderOptions } from '../../lib/index.js';
+import { codeOf } from '../support/streams.js';
 
 const KIB = 1024;
 
@@ -35,8 +36,6 @@ function flowing(options?: LengthPrefixEncoderOptions) {
   encoder.on('data', (chunk) => chunks.push(chunk));
   return { encoder, errors, chunks };
 }
-
-const code = (error: unknown): string | undefined => (error as { code?: string } | null | undefined)?.code;
 
 describe('an encoder, as it must be', () => {
   describe("'readable' and read() in a loop", () => {
@@ -76,7 +75,7 @@ describe('an encoder, as it must be', () => {
       it(`inside a 'data' listener is taken while end() writes a ${large ? 'large' : 'small'} message`, async () => {
         const { encoder, errors, chunks } = flowing();
         const calls: unknown[] = [];
-        encoder.once('data', () => encoder.write('inside', (error: unknown) => calls.push(code(error))));
+        encoder.once('data', () => encoder.write('inside', (error: unknown) => calls.push(codeOf(error))));
         const last = Buffer.alloc(large ? 100_000 : 4, 1);
         let isLate: boolean | undefined;
         encoder.once('data', () => {
@@ -87,7 +86,7 @@ describe('an encoder, as it must be', () => {
         // It may come during the call or after it. What it is told has to be what becomes of it.
         const due = isLate ? [frame(last)] : [frame(last), frame('inside')];
         expect(calls).to.deep.equal(isLate ? ['ERR_STREAM_WRITE_AFTER_END'] : [undefined]);
-        expect(errors.map(code)).to.deep.equal(isLate ? ['ERR_STREAM_WRITE_AFTER_END'] : []);
+        expect(errors.map(codeOf)).to.deep.equal(isLate ? ['ERR_STREAM_WRITE_AFTER_END'] : []);
         if (!isLate) expect(Buffer.concat(chunks).equals(Buffer.concat(due))).to.equal(true);
       });
     }
@@ -121,7 +120,7 @@ describe('an encoder, as it must be', () => {
       encoder.write('four');
       (encoder.write as (...args: unknown[]) => boolean).call(encoder, 'b', 'utf8', null);
       await turns(5);
-      expect(errors.map(code)).to.deep.equal(['ERR_FRAME_TOO_LONG']);
+      expect(errors.map(codeOf)).to.deep.equal(['ERR_FRAME_TOO_LONG']);
     });
 
     it('of null or of nothing throws behind one that is refused, as in front of it', () => {
@@ -226,7 +225,7 @@ describe('an encoder, as it must be', () => {
               for (const [i, message] of [first, second, third, first].entries()) {
                 encoder.write(message(), (thrown: unknown) => {
                   calls.push(i);
-                  codes.push(thrown === error || code(thrown) === 'ERR_STREAM_DESTROYED' || thrown === undefined);
+                  codes.push(thrown === error || codeOf(thrown) === 'ERR_STREAM_DESTROYED' || thrown === undefined);
                 });
               }
               encoder.destroy(error);
@@ -306,7 +305,7 @@ describe('an encoder, as it must be', () => {
           const calls: unknown[] = [];
           encoder.write(front);
           const { body, isReleased } = make();
-          encoder.write({ length: 1, body }, (error: unknown) => calls.push(code(error)));
+          encoder.write({ length: 1, body }, (error: unknown) => calls.push(codeOf(error)));
           await turns(5);
           expect(isReleased()).to.equal(true);
           expect(calls).to.deep.equal(['ERR_STREAM_DESTROYED']);

@@ -41,6 +41,11 @@ export function fromHex(text: string): Buffer {
   return Buffer.from(text.replace(/[^0-9a-f]/g, ''), 'hex');
 }
 
+/** The code of an error, if there is one. */
+export function codeOf(error: unknown): string | undefined {
+  return (error as { code?: string } | null | undefined)?.code;
+}
+
 /** The error that `run` throws. */
 export function thrownBy(run: () => unknown): Error & { code?: string } {
   try {

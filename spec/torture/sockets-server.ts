@@ -7,6 +7,7 @@ import process from 'node:process';
 import { pipeline } from 'readable-stream';
 import { LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
 import { usedMemory } from '../support/runtime.js';
+import { codeOf } from '../support/streams.js';
 import { turns } from './support.js';
 
 /** What the server tells its parent. */
@@ -35,7 +36,7 @@ const server = createServer({ allowHalfOpen: true }, (socket) => {
     encoder as unknown as NodeJS.ReadWriteStream,
     socket as unknown as NodeJS.WritableStream,
     (error) => {
-      const code = (error as { code?: string } | null | undefined)?.code ?? (error ? String(error) : 'ok');
+      const code = codeOf(error) ?? (error ? String(error) : 'ok');
       ends[code] = (ends[code] ?? 0) + 1;
       socket.destroy();
     },
