@@ -165,6 +165,11 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   #onClose(stream: Readable | Writable): void {
+    if (this.destroyed) {
+      // Writes to a socket that is still connecting are called back at its 'close', too.
+      if (stream === this.#writable) process.nextTick(() => this.#writing.giveUp());
+      return;
+    }
     if (stream === this.#readable) this.#endInput(prematureClose());
     if (stream !== this.#writable) return;
     // A stream need not call back the write that it had in hand.
@@ -324,12 +329,14 @@ class FramedStream extends BaseDuplex<unknown, any> {
   #sendEntry(entry: Entry): void {
     entry.isSent = true;
     this.#writable.write(entry.bytes!, (error?: Error | null) => {
-      if (error) {
+      if (this.destroyed) {
+        this.#writing.calledBack(entry, error);
+      } else if (error) {
         this.#lose(error);
-        return;
+      } else {
+        entry.isDone = true;
+        if (this.#writing.isCurrent(entry)) this.#sent();
       }
-      entry.isDone = true;
-      if (this.#writing.isCurrent(entry)) this.#sent();
     });
   }
 
@@ -419,12 +426,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** Hands written messages to the stream, as with a bare socket, whose `destroy` does not take back its writes. */
   #sendRest(): void {
-    if (!this.#writable.writable) return;
-    const rest = this.#writing.takeRest();
-    if (!this.#writing.isSendingBody) {
-      for (const entry of this.#writing.bytesAhead()) if (!entry.isSent) this.#writable.write(entry.bytes!);
-      for (const bytes of rest) this.#writable.write(bytes);
-    }
+    if (!this.#writable.writable || this.#writing.isSendingBody) return;
+    this.#writing.flush();
+    for (const entry of this.#writing.bytesAhead()) if (!entry.isSent) this.#sendEntry(entry);
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
@@ -436,7 +440,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
       // A stream whose sides are over closes itself, when it has nothing more to do: HTTP/2 still has trailers to send.
       else if (!isOver) stream.destroy?.();
     }
-    super._destroy(error, callback);
+    // No callback comes behind 'close'.
+    this.#writing.callBackLast(() => super._destroy(error, callback));
   }
 
   #watchPipes(): void {

@@ -47,9 +47,9 @@ export class Entry {
   readonly callbacks: Callback[];
   /** It was handed to the stream of a `framed`. */
   isSent = false;
-  /** The stream of a `framed` has called it back. */
+  /** The stream of a `framed` has called it back, or never will. */
   isDone = false;
-  /** The error that its messages fail with, though the stream goes on. */
+  /** The error that its messages fail with, though the stream goes on or is destroyed without one. */
   failure: Error | undefined;
 
   constructor(bytes: Buffer | undefined, job: BodyJob | undefined, fault: Error | undefined, callbacks: Callback[]) {
@@ -60,7 +60,10 @@ export class Entry {
   }
 }
 
-const none: Callback[] = [];
+/** How it went with an entry. */
+type Outcome = Pick<Entry, 'isDone' | 'failure'>;
+
+const none: never[] = [];
 
 /** Stands for a body in Writable's buffer, so that it counts: its bytes are not there yet. These are not used. */
 const place = Buffer.alloc(LARGE);
@@ -104,6 +107,8 @@ export class Writing {
   /** Callbacks that are being called, in order. */
   readonly #due = new Fifo<() => void>();
   #isCallingBack = false;
+  /** Of a stream that was destroyed: its entries, and their callbacks, which Writable would call too early. */
+  #left: { readonly entry: Outcome; readonly callbacks: readonly Callback[] }[] = none;
 
   constructor(stream: node.Duplex, { format, encode, defaultEncoding }: WritingSettings, large = LARGE) {
     this.#stream = stream;
@@ -370,33 +375,65 @@ export class Writing {
     }
   }
 
-  /** Takes the bytes of whole messages that Writable does not know of yet, where no body or fault comes before them. */
-  takeRest(): Buffer[] {
-    for (const { bytes } of this.#entries) if (bytes === undefined) return [];
-    return this.#builder.take();
-  }
-
   /** The head of a body had this length: it may be another than was assumed. */
   moved(job: BodyJob, headLength: number): void {
     this.#builder.position += headLength - assumedHeadLength(job);
   }
 
-  /** Calls back all that was not: to be called before Writable forgets its buffer. */
+  /**
+   * Calls back all that was not: to be called before Writable forgets its buffer. Without an error, what was handed to the
+   * stream of a `framed` is called back by that stream, and what is behind it waits.
+   */
   destroy(error: Error | null | undefined): void {
     const reason = error ?? streamDestroyed();
+    const isLost = !!error || this.lost !== undefined;
     const current = this.#current === undefined ? [] : [this.#current];
     const rest = new Entry(undefined, undefined, undefined, this.#takeCallbacks());
-    for (const { callbacks, job, fault, isDone } of [...current, ...this.#entries, rest]) {
-      const outcome = isDone ? undefined : (this.lost ?? fault ?? reason);
-      for (const callback of callbacks.splice(0)) process.nextTick(callback, outcome);
-      job?.parts.destroy(reason);
+    const entries = [...current, ...this.#entries, rest];
+    for (const entry of entries) {
+      if (isLost || !entry.isSent) this.#end(entry, this.lost ?? entry.fault ?? reason);
+      entry.job?.parts.destroy(reason);
     }
+    // Where the stream's own `write` destroys this, it is called a second time.
+    this.#left = [...this.#left, ...entries.map((entry) => ({ entry, callbacks: entry.callbacks.splice(0) }))];
+    process.nextTick(() => this.#callBackLeft());
     // Not at once: the write itself may still be on the stack. And well: only its stream is destroyed, nothing failed.
     if (this.#held !== undefined) process.nextTick(this.#held);
     this.#held = undefined;
     this.#current = undefined;
     this.#entries.clear();
     this.#builder.take();
+  }
+
+  /** After `destroy`: calls `callback` when all others were called. */
+  callBackLast(callback: () => void): void {
+    this.#left.push({ entry: { isDone: true, failure: undefined }, callbacks: [callback] });
+  }
+
+  /** After `destroy`: the stream of a `framed` has called back an entry. */
+  calledBack(entry: Entry, error: Error | null | undefined): void {
+    this.#end(entry, error ?? undefined);
+    this.#callBackLeft();
+  }
+
+  /** After `destroy`: the stream of a `framed` calls nothing back any more. */
+  giveUp(): void {
+    for (const { entry } of this.#left) this.#end(entry, streamDestroyed());
+    this.#callBackLeft();
+  }
+
+  #end(entry: Outcome, failure: Error | undefined): void {
+    if (entry.isDone) return;
+    entry.isDone = true;
+    entry.failure = failure;
+  }
+
+  #callBackLeft(): void {
+    while (this.#left[0]?.entry.isDone) {
+      const { entry, callbacks } = this.#left.shift()!;
+      for (const callback of callbacks) this.#due.push(() => callback(entry.failure));
+    }
+    this.#callBack([], undefined);
   }
 }
 

@@ -8,7 +8,7 @@ import { finished, pipeline } from 'node:stream/promises';
 import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import * as readableStream from 'readable-stream';
-import { type Framed, type FramedOptions, FrameError, framed, json, text } from '../../lib/index.js';
+import { type Framed, type FramedOptions, FrameError, framed, json, type Message, text } from '../../lib/index.js';
 import { codeOf, outcomeOf, thrownBy } from '../support/streams.js';
 import { kinds, reset, Wire, wirePair } from '../support/wire.js';
 import { frame, turns } from '../torture/support.js';
@@ -1187,6 +1187,53 @@ describe('framed', () => {
         expect((await once(messages, 'error'))[0]).to.include({ name: 'AbortError', code: 'ABORT_ERR' });
         expect(wire.stream.destroyed).to.equal(true);
       }
+    });
+
+    for (const isConnected of [true, false]) {
+      it(`calls back as a bare socket does that is ${isConnected ? 'connected' : 'connecting'}`, async () => {
+        const outcomes = await Promise.all(
+          [(socket: Socket) => socket, (socket: Socket) => framed(socket)].map(async (wrap) => {
+            const listener = createServer((socket) => socket.resume().on('error', () => {})).listen(0, '127.0.0.1');
+            await once(listener, 'listening');
+            const socket = connect((listener.address() as AddressInfo).port, '127.0.0.1');
+            if (isConnected) await once(socket, 'connect');
+            const stream: Socket | Framed = wrap(socket);
+            const called: unknown[] = [];
+            for (const message of ['a', 'b']) stream.write(message, (error) => called.push(codeOf(error)));
+            stream.destroy();
+            await once(socket, 'close');
+            await turns(1);
+            listener.close();
+            return called;
+          }),
+        );
+        expect(outcomes[1]).to.deep.equal(outcomes[0]);
+        expect(outcomes[0]).to.deep.equal(
+          Array(2).fill(isConnected ? undefined : 'ERR_SOCKET_CLOSED_BEFORE_CONNECTION'),
+        );
+      });
+    }
+
+    it('calls back in order what the stream is done with later, and then what it did not get', async () => {
+      const held: ((error?: Error) => void)[] = [];
+      const writable = new PassThrough();
+      writable.write = (_chunk: unknown, callback: unknown) => held.push(callback as () => void) > 0;
+      const messages = framed({ readable: new PassThrough(), writable });
+      const called: unknown[] = [];
+      const write = (message: Message) => messages.write(message, (error) => called.push(codeOf(error)));
+      write('in hand');
+      await turns(1);
+      write('of the tick');
+      write({ length: 1, body: new PassThrough() });
+      write('behind a body');
+      // Before its 'close', which is the last that is heard of it.
+      messages.destroy();
+      held[1]!(Object.assign(new Error('mine'), { code: 'EMINE' }));
+      await turns(0);
+      expect(called).to.deep.equal([]);
+      held[0]!();
+      await turns(1);
+      expect(called).to.deep.equal([undefined, 'EMINE', 'ERR_STREAM_DESTROYED', 'ERR_STREAM_DESTROYED']);
     });
 
     it('calls the callbacks of writes that the stream never finishes', async () => {

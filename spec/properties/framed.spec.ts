@@ -335,6 +335,8 @@ describe('properties: framed over sockets', function () {
           const middle = how === 'in a callback' ? frame('') : Buffer.alloc(0);
           const due = Buffer.concat([first, middle, framesOf(sure.map(({ bytes }) => bytes))]);
           expectBytes(peer.bytes.subarray(0, due.length), due);
+          const sent = watch.calls.slice(0, before.length + (how === 'in a callback' ? 1 : 0) + sure.length);
+          expect(sent.filter(({ error }) => error !== null)).to.deep.equal([]);
           if (isBody === -1) {
             expectBytes(peer.bytes, due);
             expect(over).to.equal('end');
