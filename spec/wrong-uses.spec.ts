@@ -303,6 +303,22 @@ const uses: Use[] = [
     'ERR_INVALID_ARG_TYPE',
     `The "options.lengthField" property must be a name such as 'uint32be', or a LengthField. Received type number (4)`,
   ],
+  ...(
+    [
+      ['5', () => 5, 'type number (5)'],
+      ['null', () => null, 'null'],
+      ['a promise', async () => ({ length: 1, width: 1 }), 'an instance of Promise'],
+      ['{ value }', () => ({ value: 1 }), 'an instance of Object'],
+    ] as const
+  ).map(
+    ([what, read, received]): Use => [
+      `a LengthField whose read returns ${what}`,
+      () => decodedOf('a', { lengthField: { maxWidth: 4, read, write: () => Buffer.alloc(4) } }),
+      'ERR_FRAME_CORRUPT',
+      "Frame at byte 0: the length field can't be read: Expected { length, width } or undefined to be returned from the " +
+        `"lengthField.read" function but got ${received}.`,
+    ],
+  ),
   [
     '[] for options',
     () => new LengthPrefixDecoder(any([])),

@@ -1,4 +1,15 @@
-import { bytes, FrameError, hex, invalidType, invalidValue, lookalike, outOfRange, reason, typeOf } from './errors.js';
+import {
+  bytes,
+  FrameError,
+  hex,
+  invalidReturn,
+  invalidType,
+  invalidValue,
+  lookalike,
+  outOfRange,
+  reason,
+  typeOf,
+} from './errors.js';
 import { Header } from './header.js';
 import {
   FixedLengthField,
@@ -340,13 +351,16 @@ export class Format {
     let read: ReturnType<LengthField['read']>;
     try {
       read = field.read(input, start, end);
+      if (read !== undefined && (read?.length === undefined || read.width === undefined)) {
+        throw invalidReturn('lengthField.read', '{ length, width } or undefined', typeOf(read));
+      }
     } catch (cause) {
       throw new FrameError('ERR_FRAME_CORRUPT', position, `the length field can't be read: ${reason(cause)}`, {
         cause,
       });
     }
     if (read === undefined) return undefined;
-    const { length, width } = read ?? {};
+    const { length, width } = read;
     const isLength = typeof length === 'number' && length >= 0 && Math.floor(length) === length;
     if (!isLength || !Number.isInteger(width) || width < 1 || width > end - start) {
       const found = `the length field was read as ${typeOf(length)} in ${typeOf(width)} of ${bytes(end - start)}`;
