@@ -112,6 +112,12 @@ const uses: Use[] = [
     'The "message.body" property must be a stream, an iterable, a string, a Buffer or a Uint8Array. Received type number (5)',
   ],
   [
+    'write({ length, body: blob })',
+    () => written({ length: 1, body: new Blob(['a']) }),
+    'ERR_INVALID_ARG_TYPE',
+    'The "message.body" property must be a stream, an iterable, a string, a Buffer or a Uint8Array; for a Blob, use blob.stream(). Received an instance of Blob',
+  ],
+  [
     '/web: write({ a: 1 })',
     () => writtenToWeb({ a: 1 }),
     'ERR_INVALID_ARG_TYPE',

@@ -46,7 +46,9 @@ export function checkSource({ length, body }: MessageSource): void {
   const isObject = typeof body === 'object' && body !== null;
   const isStream = isObject && (Symbol.asyncIterator in body || Symbol.iterator in body || 'getReader' in body);
   if (typeof body !== 'string' && !isStream) {
-    throw invalidType('message.body', 'a stream, an iterable, a string, a Buffer or a Uint8Array', body);
+    const isBlob = isObject && 'stream' in body;
+    const hint = isBlob ? '; for a Blob, use blob.stream()' : '';
+    throw invalidType('message.body', `a stream, an iterable, a string, a Buffer or a Uint8Array${hint}`, body);
   }
 }
 
