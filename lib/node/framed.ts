@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { inspect } from 'node:util';
 import { type BodyJob, sendBody } from '../wire/body.js';
-import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
+import { invalidType, invalidValue, nodeError, streamDestroyed } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
 import type { Flow } from '../wire/flow.js';
 import { isBytes, viewOf } from '../wire/memory.js';
@@ -516,7 +516,7 @@ function reset(stream: State, error: Error): void {
 
 /** As Node's own `ERR_STREAM_PREMATURE_CLOSE`. */
 function prematureClose(): Error {
-  return Object.assign(new Error('Premature close'), { code: 'ERR_STREAM_PREMATURE_CLOSE' });
+  return nodeError(new Error('Premature close'), 'ERR_STREAM_PREMATURE_CLOSE');
 }
 
 interface Known {

@@ -77,6 +77,11 @@ export function lookalike(frame: Uint8Array): string {
 
 type NodeError<E extends Error> = E & { code: string };
 
+/** An error with a code of Node's. */
+export function nodeError<E extends Error>(error: E, code: string): NodeError<E> {
+  return Object.assign(error, { code });
+}
+
 /** A value as Node's errors write it behind "Received". */
 export function typeOf(value: unknown): string {
   if (value === null || value === undefined) return `${value}`;
@@ -113,37 +118,37 @@ function kindOf(name: string): string {
 export function invalidType(option: string, expected: string, value: unknown): NodeError<TypeError> {
   const name = nameOf(option);
   const message = `The "${name}" ${kindOf(name)} must be ${expected}. Received ${typeOf(value)}`;
-  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_TYPE' });
+  return nodeError(new TypeError(message), 'ERR_INVALID_ARG_TYPE');
 }
 
 /** As Node's own `ERR_INVALID_ARG_VALUE`. */
 export function invalidValue(option: string, expected: string, value: unknown): NodeError<TypeError> {
   const name = nameOf(option);
   const message = `The ${kindOf(name)} '${name}' must be ${expected}. Received ${typeOf(value)}`;
-  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_ARG_VALUE' });
+  return nodeError(new TypeError(message), 'ERR_INVALID_ARG_VALUE');
 }
 
 /** As Node's own `ERR_OUT_OF_RANGE`. */
 export function outOfRange(option: string, expected: string, value: unknown): NodeError<RangeError> {
   const message = `The value of "${nameOf(option)}" is out of range. It must be ${expected}. Received ${String(value)}`;
-  return Object.assign(new RangeError(message), { code: 'ERR_OUT_OF_RANGE' });
+  return nodeError(new RangeError(message), 'ERR_OUT_OF_RANGE');
 }
 
 /** As Node's own `ERR_INVALID_RETURN_VALUE`: `got` is the value in words. */
 export function invalidReturn(name: string, expected: string, got: string): NodeError<TypeError> {
   const message = `Expected ${expected} to be returned from the "${name}" function but got ${got}.`;
-  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_RETURN_VALUE' });
+  return nodeError(new TypeError(message), 'ERR_INVALID_RETURN_VALUE');
 }
 
 /** As Node's own `ERR_STREAM_NULL_VALUES`, for a stream that writes values. */
 export function nullValue(): NodeError<TypeError> {
   const message = 'May not write null values to stream; write an object or an array around it, such as [null]';
-  return Object.assign(new TypeError(message), { code: 'ERR_STREAM_NULL_VALUES' });
+  return nodeError(new TypeError(message), 'ERR_STREAM_NULL_VALUES');
 }
 
 /** As Node's own `ERR_INVALID_STATE`. */
 export function invalidState(message: string): NodeError<TypeError> {
-  return Object.assign(new TypeError(message), { code: 'ERR_INVALID_STATE' });
+  return nodeError(new TypeError(message), 'ERR_INVALID_STATE');
 }
 
 /** For a chunk whose memory is no longer there, as when a message that is a view of it was transferred to a worker. */
@@ -155,5 +160,5 @@ export function memoryGone(): NodeError<TypeError> {
 
 /** As Node's own `ERR_STREAM_DESTROYED`: what a write in hand gets when its stream is destroyed without an error. */
 export function streamDestroyed(): NodeError<Error> {
-  return Object.assign(new Error('Cannot call write after a stream was destroyed'), { code: 'ERR_STREAM_DESTROYED' });
+  return nodeError(new Error('Cannot call write after a stream was destroyed'), 'ERR_STREAM_DESTROYED');
 }
