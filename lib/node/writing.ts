@@ -138,7 +138,6 @@ export class Writing {
 
   /** `write` of the stream, with the arguments that Node's has. */
   write(message: any, second?: unknown, third?: unknown): boolean {
-    const stream = this.#stream;
     const callback = (typeof second === 'function' ? second : third) as Callback | undefined;
     if (message === null || !this.#begins()) return this.#writeLate(message, second, callback);
     const encoding = typeof second === 'string' ? this.#encodingOf(message, second) : this.#encoding;
@@ -152,10 +151,7 @@ export class Writing {
         return this.#refuse(fault as Error, callback);
       }
       // It may have ended or destroyed the stream.
-      if (!this.#begins()) {
-        if (isSource(data)) new BodyParts(data.body).destroy(stream.errored ?? streamDestroyed());
-        return this.#writeLate(message, second, callback);
-      }
+      if (!this.#begins()) return this.#writeLate(message, second, callback, data);
     }
     try {
       if (isBytes(data)) builder.addBytes(data);
@@ -176,8 +172,12 @@ export class Writing {
   #encodingOf(message: unknown, encoding: unknown): BufferEncoding {
     if (typeof encoding !== 'string' || encoding === '' || encoding === 'buffer') return this.#encoding;
     if (Buffer.isEncoding(encoding)) return encoding;
-    this.#letGo(message, streamDestroyed());
-    Buffer.from(' ', encoding as BufferEncoding);
+    try {
+      Buffer.from(' ', encoding as BufferEncoding);
+    } catch (error) {
+      letGo(this.#dataOf(message), error);
+      throw error;
+    }
     return this.#encoding;
   }
 
@@ -189,30 +189,35 @@ export class Writing {
     return stream.writable;
   }
 
-  /** Writable refuses the write with its own error. */
-  #writeLate(message: unknown, encoding: unknown, callback: Callback | undefined): boolean {
+  /** Writable refuses the write with its own error. `data` is what was to be sent, as far as `encode` has made it. */
+  #writeLate(
+    message: unknown,
+    encoding: unknown,
+    callback: Callback | undefined,
+    data = this.#dataOf(message),
+  ): boolean {
     if (message === null) {
       if (this.#encode !== undefined) throw nullValue();
       return write.call(this.#stream, null);
     }
     this.#encodingOf(message, encoding);
     if (this.#encode === undefined && !isSource(message)) checkParts(message);
-    const { errored, destroyed, writableEnded } = this.#stream;
-    if (errored && !destroyed && !writableEnded) {
-      // Writable would keep it until it is destroyed.
-      this.#letGo(message, errored);
-      this.#addCallback(callback);
-      return false;
-    }
-    return write.call(this.#stream, nothing, (error) => {
-      this.#letGo(message, error);
-      if (typeof callback === 'function') callback(error);
-    });
+    const failure = this.#failure;
+    if (failure === undefined) return write.call(this.#stream, nothing, lettingGo(data, callback));
+    letGo(data, failure);
+    this.#addCallback(callback);
+    return false;
   }
 
-  /** Destroys the body of a message that was not taken. */
-  #letGo(message: unknown, reason: unknown): void {
-    if (this.#encode === undefined && isSource(message)) new BodyParts(message.body).destroy(reason);
+  /** The error of a stream that is not destroyed for it: Writable would keep a write until it is. */
+  get #failure(): Error | undefined {
+    const { errored, destroyed, writableEnded } = this.#stream;
+    return destroyed || writableEnded ? undefined : (errored ?? undefined);
+  }
+
+  /** What is to be sent, if no `encode` has to make it. */
+  #dataOf(message: unknown): unknown {
+    return this.#encode === undefined ? message : undefined;
   }
 
   /** A message was added to the builder. */
@@ -316,9 +321,11 @@ export class Writing {
     const hasMessage = first !== callback && first !== undefined && first !== null;
     const stream = this.#stream;
     if (hasMessage && !this.#begins()) {
-      this.#letGo(first, stream.errored ?? streamDestroyed());
+      const data = this.#dataOf(first);
+      const failure = this.#failure;
       // Writable refuses it with its own error. A stream that failed keeps the callback until it is destroyed.
-      end.call(stream, nothing, callback);
+      end.call(stream, nothing, failure === undefined ? lettingGo(data, callback) : callback);
+      if (failure !== undefined) letGo(data, failure);
       return;
     }
     this.#isEnding = true;
@@ -435,6 +442,19 @@ export class Writing {
     }
     this.#callBack([], undefined);
   }
+}
+
+/** Destroys the body of a message that is not taken. */
+function letGo(data: unknown, reason: unknown): void {
+  if (isSource(data)) new BodyParts(data.body).destroy(reason);
+}
+
+/** A callback that gets the error of a write, and has its body destroyed for the same reason. */
+function lettingGo(data: unknown, callback: Callback | undefined): Callback {
+  return (error) => {
+    letGo(data, error);
+    if (typeof callback === 'function') callback(error);
+  };
 }
 
 function assumedHeadLength({ head, format }: BodyJob): number {

@@ -867,21 +867,31 @@ describe('a message with a body', () => {
 
     it('when it is given to end() too late', async () => {
       const failure = new Error('gone');
-      const cases: [(encoder: LengthPrefixEncoder) => unknown, string, Error | string][] = [
-        [(encoder) => encoder.end(), 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_DESTROYED'],
-        [(encoder) => encoder.destroy(), 'ERR_STREAM_DESTROYED', 'ERR_STREAM_DESTROYED'],
-        [(encoder) => encoder.destroy(failure), 'ERR_STREAM_DESTROYED', failure],
+      const cases: [(encoder: LengthPrefixEncoder) => unknown, string][] = [
+        [(encoder) => encoder.end(), 'ERR_STREAM_WRITE_AFTER_END'],
+        [(encoder) => encoder.destroy(), 'ERR_STREAM_DESTROYED'],
+        [(encoder) => encoder.destroy(failure), 'ERR_STREAM_DESTROYED'],
       ];
-      for (const [leave, code, reason] of cases) {
+      for (const [leave, code] of cases) {
         const { encoder } = flowing();
         const { calls, called } = callbacks();
         leave(encoder);
         const body = new PassThrough();
         encoder.end({ length: 1, body }, called('end'));
         await turns();
-        if (typeof reason === 'string') expect(body.errored).to.have.property('code', reason);
-        else expect(body.errored).to.equal(reason);
-        expect(calls.map(([, error]) => error?.code)).to.deep.equal([code]);
+        expect(body.errored).to.have.property('code', code);
+        expect(calls).to.deep.equal([['end', body.errored]]);
+      }
+    });
+
+    it('when its encoding is not known, with the error that is thrown, after end too', async () => {
+      for (const isEnded of [false, true]) {
+        const { encoder } = flowing();
+        if (isEnded) encoder.end();
+        const body = new PassThrough();
+        const error = thrownBy(() => encoder.write({ length: 1, body }, 'utf-9'));
+        expect(error).to.have.property('code', 'ERR_UNKNOWN_ENCODING');
+        expect(body.errored).to.equal(error);
       }
     });
 
@@ -1219,12 +1229,12 @@ describe('the encode option', () => {
 
   it('that ends or destroys the stream has made its message too late', async () => {
     const failure = new Error('gone');
-    const cases: [(encoder: LengthPrefixEncoder) => unknown, string, Error | string][] = [
-      [(encoder) => encoder.end(), 'ERR_STREAM_WRITE_AFTER_END', 'ERR_STREAM_DESTROYED'],
-      [(encoder) => encoder.destroy(), 'ERR_STREAM_DESTROYED', 'ERR_STREAM_DESTROYED'],
-      [(encoder) => encoder.destroy(failure), 'ERR_STREAM_DESTROYED', failure],
+    const cases: [(encoder: LengthPrefixEncoder) => unknown, string][] = [
+      [(encoder) => encoder.end(), 'ERR_STREAM_WRITE_AFTER_END'],
+      [(encoder) => encoder.destroy(), 'ERR_STREAM_DESTROYED'],
+      [(encoder) => encoder.destroy(failure), 'ERR_STREAM_DESTROYED'],
     ];
-    for (const [leave, code, reason] of cases) {
+    for (const [leave, code] of cases) {
       const body = new PassThrough();
       for (const result of ['a', undefined, { length: 1, body }]) {
         const { encoder, wire } = flowing({
@@ -1239,8 +1249,7 @@ describe('the encode option', () => {
         expect(calls.map(([, error]) => error?.code)).to.deep.equal([code]);
         expect(wire()).to.have.lengthOf(0);
       }
-      if (typeof reason === 'string') expect(body.errored).to.have.property('code', reason);
-      else expect(body.errored).to.equal(reason);
+      expect(body.errored).to.have.property('code', code);
     }
   });
 
