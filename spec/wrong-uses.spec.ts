@@ -359,24 +359,6 @@ const uses: Use[] = [
     'The "chunk" argument must be an ArrayBuffer, or a view of one such as Uint8Array. Received \'a\'',
   ],
 
-  [
-    'new FrameParser({ stream: true })',
-    () => new FrameParser(any({ stream: true })),
-    'ERR_INVALID_ARG_VALUE',
-    "The property 'options.stream' must be false, or left out. Received type boolean (true)",
-  ],
-  [
-    'parser.setFormat(json)',
-    () => new FrameParser().setFormat(any(json)),
-    'ERR_INVALID_ARG_VALUE',
-    "The property 'options.decode' must be as before, or left out. Received function decode",
-  ],
-  [
-    'parser.setFormat({ batch: true })',
-    () => new FrameParser().setFormat(any({ batch: true })),
-    'ERR_INVALID_ARG_VALUE',
-    "The property 'options.batch' must be as before, or left out. Received type boolean (true)",
-  ],
   ...[FrameParser, FrameBuilder].map(
     (kind): Use => [
       `new ${kind.name}(options, Buffer)`,

@@ -351,7 +351,7 @@ export class Format {
     let read: ReturnType<LengthField['read']>;
     try {
       read = field.read(input, start, end);
-      if (read !== undefined && (read?.length ?? read?.width) === undefined) {
+      if (read !== undefined && (read?.length === undefined || read.width === undefined)) {
         throw invalidReturn('lengthField.read', '{ length, width } or undefined', typeOf(read));
       }
     } catch (cause) {

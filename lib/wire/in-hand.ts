@@ -1,8 +1,8 @@
 import { FrameBuilder } from './builder.js';
 import { type ByteChunk, chunkBytes } from './chunk.js';
-import type { DecodingOptions } from './decoding.js';
+import { type DecodingOptions, decodingSettings } from './decoding.js';
 import { type EncodingOptions, encodingSettings } from './encoding.js';
-import { invalidType } from './errors.js';
+import { invalidType, invalidValue } from './errors.js';
 import type { FormatOptions } from './format.js';
 import { concat, type Memory } from './memory.js';
 import { checkParts, encodeValue, IN_HAND, isSource, type Message, type MessagePart } from './message.js';
@@ -29,7 +29,9 @@ export interface Encode<M extends Uint8Array> {
 /** Makes `decode`, with messages in this memory. */
 export function decodeIn<M extends Uint8Array>(memory: Memory<M>): Decode<M> {
   return ((source: any, options: DecodingOptions<M, boolean, unknown, false> = {}) => {
-    const parser = new FrameParser(options, memory);
+    const settings = decodingSettings(options, memory);
+    if (settings.inParts) throw invalidValue('options.stream', 'false, or left out', true);
+    const parser = new FrameParser<M, unknown>(settings);
     if (typeof source !== 'object' || source === null) {
       throw invalidType('source', 'bytes, or an iterable of them', source);
     }

@@ -1,7 +1,7 @@
 import { Assembler } from './assembler.js';
 import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
-import { bytes, FrameError, invalidState, invalidValue, MOST_SHOWN, memoryGone, reason } from './errors.js';
+import { bytes, FrameError, invalidState, MOST_SHOWN, memoryGone, reason } from './errors.js';
 import { Fifo } from './fifo.js';
 import { Format, type FormatOptions, formatOf } from './format.js';
 import type { Header } from './header.js';
@@ -100,8 +100,6 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   constructor(settings: Partial<DecodingSettings<M>> & Pick<DecodingSettings<M>, 'format' | 'memory'>);
   constructor(options: object = {}, memory: Memory<M> = uint8Arrays as unknown as Memory<M>) {
     this.#settings = isSettings(options) ? options : decodingSettings(options as DecodingOptions<M>, memory);
-    // Only streams hand out bodies: their settings were checked before.
-    if (this.inParts && this.#settings !== options) throw invalidValue('options.stream', 'false, or left out', true);
   }
 
   /**
@@ -152,8 +150,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   /**
-   * Goes on with another wire format, from the next frame on. A frame that is not complete is read anew. All else stays:
-   * `decode`, `copy` and `batch` are left out, or the same as before.
+   * Goes on with another wire format, from the next frame on. A frame that is not complete is read anew.
    *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
@@ -161,14 +158,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
    */
   setFormat(options: FormatOptions): void {
     checkKnown(options);
-    const settings = this.#settings;
-    for (const name of ['copy', 'batch', 'decode'] as const) {
-      const value = (options as DecodingOptions<M>)[name] ?? settings[name];
-      if (value !== settings[name]) throw invalidValue(name, 'as before, or left out', value);
-    }
     const format = formatOf(options);
     const rest = this.rest();
-    this.#settings = { ...settings, format };
+    this.#settings = { ...this.#settings, format };
     this.hold(rest);
   }
 

@@ -1,7 +1,6 @@
 import { expect } from 'chai';
 import { Flow } from '../../lib/wire/flow.js';
-import { type FormatOptions, formatOf } from '../../lib/wire/format.js';
-import { uint8Arrays } from '../../lib/wire/memory.js';
+import type { FormatOptions } from '../../lib/wire/format.js';
 import { FrameParser } from '../../lib/wire/parser.js';
 import { type BodyStream, type StreamedMessage, Streaming } from '../../lib/wire/streaming.js';
 import { fromHex, thrownBy } from '../support/streams.js';
@@ -55,11 +54,7 @@ class TestBody implements BodyStream<Uint8Array, TestBody> {
 
 /** A flow of messages in parts, and what came of it. */
 function flowing(options: FormatOptions = { lengthField: 'uint8' }, room = Number.POSITIVE_INFINITY, isEager = true) {
-  const parser = new FrameParser<Uint8Array, unknown>({
-    format: formatOf(options),
-    memory: uint8Arrays,
-    inParts: true,
-  });
+  const parser = new FrameParser<Uint8Array, unknown>({ ...options, stream: true } as object);
   const messages: StreamedMessage<TestBody>[] = [];
   const log: string[] = [];
   const streaming = new Streaming<Uint8Array, TestBody>(parser, (each) => new TestBody(each));
