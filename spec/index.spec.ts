@@ -12,6 +12,7 @@ const names = [
   'framed',
   'json',
   'text',
+  'withFormat',
 ];
 
 describe('the package', () => {

@@ -1,17 +1,18 @@
 import type { Buffer } from 'node:buffer';
+import type { Readable } from 'node:stream';
 import { streamDestroyed } from '../wire/errors.js';
 import type { Flow } from '../wire/flow.js';
 import { parserOf } from '../wire/parser.js';
 import type { Callback } from './declarations.js';
+import { Raw } from './raw.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
 import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
 
+const ignore = (): void => {};
+
 /** The wire format, how messages are handed out, and Node's options of streams. */
-export interface LengthPrefixDecoderOptions<
-  Batch extends boolean = boolean,
-  T = unknown,
-  Stream extends boolean = boolean,
-> extends DecodingOptions<Batch, T, Stream>,
+export interface LengthPrefixDecoderOptions<Batch extends boolean = boolean, T = any, Stream extends boolean = boolean>
+  extends DecodingOptions<Batch, T, Stream>,
     StreamOptions {}
 
 /**
@@ -40,6 +41,7 @@ export class LengthPrefixDecoder<
   Stream extends boolean = false,
 > extends BaseTransform<Decoded<Batch, T, Stream>, Uint8Array | string> {
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
+  #raw: Raw | undefined;
 
   /**
    * A decoder of bytes that are written or piped to it.
@@ -50,12 +52,41 @@ export class LengthPrefixDecoder<
   constructor(options: LengthPrefixDecoderOptions<Batch, T, Stream> = {}) {
     const settings = readingSettings(options);
     super(duplexOptions(options, true, undefined, 131_072));
-    this.#flow = readingFlow(this, settings, LengthPrefixDecoder.#failBehind);
+    this.#flow = readingFlow(this, settings, LengthPrefixDecoder.#failBehind, LengthPrefixDecoder.#endFraming);
     abortBy(options.signal, this);
   }
 
   static #failBehind(decoder: LengthPrefixDecoder<any, any, any>, error: Error): void {
     decoder.#flow.fail(error, (fault) => decoder.destroy(fault));
+  }
+
+  /** Messages that were parsed are still handed out. What else came, and comes, is raw. */
+  static #endFraming(decoder: LengthPrefixDecoder<any, any, any>): void {
+    if (decoder.destroyed || decoder.#raw !== undefined) return;
+    const rest = parserOf(decoder.#flow.work).rest();
+    const raw = new Raw((error) => decoder.destroy(error ?? undefined));
+    decoder.#raw = raw;
+    const done = decoder.#flow.destroy(undefined);
+    decoder.push(null);
+    if (rest.length > 0) raw.add(rest, done ?? ignore);
+    else done?.();
+    if (decoder.writableFinished) raw.finish();
+    else decoder.once('finish', () => raw.finish());
+  }
+
+  /**
+   * Ends framing at once: the readable side ends behind the messages that were parsed, and all other bytes, those of a frame
+   * that is not complete and all that are still written or piped to this decoder, are read from the returned stream.
+   * Behind a message for which `formatAfter` gave null, it begins with the byte behind that.
+   *
+   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over; `ERR_STREAM_DESTROYED`
+   */
+  detach(): Readable {
+    if (this.#raw === undefined) {
+      if (this.destroyed) throw streamDestroyed();
+      LengthPrefixDecoder.#endFraming(this);
+    }
+    return this.#raw!;
   }
 
   /** The bytes that were taken. */
@@ -79,7 +110,8 @@ export class LengthPrefixDecoder<
   }
 
   override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
-    this.#flow.take(chunk, callback);
+    if (this.#raw === undefined) this.#flow.take(chunk, callback);
+    else this.#raw.add(chunk, callback);
   }
 
   override _read(): void {
@@ -97,7 +129,8 @@ export class LengthPrefixDecoder<
   }
 
   override _flush(callback: Callback): void {
-    this.#flow.finish(callback);
+    if (this.#raw === undefined) this.#flow.finish(callback);
+    else callback();
   }
 
   // A Duplex's own forgets callbacks: see `destroyWritable`.
@@ -105,6 +138,7 @@ export class LengthPrefixDecoder<
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.
     if (done !== undefined) process.nextTick(done, error ?? this.#flow.fault ?? streamDestroyed());
+    if (error || !this.writableFinished) this.#raw?.destroy(error);
     destroyWritable(this, error, callback);
     return this;
   }

@@ -1,28 +1,37 @@
 import { Buffer } from 'node:buffer';
 import process from 'node:process';
+import type * as node from 'node:stream';
+import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
 import { inspect } from 'node:util';
 import { type BodyJob, sendBody } from '../wire/body.js';
-import { invalidType, invalidValue, nodeError, streamDestroyed } from '../wire/errors.js';
+import { FrameError, invalidState, invalidType, invalidValue, nodeError, streamDestroyed } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
 import type { Flow } from '../wire/flow.js';
+import { milliseconds } from '../wire/format.js';
 import { isBytes, viewOf } from '../wire/memory.js';
 import type { Message } from '../wire/message.js';
 import { checkKnown } from '../wire/options.js';
 import { parserOf } from '../wire/parser.js';
 import { buffers } from './buffers.js';
 import type { Callback, MessageDuplex } from './declarations.js';
+import { Closing, Detaching, type Leaving } from './leaving.js';
 import { Loops } from './loops.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
-import { abortBy, asError, BaseDuplex, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
+import {
+  abortBy,
+  asError,
+  BaseDuplex,
+  Duplex,
+  destroyWritable,
+  duplexOptions,
+  Readable as ReadableClass,
+  type StreamOptions,
+} from './streams.js';
 import { countWaiting, type EncodingOptions, type Entry, soon, Writing, writingSettings } from './writing.js';
 
 /** How messages are framed in both directions and handed out, and Node's options of streams. */
-export interface FramedOptions<
-  Batch extends boolean = boolean,
-  T = unknown,
-  Stream extends boolean = boolean,
-  Out = any,
-> extends DecodingOptions<Batch, T, Stream>,
+export interface FramedOptions<Batch extends boolean = boolean, T = any, Stream extends boolean = boolean, Out = any>
+  extends DecodingOptions<Batch, T, Stream>,
     EncodingOptions<Out>,
     StreamOptions {
   /**
@@ -58,7 +67,33 @@ export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> ext
   readonly insideFrame: boolean;
   /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
   readonly pendingFrameBytes: number;
+  /**
+   * Closes the stream, and loses nothing that was taken: what was written is sent, a frame that has begun is still handed
+   * out, then both sides end. Later writes fail with `ERR_STREAM_WRITE_AFTER_END`. A frame that begins later is not handed
+   * out: the connection is then reset, so that its sender learns it. Settles at `'close'`: rejects with the error of the
+   * stream, if there is one.
+   */
+  close(options?: CloseOptions): Promise<void>;
+  /**
+   * Ends framing and gives the stream back, with all bytes that no message was made of in front. It may be framed anew.
+   * The readable side ends behind the messages that were parsed. Settles when these were read, and what was written is sent;
+   * later writes fail with `ERR_STREAM_WRITE_AFTER_END`. Bytes of a frame that is not complete are given back, too, unless
+   * `formatAfter` gave null before. Rejects with the error of the stream; with `ERR_INVALID_STATE` inside a message that is read
+   * in parts or passed over; with `ERR_STREAM_DESTROYED`.
+   */
+  detach<S extends ByteStream = node.Duplex>(): Promise<S>;
 }
+
+/** How long {@link Framed.close} waits. */
+export interface CloseOptions {
+  /**
+   * In ms: then the stream is destroyed with an `ERR_FRAME_TIMEOUT`, and a TCP connection reset. Default: none, it waits for as
+   * long as reader and peer take.
+   */
+  deadline?: number | undefined;
+}
+
+const ignore = (): void => {};
 
 /** A part of a message from this many bytes on is not copied. */
 const UNCOPIED = 16_384;
@@ -80,6 +115,8 @@ type Readable = NodeJS.ReadableStream &
     allowHalfOpen?: boolean;
     readonly readableEncoding?: string | null;
     readonly readableEnded?: boolean;
+    readableFlowing?: boolean | null;
+    unshift?(chunk: Uint8Array): void;
   };
 type Writable = NodeJS.WritableStream & State & { cork?(): void; uncork?(): void };
 
@@ -98,17 +135,27 @@ class FramedStream extends BaseDuplex<unknown, any> {
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
   readonly #writing: Writing;
   readonly #allowHalfOpen: boolean;
+  readonly #hasFormatAfter: boolean;
 
   /** Chunks that came while one was in hand. */
   readonly #waiting = new Fifo<Buffer>();
   /** No more chunks come: why, if it is an error. */
   #input: { readonly error: Error | undefined } | undefined;
+  /** All messages were handed out. */
+  #isInputOver = false;
   readonly #onTaken: Callback;
   /** A failed readable of a pair waits for pending writes. */
   #failure: Error | undefined;
 
   /** The callback of `_final`. */
   #ending: Callback | undefined;
+  /** Framing has ended, or is to end, though the stream has not. */
+  #leaving: Leaving | undefined;
+
+  /** Each removes a listener. */
+  readonly #listeners: (() => void)[] = [];
+  /** How the stream was before. */
+  readonly #before: { readonly allowHalfOpen: boolean | undefined; readonly flowing: boolean | null | undefined };
 
   readonly #loops: Loops;
   /** The number of streams that are piped into this. */
@@ -129,19 +176,26 @@ class FramedStream extends BaseDuplex<unknown, any> {
     super({ ...duplexOptions(options, true, undefined, 65_536), allowHalfOpen: true });
     this.#readable = readable;
     this.#writable = writable;
-    this.#flow = readingFlow(this, settings, (stream, error) => stream.#endInput(error));
+    this.#flow = readingFlow(
+      this,
+      settings,
+      (stream, error) => stream.#endInput(error),
+      (stream) => stream.#endFraming(),
+    );
+    this.#hasFormatAfter = settings.formatAfter !== undefined;
     this.#writing = new Writing(this, written, UNCOPIED);
     this.#allowHalfOpen = allowHalfOpen;
     this.#loops = new Loops(this, () => this.#lookSoon());
     abortBy(options.signal, this);
     this.#onTaken = (error) => (error ? this.#failWith(error) : this.#advance());
+    this.#before = { allowHalfOpen: readable.allowHalfOpen, flowing: readable.readableFlowing };
     // It would end itself before the last messages are read and answered.
     if (!isPair) readable.allowHalfOpen = true;
 
     if (!allowHalfOpen) this.#watchPipes();
     this.once('end', () => this.#onEnd());
-    readable.on('data', (chunk) => this.#take(chunk));
-    readable.on('end', () => this.#endInput(undefined));
+    this.#listen(readable, 'data', (chunk) => this.#take(chunk));
+    this.#listen(readable, 'end', () => this.#onInputEnd());
     this.#watch(readable, (error) =>
       this.#input === undefined || isPair ? this.#endInput(error) : this.#lose(error, false),
     );
@@ -153,11 +207,16 @@ class FramedStream extends BaseDuplex<unknown, any> {
     return (this.#readable as unknown) !== this.#writable;
   }
 
+  #listen(stream: Readable | Writable, event: string, listener: (...args: any[]) => void): void {
+    stream.on(event, listener);
+    this.#listeners.push(() => stream.removeListener(event, listener));
+  }
+
   /** Tells of the stream's error, or of its close before its end. */
   #watch(stream: Readable | Writable, onError: (error: Error) => void): void {
     const onClose = () => this.#onClose(stream);
-    stream.on('error', onError);
-    stream.on('close', onClose);
+    this.#listen(stream, 'error', onError);
+    this.#listen(stream, 'close', onClose);
     // Nothing more will be emitted by it.
     if (stream.errored) process.nextTick(onError, stream.errored);
     if (stream === this.#readable && stream.readableEnded) process.nextTick(() => this.#endInput(undefined));
@@ -165,6 +224,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   #onClose(stream: Readable | Writable): void {
+    if (stream === this.#readable) this.#leaving?.peerIsDone();
     if (this.destroyed) {
       // Writes to a socket that is still connecting are called back at its 'close', too.
       if (stream === this.#writable) process.nextTick(() => this.#writing.giveUp());
@@ -207,7 +267,10 @@ class FramedStream extends BaseDuplex<unknown, any> {
   // ---------------------------------------------------------------- reading
 
   #take(chunk: unknown): void {
-    if (this.#input !== undefined) return;
+    if (this.#input !== undefined) {
+      this.#leaving?.take(chunk as Buffer);
+      return;
+    }
     if (!isBytes(chunk)) {
       this.#endInput(invalidType('stream', 'a stream of bytes, without setEncoding()', chunk));
       return;
@@ -215,7 +278,14 @@ class FramedStream extends BaseDuplex<unknown, any> {
     const bytes = Buffer.isBuffer(chunk) ? chunk : viewOf(chunk, buffers);
     this.#waiting.push(bytes);
     this.#advance();
-    if (this.#flow.isBusy) this.#readable.pause();
+    // Not later: the stream may be about to end, and does so only when it is empty.
+    if (this.#hasFormatAfter && parserOf(this.#flow.work).isStopped) this.#endFraming();
+    else if (this.#flow.isBusy) this.#readable.pause();
+  }
+
+  #onInputEnd(): void {
+    this.#endInput(undefined);
+    this.#leaving?.peerIsDone();
   }
 
   /** No more chunks come. Messages that came are still handed out before the end or the error shows. */
@@ -254,6 +324,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
         this.#failWith(fault);
         return;
       }
+      this.#isInputOver = true;
       this.push(null);
       // Where there is nothing to be read, nobody need read for the end to show.
       this.read(0);
@@ -398,7 +469,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (this.#writing.lost !== undefined) return;
     const writable = this.#writable;
     this.#ending = callback;
-    if (writable.writableFinished) {
+    if (writable.writableFinished || this.#detaching?.promise !== undefined) {
       this.#onFinish();
     } else {
       writable.on('finish', () => this.#onFinish());
@@ -411,7 +482,116 @@ class FramedStream extends BaseDuplex<unknown, any> {
   #onFinish(): void {
     const callback = this.#ending!;
     this.#ending = undefined;
-    callback();
+    if (this.#leaving === undefined) callback();
+    else this.#leaving.finish(callback);
+  }
+
+  // ---------------------------------------------------------------- leaving
+
+  get #detaching(): Detaching | undefined {
+    return this.#leaving instanceof Detaching ? this.#leaving : undefined;
+  }
+
+  /** No message is parsed any more; those that were are still handed out. */
+  #endFraming(): void {
+    if (this.destroyed || this.#leaving !== undefined) return;
+    // It may throw.
+    const rest = Buffer.concat([parserOf(this.#flow.work).rest(), ...this.#waiting]);
+    const readable = this.#readable;
+    const leaving = new Detaching();
+    this.#leaving = leaving;
+    this.#waiting.clear();
+    this.#flow.destroy(undefined);
+    if (readable.readableEnded) {
+      leaving.rest = rest;
+    } else {
+      readable.pause();
+      if (rest.length > 0) readable.unshift!(rest);
+    }
+    this.#input ??= { error: undefined };
+    if (!this.#isInputOver) this.#advance();
+  }
+
+  detach(): Promise<any> {
+    if (this.destroyed) return Promise.reject(streamDestroyed());
+    if (this.#leaving instanceof Closing) return Promise.reject(invalidState('The stream is being closed'));
+    try {
+      this.#endFraming();
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    const leaving = this.#detaching!;
+    leaving.promise ??= new Promise((resolve, reject) => {
+      leaving.resolve = () => resolve(this.#rawStream(leaving));
+      leaving.reject = reject;
+    });
+    // The promise tells of an error.
+    this.on('error', ignore);
+    if (!this.writableEnded) this.end();
+    const leave = (): void => {
+      if (this.readableEnded && this.writableFinished) this.destroy();
+    };
+    this.once('end', leave);
+    this.once('finish', leave);
+    leave();
+    return leaving.promise;
+  }
+
+  #rawStream({ rest }: Detaching): unknown {
+    const readable =
+      rest === undefined || rest.length === 0 ? this.#readable : ReadableClass.from([rest], { objectMode: false });
+    if (this.#isPair) return { readable, writable: this.#writable };
+    return readable === this.#readable ? readable : Duplex.from({ readable, writable: this.#writable } as any);
+  }
+
+  /** Everything is as it was before. */
+  #handBack(): void {
+    const readable = this.#readable;
+    const { allowHalfOpen, flowing } = this.#before;
+    for (const remove of this.#listeners) remove();
+    knownReadables.delete(readable);
+    knownWritables.delete(this.#writable);
+    if (!this.#isPair && allowHalfOpen !== undefined) readable.allowHalfOpen = allowHalfOpen;
+    if (flowing || readable.listenerCount('data') > 0) readable.resume();
+    // Node has a setter: null is a stream that nobody has begun to read.
+    else readable.readableFlowing = flowing ?? null;
+  }
+
+  async close({ deadline }: CloseOptions = {}): Promise<void> {
+    if (deadline !== undefined) milliseconds('deadline', deadline);
+    if (this.#detaching !== undefined) throw invalidState('The stream is being detached');
+    if (this.closed) return;
+    const closed = new Promise<void>((resolve, reject) => {
+      this.once('close', () => (this.errored ? reject(this.errored) : resolve()));
+    });
+    // The promise tells of an error.
+    this.on('error', ignore);
+    if (this.#leaving === undefined) {
+      const leaving = new Closing(this.#readable, this.#writable);
+      this.#leaving = leaving;
+      this.end();
+      const ahead = [...this.#waiting].reduce((sum, { length }) => sum + length, 0);
+      parserOf(this.#flow.work).stopBehind(ahead, () => process.nextTick(() => this.#endReading(leaving)));
+    }
+    const timer = deadline === undefined ? undefined : setTimeout(() => this.#breakOff(deadline), deadline);
+    try {
+      await closed;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** Frames that have begun were handed out. */
+  #endReading(leaving: Closing): void {
+    leaving.take(Buffer.from(parserOf(this.#flow.work).rest()));
+    this.#endInput(undefined);
+    // For its end to come.
+    this.#readable.resume();
+  }
+
+  #breakOff(deadline: number): void {
+    const what = `the stream was not closed within ${deadline} ms (deadline)`;
+    this.destroy(new FrameError('ERR_FRAME_TIMEOUT', this.bytesRead, what));
   }
 
   // ---------------------------------------------------------------- ending
@@ -435,6 +615,18 @@ class FramedStream extends BaseDuplex<unknown, any> {
     this.#flow.destroy(error);
     this.#waiting.clear();
     const isOver = this.readableEnded && this.writableFinished;
+    const leaving = this.#detaching;
+    if (leaving?.promise !== undefined) {
+      if (isOver && !error) {
+        this.#handBack();
+        super._destroy(error, (...args) => {
+          callback(...args);
+          leaving.resolve!();
+        });
+        return;
+      }
+      leaving.reject!(error ?? streamDestroyed());
+    }
     for (const stream of new Set<State>([this.#readable, this.#writable])) {
       if (error) reset(stream, error);
       // A stream whose sides are over closes itself, when it has nothing more to do: HTTP/2 still has trailers to send.
@@ -461,12 +653,12 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** Not at once: a reader may have an answer to the last message. */
   #lookSoon(): void {
-    if (!this.#allowHalfOpen && this.readableEnded) setImmediate(() => this.#look());
+    if (!this.#allowHalfOpen && this.readableEnded && this.#leaving === undefined) setImmediate(() => this.#look());
   }
 
   /** All messages were read. Ends the writable side, unless there is a trace of somebody who is still to write. */
   #look(): void {
-    if (!this.writable || this.#pipes > 0 || this.#loops.areOpen) return;
+    if (!this.writable || this.#leaving !== undefined || this.#pipes > 0 || this.#loops.areOpen) return;
     // A generator that a pipeline pumps into this leaves no other trace.
     if (this.listenerCount('drain') > this.#ownDrain) this.#watchDrain();
     else this.end();

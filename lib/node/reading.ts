@@ -15,7 +15,7 @@ import { buffers } from './buffers.js';
 import { fail, Readable, release } from './streams.js';
 
 /** How messages are handed out. */
-export interface DecodingOptions<Batch extends boolean = boolean, T = unknown, Stream extends boolean = boolean>
+export interface DecodingOptions<Batch extends boolean = boolean, T = any, Stream extends boolean = boolean>
   extends AnyDecodingOptions<Buffer, Batch, T, Stream> {}
 
 /** A message whose bytes come as they arrive: its `length` in bytes, and its `body`, a Readable of so many bytes. */
@@ -38,9 +38,8 @@ let usual: DecodingSettings<Buffer> | undefined;
 export function readingSettings(options: DecodingOptions): DecodingSettings<Buffer> {
   const settings = decodingSettings(options, buffers);
   usual ??= decodingSettings({}, buffers);
-  const { format, copy, decode, batch, inParts, onOversize, frameTimeout } = settings;
-  const isUsual =
-    format === usual.format && !copy && !decode && !batch && !inParts && !onOversize && frameTimeout === 0;
+  const { format, isQuick, batch, inParts, onOversize, frameTimeout } = settings;
+  const isUsual = format === usual.format && isQuick && !batch && !inParts && !onOversize && frameTimeout === 0;
   return isUsual ? usual : settings;
 }
 
@@ -48,20 +47,24 @@ export function readingSettings(options: DecodingOptions): DecodingSettings<Buff
  * The way from chunks to the readable side of a stream, whose `read` tells it of each piece that was taken.
  *
  * @param fail a frame was not complete in time: the stream fails, behind the messages that came before
+ * @param stop `formatAfter` has ended framing: the readable side ends
  */
 export function readingFlow<S extends node.Duplex>(
   stream: S,
   settings: DecodingSettings<Buffer>,
   fail: (stream: S, error: FrameError) => void,
+  stop: (stream: S) => void,
 ): Flow<any, Uint8Array, unknown> {
-  const { onOversize } = settings;
+  const { onOversize, formatAfter } = settings;
   let own = settings;
+  // The message is still to be handed out.
+  if (formatAfter !== undefined) own = { ...own, onStop: () => process.nextTick(stop, stream) };
   if (onOversize !== undefined) {
     const tell = (length: number, position: number): unknown => {
       stream.emit('oversize', length, position);
       return onOversize(length, position);
     };
-    own = { ...settings, onOversize: tell };
+    own = { ...own, onOversize: tell };
   }
   const parser = new FrameParser<Buffer, unknown>(own);
   const timed = <Out>(work: Work<Uint8Array, Out>): Work<Uint8Array, Out> =>

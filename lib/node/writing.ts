@@ -11,6 +11,7 @@ import { FrameError, nullValue, streamDestroyed } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
 import { isBytes } from '../wire/memory.js';
 import { checkParts, encodeValue, isSource, notEncoded } from '../wire/message.js';
+import { messageOf, WithFormat } from '../wire/with-format.js';
 import { buffers } from './buffers.js';
 import type { Callback } from './declarations.js';
 import { Duplex, Writable } from './streams.js';
@@ -144,6 +145,7 @@ export class Writing {
     const builder = this.#builder;
     let data = message;
     if (this.#encode !== undefined) {
+      if (message instanceof WithFormat) return this.#writeWith(message, second, callback);
       try {
         data = encodeValue(this.#encode, message, builder.position);
       } catch (fault) {
@@ -155,6 +157,7 @@ export class Writing {
     }
     try {
       if (isBytes(data)) builder.addBytes(data);
+      else if (data instanceof WithFormat) return this.#writeWith(data, second, callback);
       else if (isSource(data))
         return this.#writeBody(bodyJob(data, builder.format, builder.position, encoding), callback);
       else builder.add(data, encoding);
@@ -166,6 +169,11 @@ export class Writing {
       throw error;
     }
     return this.#added(callback);
+  }
+
+  #writeWith({ format, message }: WithFormat, encoding: unknown, callback: Callback | undefined): boolean {
+    this.#builder.useFormat(format);
+    return this.write(message, encoding, callback);
   }
 
   /** @throws {TypeError} Node's own, for an encoding that is not known. */
@@ -201,7 +209,7 @@ export class Writing {
       return write.call(this.#stream, null);
     }
     this.#encodingOf(message, encoding);
-    if (this.#encode === undefined && !isSource(message)) checkParts(message);
+    if (this.#encode === undefined && !isSource(data)) checkParts(data);
     const failure = this.#failure;
     if (failure === undefined) return write.call(this.#stream, nothing, lettingGo(data, callback));
     letGo(data, failure);
@@ -217,7 +225,7 @@ export class Writing {
 
   /** What is to be sent, if no `encode` has to make it. */
   #dataOf(message: unknown): unknown {
-    return this.#encode === undefined ? message : undefined;
+    return this.#encode === undefined ? messageOf(message) : undefined;
   }
 
   /** A message was added to the builder. */

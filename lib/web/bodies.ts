@@ -1,5 +1,6 @@
 import { BodyParts } from '../wire/body.js';
 import { isSource, type MessageSource } from '../wire/message.js';
+import { messageOf } from '../wire/with-format.js';
 
 /**
  * Makes the writers of a stream of messages cancel the body of each write that fails. A stream that fails does not tell
@@ -10,8 +11,9 @@ export function watchBodies<T>(writable: WritableStream<T>): void {
   writable.getWriter = () => {
     const writer = getWriter();
     const write = writer.write.bind(writer) as (message?: T) => Promise<void>;
-    writer.write = (message?: T) => {
-      return isSource(message) ? watched(message, () => write(message)) : write(message);
+    writer.write = (given?: T) => {
+      const message: unknown = messageOf(given);
+      return isSource(message) ? watched(message, () => write(given)) : write(given);
     };
     return writer;
   };

@@ -2,6 +2,7 @@ import { type ByteChunk, chunkBytes } from '../wire/chunk.js';
 import type { Format } from '../wire/format.js';
 import { isBytes } from '../wire/memory.js';
 import { isSource } from '../wire/message.js';
+import { messageOf } from '../wire/with-format.js';
 
 /** The least that a chunk counts: its view, its place in the queue and its promises take memory, too. */
 const LEAST = 64;
@@ -31,7 +32,8 @@ export function chunkCost(chunk: ByteChunk): number {
 
 /** The cost of a message that waits. */
 export function messageCost({ maxHeadLength }: Format): (message: any) => number {
-  return (message) => {
+  return (given) => {
+    const message = messageOf(given);
     if (Array.isArray(message)) return message.reduce((sum, part) => sum + partCost(part), maxHeadLength);
     return isSource(message) ? bodyCost(message.length) : maxHeadLength + partCost(message);
   };
@@ -47,6 +49,7 @@ function bodyCost(length: unknown): number {
 }
 
 /** The cost of a value that waits to be encoded. */
-export function valueCost(value: unknown): number {
+export function valueCost(given: unknown): number {
+  const value = messageOf(given);
   return typeof value === 'string' || isBytes(value) ? partCost(value) : UNKNOWN;
 }

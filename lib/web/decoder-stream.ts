@@ -1,6 +1,7 @@
 import type { ByteChunk } from '../wire/chunk.js';
 import { type Clock, Deadline } from '../wire/deadline.js';
-import { decodingSettings, type DecodingOptions as Options } from '../wire/decoding.js';
+import { type DecodingSettings, decodingSettings, type DecodingOptions as Options } from '../wire/decoding.js';
+import { invalidState } from '../wire/errors.js';
 import type { Work } from '../wire/flow.js';
 import { type Bytes, uint8Arrays } from '../wire/memory.js';
 import { FrameParser, parserOf } from '../wire/parser.js';
@@ -10,13 +11,13 @@ import { highWaterMarks, type StreamOptions } from './high-water-marks.js';
 import { inAnotherTurn, OrderedPair } from './ordered-pair.js';
 
 /** How messages are handed out. */
-export interface DecodingOptions<Batch extends boolean = boolean, T = unknown, Stream extends boolean = boolean>
+export interface DecodingOptions<Batch extends boolean = boolean, T = any, Stream extends boolean = boolean>
   extends Options<Bytes, Batch, T, Stream> {}
 
 /** The wire format, how messages are handed out, and how far the stream reads ahead. */
 export interface LengthPrefixDecoderStreamOptions<
   Batch extends boolean = boolean,
-  T = unknown,
+  T = any,
   Stream extends boolean = boolean,
 > extends DecodingOptions<Batch, T, Stream>,
     StreamOptions {}
@@ -61,7 +62,11 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: LengthPrefixDecoderStreamOptions<Batch, T, Stream> = {}) {
-    const settings = decodingSettings(options, uint8Arrays);
+    const settings: DecodingSettings<Bytes> = {
+      ...decodingSettings(options, uint8Arrays),
+      // The message is still to be handed out.
+      onStop: () => queueMicrotask(() => this.detach()),
+    };
     const parser = new FrameParser<Bytes, unknown>(settings);
     const marks = highWaterMarks(options, 16, 131_072);
     const timed = <Out>(work: Work<ByteChunk, Out>): Work<ByteChunk, Out> =>
@@ -77,6 +82,23 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
     }
     this.readable = this.#pair.readable as typeof this.readable;
     this.writable = this.#pair.writable;
+  }
+
+  /**
+   * Ends framing at once: `readable` closes behind the messages that were parsed, and all other bytes, those of a frame that is
+   * not complete and all that are still written, are read from the returned stream. Behind a message for which `formatAfter`
+   * gave null, it begins with the byte behind that.
+   *
+   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, or where the stream has
+   * failed, or was cancelled.
+   */
+  detach(): ReadableStream<Bytes> {
+    const raw = this.#pair.detach(() => {
+      const rest = parserOf(this.#pair.flow.work).rest();
+      return rest.length > 0 ? rest : undefined;
+    });
+    if (raw === undefined) throw invalidState('The stream has failed, or was cancelled');
+    return raw as ReadableStream<Bytes>;
   }
 
   /** The bytes that were taken. */

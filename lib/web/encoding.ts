@@ -6,6 +6,7 @@ import { Fifo } from '../wire/fifo.js';
 import type { Flow, Work } from '../wire/flow.js';
 import { type Bytes, uint8Arrays } from '../wire/memory.js';
 import { checkParts, encodeValue, isSource, type Message, type MessagePart, notEncoded } from '../wire/message.js';
+import { messageOf, WithFormat } from '../wire/with-format.js';
 
 /** The turns of the microtask queue in which another write may follow. Node 20 takes up to five, also in `pipeTo`. */
 const TURNS = 8;
@@ -66,8 +67,10 @@ export class Encoding<T> implements Work<T, Bytes> {
     }
   }
 
-  #add(value: T): void {
+  #add(given: T): void {
     const builder = this.#builder;
+    if (given instanceof WithFormat) builder.useFormat(given.format);
+    const value = messageOf(given);
     const message = this.#encode === undefined ? value : encodeValue(this.#encode, value, builder.position);
     if (isSource(message)) {
       void this.#sendBody(bodyJob(message, builder.format, builder.position));

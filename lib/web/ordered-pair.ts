@@ -41,6 +41,8 @@ export class OrderedPair<In, Out> {
   #reject: (reason: unknown) => void = ignore;
   #isClosing = false;
   #isOver = false;
+  /** What is written goes on here, when it is no longer turned into pieces. */
+  #raw: Raw<In> | undefined;
 
   static readonly #outlet: Outlet<OrderedPair<any, any>, any> = {
     isEager: true,
@@ -78,9 +80,9 @@ export class OrderedPair<In, Out> {
           this.#input = controller;
           controller.signal.addEventListener('abort', () => this.#interrupt(controller.signal.reason));
         },
-        write: (chunk) => this.#hold((done) => this.flow.take(chunk, done)),
+        write: (chunk) => this.#hold((done) => (this.#raw ?? this.flow).take(chunk, done)),
         close: () => this.#close(),
-        abort: (reason) => this.fail(reason),
+        abort: (reason) => (this.#raw === undefined ? this.fail(reason) : this.#raw.fail(reason)),
       },
       { highWaterMark: marks.writable, size },
     );
@@ -93,7 +95,28 @@ export class OrderedPair<In, Out> {
     });
   }
 
+  /**
+   * What is still written, and `rest`, goes on as it is. The readable stream closes when its pieces are read.
+   *
+   * @returns undefined when the streams have failed or were cancelled.
+   */
+  detach(rest: () => In | undefined): ReadableStream<In> | undefined {
+    if (this.#raw === undefined && !this.#isOver) {
+      const bytes = rest();
+      this.#raw = new Raw((reason) => this.#input.error(reason));
+      const done = this.flow.destroy(undefined);
+      if (bytes !== undefined) this.#raw.take(bytes, done ?? ignore);
+      else done?.();
+      this.#output.close();
+    }
+    return this.#raw?.readable;
+  }
+
   #close(): Promise<void> {
+    if (this.#raw !== undefined) {
+      this.#raw.close();
+      return Promise.resolve();
+    }
     this.#isClosing = true;
     return this.#hold((done) => {
       this.flow.finish(() => {
@@ -131,5 +154,47 @@ export class OrderedPair<In, Out> {
     this.flow.destroy(reason);
     this.#input.error(reason);
     this.#reject(reason);
+  }
+}
+
+/** Chunks that are passed on, each when the reader asks for the one behind it. */
+class Raw<In> {
+  readonly readable: ReadableStream<In>;
+  #output!: ReadableStreamDefaultController<In>;
+  #done: () => void = ignore;
+
+  constructor(onCancel: (reason: unknown) => void) {
+    this.readable = new ReadableStream<In>(
+      {
+        start: (controller) => {
+          this.#output = controller as ReadableStreamDefaultController<In>;
+        },
+        pull: () => this.#release(),
+        cancel: (reason) => {
+          this.#release();
+          onCancel(reason);
+        },
+      },
+      { highWaterMark: 0 },
+    );
+  }
+
+  take(chunk: In, done: () => void): void {
+    this.#output.enqueue(chunk);
+    this.#done = done;
+  }
+
+  #release(): void {
+    const done = this.#done;
+    this.#done = ignore;
+    done();
+  }
+
+  close(): void {
+    this.#output.close();
+  }
+
+  fail(reason: unknown): void {
+    this.#output.error(reason);
   }
 }

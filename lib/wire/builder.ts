@@ -3,6 +3,7 @@ import { Format, type FormatOptions, formatOf } from './format.js';
 import { concat, lengthOf, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { encodeValue, type Message, type MessagePart, partBytes, partsBytes } from './message.js';
 import { checkKnown, checkMemory } from './options.js';
+import { WithFormat } from './with-format.js';
 
 /** From this many bytes on, a part of a message is not copied. */
 export const LARGE = 65_536;
@@ -93,6 +94,15 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   }
 
   /**
+   * As {@link setFormat}.
+   *
+   * @internal
+   */
+  useFormat(format: Format): void {
+    this.#format = format;
+  }
+
+  /**
    * Adds a message of one part or several; with `encode`, a value.
    *
    * @param encoding of its strings, where the memory knows others. Default: UTF-8.
@@ -100,6 +110,17 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
    * @throws FrameError when the format can't carry the message. Nothing of it is added.
    */
   add(value: T, encoding?: string): void {
+    if (value instanceof WithFormat) {
+      const before = this.#format;
+      this.#format = value.format;
+      try {
+        this.add(value.message, encoding);
+      } catch (error) {
+        this.#format = before;
+        throw error;
+      }
+      return;
+    }
     const message: unknown = this.#encode === undefined ? value : encodeValue(this.#encode, value, this.position);
     if (!Array.isArray(message)) {
       this.addBytes(partBytes(message, 'message', this.#memory, encoding));

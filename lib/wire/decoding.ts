@@ -7,7 +7,7 @@ import { checkKnown, checkMemory } from './options.js';
 export interface DecodingOptions<
   M extends Uint8Array,
   Batch extends boolean = boolean,
-  T = unknown,
+  T = any,
   Stream extends boolean = boolean,
 > extends FormatOptions {
   /**
@@ -50,6 +50,14 @@ export interface DecodingOptions<
    * body begin it anew. A frame that takes longer is `ERR_FRAME_TIMEOUT`. Default: 0, there is no limit.
    */
   frameTimeout?: number | undefined;
+  /**
+   * Is asked once for each message, in order, before the bytes behind it are looked at: which format do these have? It gets
+   * the message as it is handed out, each one of a batch, and does so when the message is parsed: that may be up to 16
+   * messages before it is read. A batch ends where the format does. Returned options replace the format of the stream as a
+   * whole; undefined goes on; null ends framing behind this message: the readable side ends there, and `detach()` gives
+   * the bytes behind it. Not together with `stream: true`. Default: none.
+   */
+  formatAfter?: ((message: T) => FormatOptions | null | undefined) | undefined;
 }
 
 /** Decoding options, checked. Parsers can share them. */
@@ -68,6 +76,11 @@ export interface DecodingSettings<M extends Uint8Array = Uint8Array> {
   readonly onOversize: ((length: number, position: number) => unknown) | undefined;
   /** In ms; 0 is none. */
   readonly frameTimeout: number;
+  readonly formatAfter: ((message: any) => FormatOptions | null | undefined) | undefined;
+  /** Is told that `formatAfter` has ended framing. */
+  readonly onStop?: () => void;
+  /** Messages are views of their chunk, and nobody is asked about them. */
+  readonly isQuick: boolean;
 }
 
 /**
@@ -94,8 +107,14 @@ export function decodingSettings<M extends Uint8Array>(
   if (onOversize !== undefined && oversize !== 'skip') {
     throw invalidValue('oversize', "'skip' where onOversize is given", oversize);
   }
+  const { formatAfter } = options;
+  if (formatAfter !== undefined && typeof formatAfter !== 'function') {
+    throw invalidType('formatAfter', 'of type function', formatAfter);
+  }
+  if (stream && formatAfter) throw invalidValue('formatAfter', 'left out where stream is true', formatAfter);
   if (stream && batch) throw invalidValue('batch', 'false where stream is true', batch);
   if (stream && decode) throw invalidValue('decode', 'left out where stream is true', decode);
+  const isQuick = !copy && decode === undefined && formatAfter === undefined;
   const told = oversize === 'skip' ? (onOversize ?? (() => {})) : undefined;
-  return { format, memory, copy, decode, batch, inParts: stream, onOversize: told, frameTimeout };
+  return { format, memory, copy, decode, batch, inParts: stream, onOversize: told, frameTimeout, formatAfter, isQuick };
 }

@@ -7,6 +7,7 @@ import type { FormatOptions } from './format.js';
 import { concat, type Memory } from './memory.js';
 import { checkParts, encodeValue, IN_HAND, isSource, type Message, type MessagePart } from './message.js';
 import { FrameParser } from './parser.js';
+import { messageOf, WithFormat } from './with-format.js';
 
 /** `decode` for bytes in hand: see the export of that name. */
 export interface Decode<M extends Uint8Array> {
@@ -45,8 +46,10 @@ export function decodeIn<M extends Uint8Array>(memory: Memory<M>): Decode<M> {
 
 /** Makes `encode`, with frames in this memory. */
 export function encodeIn<M extends Uint8Array>(memory: Memory<M>): Encode<M> {
-  return (message: any, options: EncodingOptions = {}) => {
-    const { format, encode } = encodingSettings(options);
+  return (given: any, options: EncodingOptions = {}) => {
+    const { format: usual, encode } = encodingSettings(options);
+    const format = given instanceof WithFormat ? given.format : usual;
+    const message = messageOf(given);
     const bytes = encode === undefined ? message : encodeValue(encode, message, 0);
     const builder = new FrameBuilder<M>(format, memory);
     try {

@@ -27,6 +27,7 @@ export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } f
 export { type Bytes, type Memory, uint8Arrays } from './memory.js';
 export type { Message, MessagePart, WebBody } from './message.js';
 export { FrameParser } from './parser.js';
+export { withFormat } from './with-format.js';
 
 /**
  * The messages in bytes that are in hand: a chunk, an iterable or an async iterable of chunks.

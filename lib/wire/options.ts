@@ -24,7 +24,7 @@ export const formatOptions = [
  */
 const known: readonly string[] = [
   ...formatOptions,
-  ...['copy', 'batch', 'oversize', 'onOversize', 'decode', 'stream', 'frameTimeout'],
+  ...['copy', 'batch', 'oversize', 'onOversize', 'decode', 'stream', 'frameTimeout', 'formatAfter'],
   ...['encode', 'defaultEncoding'],
   ...streamOptions,
 ];

@@ -1,7 +1,7 @@
 import { Assembler } from './assembler.js';
 import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
-import { bytes, FrameError, invalidState, MOST_SHOWN, memoryGone, reason } from './errors.js';
+import { bytes, FrameError, invalidReturn, invalidState, MOST_SHOWN, memoryGone, reason } from './errors.js';
 import { Fifo } from './fifo.js';
 import { Format, type FormatOptions, formatOf } from './format.js';
 import type { Header } from './header.js';
@@ -56,6 +56,13 @@ interface Aside {
   /** Chunks that were pushed before the one before them was used up. */
   waiting: Fifo<Uint8Array> | undefined;
   waitingBytes: number;
+  /** No frame begins at this place of the stream, or behind it. */
+  stopAt: number;
+  /** It came to that place: all that is there, and all that comes, waits for `rest`. */
+  isStopped: boolean;
+  /** Another format, or none, came behind the last message. */
+  isChanged: boolean;
+  onStop: (() => void) | undefined;
 }
 
 /**
@@ -112,14 +119,61 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     // `next` throws it.
     if (this.#aside?.fault !== undefined) return;
     this.checkMemory();
-    if (this.#at === this.#chunk.length && !this.#aside?.waiting?.length) {
+    if (this.#at === this.#chunk.length && !this.#aside?.waiting?.length && !this.#aside?.isStopped) {
       this.hold(bytes);
+      if (this.#aside !== undefined) this.stops();
     } else if (bytes.length > 0) {
       const aside = this.setAside();
       aside.waiting ??= new Fifo();
       aside.waiting.push(bytes);
       aside.waitingBytes += bytes.length;
     }
+  }
+
+  /**
+   * Begins no frame any more behind what was pushed, and `ahead` bytes more. One that has begun is still handed out; then
+   * `onStop` is called. Bytes behind it wait for {@link rest}.
+   *
+   * @internal
+   */
+  stopBehind(ahead: number, onStop: () => void): void {
+    const aside = this.setAside();
+    aside.stopAt = this.bytesRead + ahead;
+    aside.onStop = onStop;
+    // A frame that has begun may not have been looked at.
+    if (this.#at === this.#chunk.length) this.stops();
+  }
+
+  /**
+   * Whether it has stopped: see {@link stopBehind}, and the option `formatAfter`.
+   *
+   * @internal
+   */
+  get isStopped(): boolean {
+    return this.#aside?.isStopped === true;
+  }
+
+  /** Stops, where that is due. Returns whether it has stopped. */
+  private stops(): boolean {
+    const aside = this.#aside;
+    if (aside === undefined || aside.isStopped) return aside !== undefined;
+    if (this.#open !== undefined || this.position < aside.stopAt) return false;
+    const left = new Fifo<Uint8Array>();
+    const rest = this.#chunk.subarray(this.#at);
+    if (rest.length > 0) left.push(rest);
+    for (const chunk of aside.waiting ?? []) left.push(chunk);
+    aside.waiting = left;
+    aside.waitingBytes += rest.length;
+    aside.isStopped = true;
+    this.hold(nothing);
+    aside.onStop?.();
+    return true;
+  }
+
+  /** The open frame is done with. */
+  private closeFrame(): void {
+    this.#open = undefined;
+    if (this.#aside !== undefined) this.stops();
   }
 
   /** The memory of the chunk may have been transferred to another thread, or resized. */
@@ -129,7 +183,15 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   private setAside(): Aside {
-    this.#aside ??= { fault: undefined, waiting: undefined, waitingBytes: 0 };
+    this.#aside ??= {
+      fault: undefined,
+      waiting: undefined,
+      waitingBytes: 0,
+      stopAt: Number.POSITIVE_INFINITY,
+      isStopped: false,
+      isChanged: false,
+      onStop: undefined,
+    };
     return this.#aside;
   }
 
@@ -196,13 +258,13 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
    */
   next(): (Batch extends true ? T[] : T) | undefined;
   next(): unknown {
-    const { format, memory, copy, decode, batch } = this.#settings;
+    const { format, memory, isQuick, batch } = this.#settings;
     if (batch) {
       const messages = this.nextAll();
       return messages.length > 0 ? messages : undefined;
     }
     const { quick } = format;
-    if (this.#open === undefined && quick !== undefined && !copy && decode === undefined) {
+    if (this.#open === undefined && quick !== undefined && isQuick) {
       // As `nextWhole`, without a call or an object: small messages take half the time.
       const chunk = this.#chunk;
       const at = this.#at;
@@ -223,7 +285,36 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   private nextInAnyWay(): T | undefined {
-    return (this.#open === undefined ? this.nextWhole() : undefined) ?? this.nextInSteps();
+    if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
+    const message = (this.#open === undefined ? this.nextWhole() : undefined) ?? this.nextInSteps();
+    if (message !== undefined && this.#settings.formatAfter !== undefined) this.follow(message);
+    return message;
+  }
+
+  /** Asks which format comes behind a message. A fault comes behind it, too. */
+  private follow(message: T): void {
+    const { position } = this;
+    try {
+      const answer: unknown = this.#settings.formatAfter!(message);
+      if (answer === undefined) return;
+      const aside = this.setAside();
+      aside.isChanged = true;
+      if (answer === null) {
+        aside.stopAt = position;
+        aside.onStop = this.#settings.onStop;
+        this.stops();
+        return;
+      }
+      if (answer instanceof Promise) {
+        answer.catch(() => {});
+        throw invalidReturn('formatAfter', 'options, null or undefined', "a promise. It can't be asynchronous");
+      }
+      checkKnown(answer);
+      this.#settings = { ...this.#settings, format: formatOf(answer as FormatOptions) };
+    } catch (cause) {
+      const what = `'formatAfter' gave no format for what follows: ${reason(cause)}`;
+      this.setAside().fault = { error: new FrameError('ERR_FRAME_CORRUPT', position, what, { cause }) };
+    }
   }
 
   /**
@@ -240,6 +331,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
         const message = this.nextInAnyWay();
         if (message === undefined) return messages;
         messages.push(message);
+        // A batch ends where the format does, or a fault comes next.
+        if (this.#aside !== undefined && this.isBatchOver(this.#aside)) return messages;
       }
     } catch (error) {
       // Kept: to come upon it again would decode a message twice.
@@ -249,6 +342,12 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     }
   }
 
+  private isBatchOver(aside: Aside): boolean {
+    const { isChanged, fault } = aside;
+    aside.isChanged = false;
+    return isChanged || fault !== undefined;
+  }
+
   /** Whether messages are to be read in parts. */
   get inParts(): boolean {
     return this.#settings.inParts;
@@ -256,9 +355,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 
   /** The loop of `next` with all that it looks up in front of it: this makes batches of small messages twice as fast. */
   private addWhole(messages: T[]): void {
-    const { format, memory, copy, decode } = this.#settings;
+    const { format, memory, isQuick } = this.#settings;
     const { quick, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
-    if (this.#open !== undefined || quick === undefined || copy || decode !== undefined) return;
+    if (this.#open !== undefined || quick === undefined || !isQuick) return;
     const chunk = this.#chunk;
     const { buffer, offset } = this.#place;
     const { length } = chunk;
@@ -345,7 +444,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       if (frame?.isInParts === true) throw invalidState('The message is read in parts: see nextPart() and skipRest()');
       const message = frame && this.collect(frame, frame.due!);
       if (message !== undefined) {
-        this.#open = undefined;
+        this.closeFrame();
         return message;
       }
       if (!this.useUp()) return undefined;
@@ -362,7 +461,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       const frame = this.nextFrame();
       const due = frame?.due;
       if (frame !== undefined) this.beginParts(frame);
-      if (due === 0) this.#open = undefined;
+      if (due === 0) this.closeFrame();
       if (due !== undefined || !this.useUp()) return due;
     }
   }
@@ -392,7 +491,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       this.#at += count;
     }
     frame.due! -= part.length;
-    if (frame.due === 0) this.#open = undefined;
+    if (frame.due === 0) this.closeFrame();
     return part;
   }
 
@@ -412,19 +511,20 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     frame.skip = frame.due - frame.kept.length;
     frame.kept = nothing;
     frame.due = undefined;
-    if (frame.skip === 0) this.#open = undefined;
+    if (frame.skip === 0) this.closeFrame();
   }
 
   /** The open frame, when all in front of its message is dealt with; undefined when the chunk ends before that. */
   private nextFrame(): OpenFrame<M> | undefined {
     if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
     while (this.#open !== undefined || this.#at < this.#chunk.length) {
+      if (this.#open === undefined && this.#aside !== undefined && this.stops()) break;
       this.#open ??= new OpenFrame(this.position);
       const frame = this.#open;
       if (frame.length === 0 && !this.readHead(frame)) break;
       if (!this.passOver(frame)) break;
       if (frame.due !== undefined) return frame;
-      this.#open = undefined;
+      this.closeFrame();
     }
     return undefined;
   }
@@ -432,7 +532,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   /** Whether all messages and parts in the chunks were handed out. The chunks are then let go of. */
   get isSettled(): boolean {
     const isTaken =
-      this.#at === this.#place.length && this.#aside?.fault === undefined && !this.#aside?.waiting?.length;
+      this.#at === this.#place.length &&
+      this.#aside?.fault === undefined &&
+      (this.#aside?.isStopped || !this.#aside?.waiting?.length);
     const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0);
     // A chunk is not kept alive until the next one comes.
     if (isUsedUp) this.hold(nothing);
@@ -472,10 +574,12 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   /** The chunk is used up: goes on with the next one. Returns false when there is none. */
   private useUp(): boolean {
     this.checkMemory();
-    const chunk = this.#aside?.waiting?.shift() ?? nothing;
-    if (chunk.length > 0) this.#aside!.waitingBytes -= chunk.length;
+    const aside = this.#aside;
+    const chunk = (aside?.isStopped ? undefined : aside?.waiting?.shift()) ?? nothing;
+    if (chunk.length > 0) aside!.waitingBytes -= chunk.length;
     this.hold(chunk);
-    return chunk.length > 0;
+    if (aside !== undefined) this.stops();
+    return this.#chunk.length > 0;
   }
 
   /**

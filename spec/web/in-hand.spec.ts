@@ -48,6 +48,7 @@ describe('length-prefix/web', () => {
       'formats',
       'json',
       'text',
+      'withFormat',
     ]);
   });
 

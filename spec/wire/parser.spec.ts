@@ -68,7 +68,7 @@ describe('FrameParser', () => {
     it('is read without an object for its head', () => {
       const format = formatOf(options);
       format.readHead = () => expect.fail('an object');
-      const frames = new FrameParser({ format, memory: countingMemory().memory, copy: false });
+      const frames = new FrameParser({ format, memory: countingMemory().memory, isQuick: true });
       const seen: Uint8Array[] = [];
       for (const chunk of chunks) {
         frames.push(chunk);
@@ -85,7 +85,7 @@ describe('FrameParser', () => {
           return format;
         },
         memory: countingMemory().memory,
-        copy: false,
+        isQuick: true,
       };
       const format = formatOf(options);
       const frames = new FrameParser(settings);

@@ -1,0 +1,85 @@
+import type { Buffer } from 'node:buffer';
+import type { Callback } from './declarations.js';
+
+/** Of a stream of bytes, as far as it matters when framing ends before it does. */
+interface Bytes {
+  readonly destroyed?: boolean;
+  readonly readableEnded?: boolean;
+  readonly writableFinished?: boolean;
+  once(event: 'finish', listener: () => void): unknown;
+  destroy?(): unknown;
+  resetAndDestroy?(): unknown;
+}
+
+/** How a `framed` leaves its stream. */
+export interface Leaving {
+  /** Bytes came that are not framed any more. */
+  take(bytes: Buffer): void;
+  /** All was sent. `done` is called when nothing else is waited for. */
+  finish(done: Callback): void;
+  /** The stream has ended, or is closed. */
+  peerIsDone(): void;
+}
+
+/** The stream is given back. */
+export class Detaching implements Leaving {
+  /** Bytes that could not be put in front of it again: it had ended when it became clear that they are no message. */
+  rest: Buffer | undefined;
+  /** Settle the promise of `detach()`, once that was called. */
+  resolve: (() => void) | undefined;
+  reject: ((error: Error) => void) | undefined;
+  promise: Promise<any> | undefined;
+
+  take(): void {}
+
+  finish(done: Callback): void {
+    done();
+  }
+
+  peerIsDone(): void {}
+}
+
+/**
+ * The stream is closed when both sides have ended. A frame that begins too late is not taken: the connection is then reset,
+ * when all was sent, so that the peer does not take it for taken.
+ */
+export class Closing implements Leaving {
+  readonly #readable: Bytes;
+  readonly #writable: Bytes;
+  #done: Callback | undefined;
+  #refuses = false;
+
+  constructor(readable: Bytes, writable: Bytes) {
+    this.#readable = readable;
+    this.#writable = writable;
+  }
+
+  take(bytes: Buffer): void {
+    if (bytes.length === 0 || this.#refuses) return;
+    this.#refuses = true;
+    if (this.#writable.writableFinished) this.#refuse();
+    else this.#writable.once('finish', () => this.#refuse());
+  }
+
+  #refuse(): void {
+    const stream = this.#readable;
+    try {
+      if (stream.resetAndDestroy === undefined) stream.destroy?.();
+      else stream.resetAndDestroy();
+    } catch {
+      // A socket that is not TCP, such as a pipe or TLS.
+      stream.destroy?.();
+    }
+  }
+
+  finish(done: Callback): void {
+    if (this.#readable.readableEnded || this.#readable.destroyed) done();
+    else this.#done = done;
+  }
+
+  peerIsDone(): void {
+    const done = this.#done;
+    this.#done = undefined;
+    done?.();
+  }
+}
