@@ -774,6 +774,19 @@ describe('framed', () => {
       }
     });
 
+    it("of either stream of a pair shows though no 'close' follows", async () => {
+      for (const side of ['readable', 'writable'] as const) {
+        const [readable, writable] = [new PassThrough({ emitClose: false }), new PassThrough({ emitClose: false })];
+        const messages = framed({ readable, writable });
+        const outcome = outcomeOf(messages);
+        const error = reset();
+        (side === 'readable' ? readable : writable).destroy(error);
+        await turns(2);
+        if (side === 'writable') readable.end(bytesOf('a'));
+        expect(await outcome).to.deep.equal({ items: side === 'writable' ? [Buffer.from('a')] : [], error });
+      }
+    });
+
     it('of the readable stream of a pair waits for pending writes, then destroys both', async () => {
       const wire = new Wire('node', { slow: true });
       const pair = { readable: new PassThrough(), writable: wire.stream };
