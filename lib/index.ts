@@ -34,4 +34,5 @@ export { formats } from './wire/formats.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } from './wire/length-field.js';
 export type { Memory } from './wire/memory.js';
 export type { Body, Message, MessagePart, MessageSource, WebBody } from './wire/message.js';
+export type { Checksum } from './wire/trailer.js';
 export { withFormat } from './wire/with-format.js';

@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import fc from 'fast-check';
-import type { FormatOptions, LengthField, LengthFieldName } from '../index.js';
+import type { Checksum, FormatOptions, LengthField, LengthFieldName } from '../index.js';
 import { formatOf } from '../wire/format.js';
 import { FixedLengthField, lengthFieldNamed, lengthFieldNames } from '../wire/length-field.js';
 import { checkKnown } from '../wire/options.js';
@@ -26,6 +26,7 @@ export function anyFormat(
       lengthFieldOffset: fc.nat(5),
       lengthAdjustment: fc.integer({ min: -12, max: 12 }),
       initialBytesToStrip: fc.nat(MOST_IN_FRONT),
+      trailer: fc.oneof(fc.uint8Array({ minLength: 1, maxLength: 5 }), fc.constant(adler32)),
       maxPayloadLength: fc.integer({ min: 12, max: 100_000 }),
     },
     { requiredKeys: ['lengthField'] },
@@ -40,6 +41,21 @@ export function anyFormat(
 }
 
 const named = lengthFieldNames as LengthFieldName[];
+
+/** The checksum of zlib. RFC 1950, section 8.2. */
+const adler32: Checksum<number> = {
+  width: 4,
+  update(sum = 1, bytes) {
+    let low = sum & 0xffff;
+    let high = sum >>> 16;
+    for (const byte of bytes) {
+      low = (low + byte) % 65_521;
+      high = (high + low) % 65_521;
+    }
+    return ((high << 16) | low) >>> 0;
+  },
+  final: (sum = 1) => Uint8Array.of(sum >>> 24, sum >>> 16, sum >>> 8, sum),
+};
 
 function isValid(options: FormatOptions): boolean {
   try {

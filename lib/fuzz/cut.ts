@@ -54,8 +54,9 @@ function framesIn(bytes: Uint8Array, options: FormatOptions): number[] {
     while (at < bytes.length) {
       const head = format.readHead(bytes, at, bytes.length, at);
       if (head === undefined) break;
-      places.push(at + head.length, at + head.length + head.payload);
-      at += head.length + head.payload;
+      const payloadEnd = at + head.length + head.payload;
+      places.push(at + head.length, payloadEnd, payloadEnd + format.trailerWidth);
+      at = payloadEnd + format.trailerWidth;
     }
   } catch {
     // The bytes may be invalid on purpose.

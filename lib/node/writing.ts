@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import type * as node from 'node:stream';
-import { type BodyJob, BodyParts, bodyJob } from '../wire/body.js';
+import { type BodyJob, BodyParts, bodyFrameLength, bodyJob } from '../wire/body.js';
 import { FrameBuilder, LARGE } from '../wire/builder.js';
 import {
   type EncodingOptions as AnyEncodingOptions,
@@ -283,7 +283,7 @@ export class Writing {
   }
 
   #writeBody(job: BodyJob, callback: Callback | undefined): boolean {
-    this.#builder.position += assumedHeadLength(job) + job.length;
+    this.#builder.position += bodyFrameLength(job, assumedHeadLength(job));
     this.#builder.count++;
     return this.#insert(job, undefined, place, callback);
   }

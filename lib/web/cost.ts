@@ -31,11 +31,12 @@ export function chunkCost(chunk: ByteChunk): number {
 }
 
 /** The cost of a message that waits. */
-export function messageCost({ maxHeadLength }: Format): (message: any) => number {
+export function messageCost({ maxHeadLength, trailerWidth }: Format): (message: any) => number {
+  const own = maxHeadLength + trailerWidth;
   return (given) => {
     const message = messageOf(given);
-    if (Array.isArray(message)) return message.reduce((sum, part) => sum + partCost(part), maxHeadLength);
-    return isSource(message) ? bodyCost(message.length) : maxHeadLength + partCost(message);
+    if (Array.isArray(message)) return message.reduce((sum, part) => sum + partCost(part), own);
+    return isSource(message) ? bodyCost(message.length) : own + partCost(message);
   };
 }
 

@@ -1,4 +1,4 @@
-import { type BodyJob, bodyJob, sendBody } from '../wire/body.js';
+import { type BodyJob, bodyFrameLength, bodyJob, sendBody } from '../wire/body.js';
 import { FrameBuilder, LARGE } from '../wire/builder.js';
 import type { EncodingSettings } from '../wire/encoding.js';
 import { FrameError, streamDestroyed } from '../wire/errors.js';
@@ -92,7 +92,7 @@ export class Encoding<T> implements Work<T, Bytes> {
     if (this.#isEnded) return this.stop(streamDestroyed());
     try {
       const headLength = await sendBody(job, uint8Arrays, (pieces) => this.#send(job, pieces));
-      this.#builder.position = job.position + headLength + job.length;
+      this.#builder.position = job.position + bodyFrameLength(job, headLength);
       this.#builder.count++;
       this.#job = undefined;
       this.#flow.goOn();

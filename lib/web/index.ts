@@ -20,6 +20,7 @@ export { formats } from '../wire/formats.js';
 export { decode, encode } from '../wire/index.js';
 export type { FixedLengthFieldName, LengthField, LengthFieldName } from '../wire/length-field.js';
 export type { Body, Message, MessagePart, MessageSource, WebBody } from '../wire/message.js';
+export type { Checksum } from '../wire/trailer.js';
 export { withFormat } from '../wire/with-format.js';
 export {
   type Decoded,

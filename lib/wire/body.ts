@@ -2,6 +2,7 @@ import { streamDestroyed } from './errors.js';
 import type { Format } from './format.js';
 import { concat, isBytes, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { type Body, bodyTooLong, bodyTruncated, checkSource, type MessageSource, PartEncoder } from './message.js';
+import type { Summing } from './trailer.js';
 
 const nothing = new Uint8Array(0);
 const ignore = (): void => {};
@@ -94,6 +95,11 @@ export function bodyJob(source: MessageSource, format: Format, position: number,
   }
 }
 
+/** The length of a body's frame, where its head has this length. */
+export function bodyFrameLength({ length, format }: BodyJob, headLength: number): number {
+  return headLength + length + format.trailerWidth;
+}
+
 /** Sends pieces of a frame, and is done when more are wanted. */
 export type Send<M extends Uint8Array> = (pieces: M[]) => Promise<void>;
 
@@ -116,20 +122,27 @@ export async function sendBody<M extends Uint8Array>(
   /** The first bytes, until the head can be written. */
   let start: Uint8Array | undefined = nothing;
   let headLength = 0;
+  let left = length;
+  let trailer: Summing | undefined;
+  /** Sends bytes of the message, behind its head, and in front of its trailer where they are the last ones. */
+  const sendOn = async (message: Uint8Array, head: Uint8Array = nothing): Promise<void> => {
+    const end = trailer?.update(message);
+    const pieces = [head, message, left === 0 && end ? end.end() : nothing];
+    await send(...pieces.filter((piece) => piece.length > 0));
+  };
   const sendHead = async (first: Uint8Array): Promise<void> => {
     start = undefined;
     const head = known === undefined ? format.writeHead(first, length, position) : { bytes: known, kept: 0 };
     headLength = head.bytes.length - head.kept;
-    const rest = first.subarray(head.kept);
-    await (rest.length > 0 ? send(head.bytes, rest) : send(head.bytes));
+    trailer = format.beginTrailer(head.bytes, position);
+    await sendOn(first.subarray(head.kept), head.bytes);
   };
 
-  let left = length;
   const sendPart = async (data: Uint8Array): Promise<void> => {
     if (data.length > left) throw bodyTooLong(length, position);
     left -= data.length;
     if (start === undefined) {
-      if (data.length > 0) await send(data);
+      if (data.length > 0) await sendOn(data);
       return;
     }
     const first: Uint8Array = start.length === 0 ? data : concat([start, data], memory);

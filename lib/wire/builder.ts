@@ -1,5 +1,5 @@
 import { type EncodingOptions, encodingSettings } from './encoding.js';
-import { Format, type FormatOptions, formatOf } from './format.js';
+import { Format, type FormatOptions, formatOf, type WrittenHead } from './format.js';
 import { concat, lengthOf, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { encodeValue, type Message, type MessagePart, partBytes, partsBytes } from './message.js';
 import { checkKnown, checkMemory } from './options.js';
@@ -152,20 +152,41 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
       this.count++;
     } else {
       const head = format.writeHead(message, length, this.position);
+      const trailer = format.trailer && this.#trailerOf(head, [message]);
       this.addPiece(head.bytes);
       this.addPiece(message, head.kept);
-      this.position += head.bytes.length + length - head.kept;
+      if (trailer !== undefined) this.#addTrailer(trailer);
+      this.position += head.bytes.length + length - head.kept + format.trailerWidth;
       this.count++;
     }
   }
 
   #addParts(parts: readonly Uint8Array[]): void {
     const length = lengthOf(parts);
-    const head = this.#format.writeHead(parts[0] ?? nothing, length, this.position).bytes;
-    this.addPiece(head);
+    const format = this.#format;
+    const head = format.writeHead(parts[0] ?? nothing, length, this.position);
+    const trailer = format.trailer && this.#trailerOf(head, parts);
+    this.addPiece(head.bytes);
     for (const part of parts) this.addPiece(part);
-    this.position += head.length + length;
+    if (trailer !== undefined) this.#addTrailer(trailer);
+    this.position += head.bytes.length + length + format.trailerWidth;
     this.count++;
+  }
+
+  /** The trailer of the message in these parts; the head may stand for the first bytes of the first. */
+  #trailerOf({ bytes, kept }: WrittenHead, parts: readonly Uint8Array[]): Uint8Array {
+    const format = this.#format;
+    const { constant } = format.trailer!;
+    if (constant !== undefined) return constant;
+    const summing = format.beginTrailer(bytes, this.position)!;
+    for (const [i, part] of parts.entries()) summing.update(i === 0 && kept > 0 ? part.subarray(kept) : part);
+    return summing.end();
+  }
+
+  /** Not as a piece of its own, however small a large one is: a constant one is in the same place each time. */
+  #addTrailer(trailer: Uint8Array): void {
+    const at = this.#extend(trailer.length);
+    copy(trailer, 0, this.#run, at);
   }
 
   /**

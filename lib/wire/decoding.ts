@@ -36,7 +36,7 @@ export interface DecodingOptions<
   /**
    * Hands out `{ length, body }` for each message as soon as its length is there, for messages that need not fit in
    * memory. The next one comes when the body of this one was read to its end, or destroyed: the rest of it is then
-   * passed over. Not together with `batch` or `decode`. Default: false.
+   * passed over. The last byte of a body comes when the trailer was checked, where there is one. Not together with `batch` or `decode`. Default: false.
    */
   stream?: Stream | undefined;
   /**

@@ -10,8 +10,9 @@ export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR
  *   or than one `Buffer` can hold; or a body goes on after the length it was given with.
  * - `ERR_FRAME_TRUNCATED`: the input ended inside a frame, its length field included; or a body ended before its length.
  * - `ERR_FRAME_CORRUPT`: the length field can't be right: negative after the adjustment, a frame shorter than
- *   `initialBytesToStrip`, a varint with no end, a length above `Number.MAX_SAFE_INTEGER`. Or the frame begins with another
- *   `header`. Or a function of the user's threw: `decode`, `encode`, or one of a length field; what it threw is the `cause`.
+ *   `initialBytesToStrip`, a varint with no end, a length above `Number.MAX_SAFE_INTEGER`. Or the `header` or the
+ *   `trailer` is another. Or a function of the user's threw: `decode`, `encode`, or one of a length field or of a checksum;
+ *   what it threw is the `cause`.
  * - `ERR_FRAME_TIMEOUT`: a frame that had begun was not complete within `frameTimeout`.
  */
 export class FrameError extends Error {

@@ -20,6 +20,7 @@ import {
 } from './length-field.js';
 import { concat, isBytes, uint8Arrays } from './memory.js';
 import { formatOptions, nearest } from './options.js';
+import { type Checksum, type Summing, Trailer } from './trailer.js';
 
 /**
  * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
@@ -134,7 +135,26 @@ export interface FormatOptions {
   headerMask?: Uint8Array | undefined;
 
   /**
-   * The most bytes that may follow the length field in one frame, after the adjustment: the header does not count.
+   * Bytes behind each message: always the same ones, or a {@link Checksum} of the message. An encoder writes them; a decoder
+   * checks them, and cuts them off before it hands out the message, or the last of its body. Others are
+   * `ERR_FRAME_CORRUPT`. Neither `maxPayloadLength` nor `initialBytesToStrip` counts them. Default: none.
+   *
+   *     options  { lengthField: 'uint16be', trailer: Buffer.from('ce', 'hex') }
+   *     before   00 05 | 68 65 6c 6c 6f | ce
+   *     after    68 65 6c 6c 6f
+   *
+   * A sum of one byte, which the length counts:
+   *
+   *     options  { lengthField: 'uint8', lengthAdjustment: -1, trailer: { width: 1, update: (sum = 0, bytes) => bytes.reduce((a, b) => a ^ b, sum), final: (sum = 0) => Uint8Array.of(sum) } }
+   *     before   06 | 68 65 6c 6c 6f | 62
+   *     after    68 65 6c 6c 6f
+   *
+   * A checksum runs over the message as it is handed out: over the length, where the message keeps it.
+   */
+  trailer?: Uint8Array | Checksum | undefined;
+
+  /**
+   * The most bytes that may follow the length field in one frame, after the adjustment: header and trailer do not count.
    * Default: 16,777,216 (16 MiB).
    *
    *     options  { lengthField: 'uint16be', maxPayloadLength: 5 }
@@ -180,6 +200,9 @@ export class Format {
   readonly quick: FixedLengthField | undefined;
   /** What the first bytes of a frame have to be. Undefined: any. */
   readonly header: Header | undefined;
+  readonly trailer: Trailer | undefined;
+  /** 0: none. */
+  readonly trailerWidth: number;
   readonly lengthFieldOffset: number;
   readonly lengthAdjustment: number;
   readonly maxPayloadLength: number;
@@ -192,7 +215,10 @@ export class Format {
   /** Bytes cut off the front of a frame, where that is a fixed number; otherwise the whole head is, and this is -1. */
   readonly stripped: number;
 
-  /** The length of the head that the encoder puts in front of every message, where it is the same for all; else 0. */
+  /**
+   * The length of the head that the encoder puts in front of every message, where that is the same for all and nothing comes
+   * behind them; else 0.
+   */
   readonly headLength: number;
 
   readonly #field: FixedLengthField | LengthField;
@@ -201,7 +227,8 @@ export class Format {
 
   constructor(options: FormatOptions) {
     const { lengthField = 'uint32le', lengthFieldOffset = 0, lengthAdjustment = 0 } = options;
-    const { initialBytesToStrip, header, headerMask, maxPayloadLength = DEFAULT_MAX_PAYLOAD_LENGTH } = options;
+    const { initialBytesToStrip, header, headerMask, trailer } = options;
+    const { maxPayloadLength = DEFAULT_MAX_PAYLOAD_LENGTH } = options;
     const field = checkedField(lengthField);
     const offset = wholeNumber('lengthFieldOffset', lengthFieldOffset);
     const adjustment = wholeNumber('lengthAdjustment', lengthAdjustment, Number.MIN_SAFE_INTEGER);
@@ -223,10 +250,12 @@ export class Format {
     this.maxPayloadLength = limit;
     this.maxHeadLength = offset + (field instanceof FixedLengthField ? field.width : field.maxWidth);
     this.stripped = this.#checkedStrip(initialBytesToStrip);
-    this.headLength = this.stripped >= this.maxHeadLength ? this.stripped : 0;
+    this.trailer = trailer === undefined ? undefined : new Trailer(trailer);
+    this.trailerWidth = this.trailer?.width ?? 0;
+    this.headLength = this.stripped >= this.maxHeadLength && this.trailer === undefined ? this.stripped : 0;
     this.#header = this.#checkedHeader(header);
     this.header = this.#headerToCheck(headerMask);
-    this.quick = this.header === undefined ? this.fixed : undefined;
+    this.quick = this.header === undefined && this.trailer === undefined ? this.fixed : undefined;
   }
 
   #checkedStrip(value: number | undefined): number {
@@ -421,6 +450,13 @@ export class Format {
     bytes.set(start.subarray(0, kept), strip);
     this.fixed.write(payload - this.lengthAdjustment, bytes, this.lengthFieldOffset);
     return { bytes, kept };
+  }
+
+  /** Begins the trailer of a message that has this head. */
+  beginTrailer(head: Uint8Array, position: number): Summing | undefined {
+    const summing = this.trailer?.begin(position);
+    const stripped = this.strippedFrom(head.length);
+    return stripped < head.length ? summing?.update(head.subarray(stripped)) : summing;
   }
 
   /**

@@ -27,6 +27,7 @@ export type { FixedLengthFieldName, LengthField, LengthFieldName, LengthRead } f
 export { type Bytes, type Memory, uint8Arrays } from './memory.js';
 export type { Message, MessagePart, WebBody } from './message.js';
 export { FrameParser } from './parser.js';
+export type { Checksum } from './trailer.js';
 export { withFormat } from './with-format.js';
 
 /**

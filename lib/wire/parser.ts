@@ -7,10 +7,11 @@ import { Format, type FormatOptions, formatOf } from './format.js';
 import type { Header } from './header.js';
 import { concat, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { checkKnown } from './options.js';
+import { TrailerReader } from './trailer.js';
 
 const nothing = new Uint8Array(0);
 
-/** A frame that goes past its chunk, or does not go the short way. Its stages, in order: head, skip, message. */
+/** A frame that goes past its chunk, or does not go the short way. Its stages, in order: head, skip, message, trailer. */
 class OpenFrame<M extends Uint8Array> {
   /** Its place in the stream. */
   readonly position: number;
@@ -31,6 +32,8 @@ class OpenFrame<M extends Uint8Array> {
   isInParts = false;
   /** The message, when it can't be a view of one chunk. */
   message: Assembler<M> | undefined;
+  /** Undefined where the format has none. */
+  trailer: TrailerReader | undefined;
 
   constructor(position: number) {
     this.position = position;
@@ -216,7 +219,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
    *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
-   * @throws {Error} `ERR_INVALID_STATE` as {@link rest}
+   * @throws {Error} as {@link rest}
    */
   setFormat(options: FormatOptions): void {
     checkKnown(options);
@@ -231,6 +234,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
    * parser is then between two frames.
    *
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, whose first bytes are gone.
+   * @throws FrameError for a header or a trailer of such a message that is another
    */
   rest(): Uint8Array {
     this.passOverOpen();
@@ -243,6 +247,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       if (frame.front !== undefined) parts.push(...frame.front.parts());
       parts.push(frame.kept);
       if (frame.message !== undefined) parts.push(...frame.message.parts());
+      if (frame.trailer !== undefined) parts.push(frame.trailer.found);
     }
     parts.push(this.#chunk.subarray(this.#at), ...(this.#aside?.waiting ?? []));
     const position = frame?.position ?? this.position;
@@ -387,9 +392,12 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     const head = format.readHead(chunk, at, chunk.length, position);
     if (head === undefined || head.payload > format.maxPayloadLength) return undefined;
     const end = at + head.length + head.payload;
-    if (end > chunk.length) return undefined;
-    const message = this.inChunk(at + format.strippedFrom(head.length), end, position);
-    this.#at = end;
+    const frameEnd = end + format.trailerWidth;
+    if (frameEnd > chunk.length) return undefined;
+    const start = at + format.strippedFrom(head.length);
+    format.trailer?.check(chunk, start, end, position);
+    const message = this.inChunk(start, end, position);
+    this.#at = frameEnd;
     return message;
   }
 
@@ -460,9 +468,12 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     for (;;) {
       const frame = this.nextFrame();
       const due = frame?.due;
-      if (frame !== undefined) this.beginParts(frame);
-      if (due === 0) this.closeFrame();
-      if (due !== undefined || !this.useUp()) return due;
+      if (frame !== undefined && (due !== 0 || this.passTrailer(frame))) {
+        this.beginParts(frame);
+        if (due === 0) this.closeFrame();
+        return due;
+      }
+      if (!this.useUp()) return undefined;
     }
   }
 
@@ -474,25 +485,60 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     frame.message = undefined;
   }
 
-  /** The bytes that are there of a message that is read in parts; undefined when more are needed. */
+  /**
+   * The bytes that are there of a message that is read in parts; undefined when more are needed. The last byte of a message
+   * that has a trailer comes when the trailer was checked.
+   *
+   * @throws FrameError `ERR_FRAME_CORRUPT` for a trailer that is another
+   */
   nextPart(): M | undefined {
     const frame = this.#open;
     if (frame?.isInParts !== true) throw invalidState('There is no message that is read in parts: see nextLength()');
-    const { kept } = frame;
-    let part: M;
-    if (kept.length > 0) {
-      part = this.#settings.memory.allocate(kept.length);
-      part.set(kept);
-      frame.kept = nothing;
-    } else {
-      while (this.#at >= this.#chunk.length) if (!this.useUp()) return undefined;
-      const count = Math.min(frame.due!, this.#chunk.length - this.#at);
-      part = this.view(this.#at, this.#at + count);
-      this.#at += count;
-    }
+    frame.trailer?.rethrow();
+    const part = frame.kept.length > 0 ? this.keptPart(frame) : this.partInChunk(frame);
+    if (part === undefined) return undefined;
+    frame.trailer?.update(part);
     frame.due! -= part.length;
-    if (frame.due === 0) this.closeFrame();
+    if (frame.due === 0) {
+      frame.trailer?.check();
+      this.closeFrame();
+    }
     return part;
+  }
+
+  private keptPart(frame: OpenFrame<M>): M | undefined {
+    const { kept } = frame;
+    const count = kept.length === frame.due && !this.hasTrailer(frame) ? kept.length - 1 : kept.length;
+    if (count === 0) return undefined;
+    const part = this.#settings.memory.allocate(count);
+    part.set(kept.subarray(0, count));
+    frame.kept = kept.subarray(count);
+    return part;
+  }
+
+  private partInChunk(frame: OpenFrame<M>): M | undefined {
+    while (this.#at >= this.#chunk.length) if (!this.useUp()) return undefined;
+    const start = this.#at;
+    const there = this.#chunk.length - start;
+    const count = Math.min(frame.due!, there);
+    const isLast = count === frame.due && frame.trailer !== undefined;
+    const isHeld = isLast && there - count < frame.trailer!.width;
+    const part = this.view(start, start + count - (isHeld ? 1 : 0));
+    if (isHeld) frame.kept = Uint8Array.of(this.#chunk[start + count - 1]!);
+    this.#at += count;
+    if (part.length === 0) return this.keptPart(frame);
+    if (isLast && !isHeld) this.hasTrailer(frame);
+    return part;
+  }
+
+  /** Whether all of the trailer has come. */
+  private hasTrailer({ trailer }: OpenFrame<M>): boolean {
+    if (trailer === undefined) return true;
+    for (;;) {
+      this.#at += trailer.take(this.#chunk, this.#at);
+      if (trailer.isWhole) return true;
+      if (!this.useUp()) return false;
+    }
   }
 
   /** Passes over as much of a message that is to be skipped as has come. */
@@ -500,7 +546,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     const frame = this.#open;
     if (frame === undefined || frame.length === 0 || frame.due !== undefined) return;
     while (!this.passOver(frame)) if (!this.useUp()) return;
-    this.#open = undefined;
+    if (this.passTrailer(frame)) this.#open = undefined;
   }
 
   /** Passes over the parts of a message that were not read. */
@@ -509,9 +555,14 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     if (frame?.due === undefined) return;
     frame.front = undefined;
     frame.skip = frame.due - frame.kept.length;
+    try {
+      frame.trailer?.update(frame.kept);
+    } catch {
+      // It is thrown again by `next`.
+    }
     frame.kept = nothing;
     frame.due = undefined;
-    if (frame.skip === 0) this.closeFrame();
+    if (frame.skip === 0 && frame.trailer === undefined) this.closeFrame();
   }
 
   /** The open frame, when all in front of its message is dealt with; undefined when the chunk ends before that. */
@@ -524,6 +575,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       if (frame.length === 0 && !this.readHead(frame)) break;
       if (!this.passOver(frame)) break;
       if (frame.due !== undefined) return frame;
+      if (!this.passTrailer(frame)) break;
       this.closeFrame();
     }
     return undefined;
@@ -535,7 +587,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       this.#at === this.#place.length &&
       this.#aside?.fault === undefined &&
       (this.#aside?.isStopped || !this.#aside?.waiting?.length);
-    const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0);
+    const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0 || isHeld(this.#open));
     // A chunk is not kept alive until the next one comes.
     if (isUsedUp) this.hold(nothing);
     return isUsedUp;
@@ -634,7 +686,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       throw format.tooLong(head.payload, limit, input, start, end, frame.position);
     }
 
-    frame.length = length;
+    frame.length = length + format.trailerWidth;
+    if (format.trailer !== undefined) frame.trailer = new TrailerReader(format.trailer, frame.position, !oversize);
     if (stored) {
       if (stripped < head.length && !oversize) frame.kept = frame.head.subarray(stripped, head.length);
       this.putBack(frame, head.length);
@@ -724,19 +777,34 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
         throw header.error(this.#chunk.subarray(this.#at), from, frame.position);
       }
     }
-    if (count > 0) frame.front?.append(this.#chunk.subarray(this.#at, this.#at + count));
+    if (count > 0 && (frame.front ?? frame.trailer) !== undefined) {
+      const passed = this.#chunk.subarray(this.#at, this.#at + count);
+      frame.front?.append(passed);
+      if (frame.due === undefined) frame.trailer?.update(passed);
+    }
     frame.skip -= count;
     this.#at += count;
     return frame.skip === 0;
   }
 
-  /** Returns undefined when the message goes past the chunk. */
+  /** Passes over the trailer of a message that is passed over, or is empty. Returns false when there is more of it to come. */
+  private passTrailer(frame: OpenFrame<M>): boolean {
+    if (!this.hasTrailer(frame)) return false;
+    frame.trailer?.check();
+    return true;
+  }
+
+  /** Returns undefined when the message, or its trailer, goes past the chunk. */
   private collect(frame: OpenFrame<M>, due: number): T | undefined {
     const chunk = this.#chunk;
     const start = this.#at;
-    if (frame.message === undefined && frame.kept.length === 0 && chunk.length - start >= due) {
+    const { trailer } = frame;
+    const length = due + (trailer === undefined ? 0 : trailer.width);
+    const isBegun = frame.message !== undefined || frame.kept.length > 0 || trailer?.isBegun;
+    if (!isBegun && chunk.length - start >= length) {
+      this.#settings.format.trailer?.check(chunk, start, start + due, frame.position);
       const message = this.inChunk(start, start + due, frame.position);
-      this.#at += due;
+      this.#at += length;
       return message;
     }
     if (frame.kept.length > 0) {
@@ -749,7 +817,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       this.#at = end;
     }
     const message = frame.message?.take();
-    return message && this.handedOut(message, frame.position);
+    if (message === undefined || !this.hasTrailer(frame)) return undefined;
+    trailer?.checkWhole(message);
+    return this.handedOut(message, frame.position);
   }
 
   private append(frame: OpenFrame<M>, part: Uint8Array): void {
@@ -762,6 +832,11 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 /** The parser of a work that is one, or has one. */
 export function parserOf(work: object): FrameParser<any, unknown, boolean> {
   return work instanceof FrameParser ? work : (work as { parser: FrameParser }).parser;
+}
+
+/** Whether only the last byte of a message that is read in parts is left, which waits for the trailer. */
+function isHeld({ isInParts, trailer, kept, due }: OpenFrame<any>): boolean {
+  return isInParts && trailer !== undefined && kept.length === 1 && due === 1;
 }
 
 /** The fault for what `onOversize` threw. One that is nothing would be no fault to streams. */

@@ -20,7 +20,17 @@ export interface CutConversation extends Conversation {
 const formats = anyFormat([...(lengthFieldNames as LengthFieldName[]), compactSize, quic, octetCount]);
 
 /** A frame built by hand, by what DESIGN says of one and not with the code under test. */
-function frameOf({ lengthField = 'uint32le', header, ...options }: FormatOptions, message: Buffer): Buffer {
+function frameOf({ trailer, ...options }: FormatOptions, message: Buffer): Buffer {
+  return Buffer.concat([untrailed(options, message), trailerOf(trailer, message)]);
+}
+
+/** The trailer of a message, which is given to a checksum in one part. */
+export function trailerOf(trailer: FormatOptions['trailer'], message: Uint8Array): Uint8Array {
+  if (trailer === undefined || trailer instanceof Uint8Array) return trailer ?? Buffer.alloc(0);
+  return trailer.final(message.length > 0 ? trailer.update(undefined, message) : undefined);
+}
+
+function untrailed({ lengthField = 'uint32le', header, ...options }: FormatOptions, message: Buffer): Buffer {
   const { lengthFieldOffset = 0, lengthAdjustment = 0, initialBytesToStrip } = options;
   const field = typeof lengthField === 'string' ? lengthFieldNamed(lengthField)! : lengthField;
   if (!(field instanceof FixedLengthField)) {

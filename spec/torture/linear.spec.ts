@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { expect } from 'chai';
 import { buffers, LengthPrefixDecoder } from '../../lib/index.js';
+import { Expected } from '../../lib/wire/expected.js';
 import { Format } from '../../lib/wire/format.js';
 import type { Memory } from '../../lib/wire/memory.js';
 import { FrameParser } from '../../lib/wire/parser.js';
@@ -170,6 +171,32 @@ describe('torture: linear time (node dist/spec/torture/linear.js prints the time
       expect(work.copied, `${size}`).to.be.at.most(chunks * (size + 8) * 2);
       expect(work.copies, `${size}`).to.be.at.most(chunks * 4);
     }
+  });
+
+  it('a header byte by byte, however long, is compared once', async () => {
+    const length = 20_000;
+    const header = Buffer.alloc(length + 4 + length, 1);
+    const headerMask = Buffer.alloc(header.length, 0x55);
+    const options = { lengthFieldOffset: length, initialBytesToStrip: header.length, lengthAdjustment: length };
+    const wire = Buffer.concat([header.subarray(0, length), Buffer.alloc(4), header.subarray(length + 4)]);
+    const { matches } = Expected.prototype;
+    let compared = 0;
+    Expected.prototype.matches = function (input, at, from, to) {
+      compared += Math.max(0, to - from);
+      return matches.call(this, input, at, from, to);
+    };
+    try {
+      const parser = new FrameParser({ ...options, header, headerMask });
+      for (const byte of wire) {
+        parser.push(Uint8Array.of(byte));
+        const message = parser.next();
+        if (message !== undefined) expect(message).to.have.lengthOf(0);
+      }
+      parser.finish();
+    } finally {
+      Expected.prototype.matches = matches;
+    }
+    expect(compared).to.equal(2 * length);
   });
 
   it('the decoder copies no more than the parser', async () => {

@@ -18,7 +18,7 @@ const groups: Record<string, number> = {
   views: 2,
   skip: 4,
   copy: 9,
-  destroy: 11,
+  destroy: 15,
   sent: 6,
 };
 

@@ -8,6 +8,7 @@ import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { Duplex, PassThrough, Readable, type Transform } from 'readable-stream';
 import {
+  type FormatOptions,
   framed,
   LengthPrefixDecoder,
   type LengthPrefixDecoderOptions,
@@ -507,6 +508,31 @@ async function destroyed(): Promise<void> {
         'messages',
       );
       if (!encoder.destroyed) throw new Error('unreachable');
+    }
+  }
+  // One that has failed holds nothing, with no `destroy`: here a large message with a wrong trailer behind it.
+  const trailers: Record<string, NonNullable<FormatOptions['trailer']>> = {
+    constant: Buffer.alloc(4, 1),
+    checksum: { width: 4, update: (sum = 0, bytes) => sum + bytes.length, final: () => Buffer.alloc(4, 1) },
+  };
+  for (const [what, trailer] of Object.entries(trailers)) {
+    for (const stream of [false, true]) {
+      const given = new Given();
+      const decoder = new LengthPrefixDecoder({ trailer, stream });
+      let failure: Error | undefined;
+      decoder.on('error', (error) => {
+        failure = error;
+      });
+      decoder.on('data', (message: any) => message.body?.on('error', () => {}).resume());
+      decoder.write(given.chunk(prefix(4 * MIB)));
+      for (let i = 0; i < 64; i++) decoder.write(given.chunk(Buffer.alloc(65_536)));
+      decoder.write(given.chunk(Buffer.alloc(4)));
+      const living = await alive(given.references);
+      const name = `failed by a wrong trailer (${what}${stream ? ', stream' : ''}) behind a large message: chunks alive`;
+      if (!failure?.message.includes('the trailer')) throw new Error('no failure', { cause: failure });
+      failure = undefined;
+      row('destroy', name, living, 0, 'chunks');
+      if (!decoder.destroyed) throw new Error('unreachable');
     }
   }
   // A decoder that has nothing to do any more holds nothing either.

@@ -29,6 +29,7 @@ const known = {
   initialBytesToStrip: 2,
   header: Buffer.alloc(2),
   headerMask: Buffer.alloc(2),
+  trailer: Buffer.alloc(2),
   maxPayloadLength: 100,
   copy: true,
   batch: true,
