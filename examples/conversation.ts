@@ -23,8 +23,21 @@ const postgresAnswer: FormatOptions = {
   },
 };
 
+/** A frame, or what a client sends in front of its frames and a server answers to others than it knows: `AMQP` 0 0 9 1. */
+const amqpFrame: FormatOptions = {
+  lengthFieldOffset: 3,
+  lengthField: {
+    maxWidth: 7,
+    read(bytes, start, end) {
+      return bytes[start] === 0x41 ? { length: 7, width: 1 } : readHead(withTrailer(formats.amqp), bytes, start, end);
+    },
+    write: notWritten,
+  },
+};
+
 /** By the name of their format. */
 const openings: Partial<Record<string, Opening>> = {
+  amqp: { first: { '->': amqpFrame, '<-': amqpFrame }, after: () => ({}) },
   // https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-SSL
   postgres: {
     first: { '->': formats.postgresStartup, '<-': formats.postgres },
@@ -59,11 +72,11 @@ export class Conversation {
 
   /** For a decoder of one direction: of messages with all that is in front of their length. */
   format(direction: Direction): FormatOptions {
-    if (this.#opening === undefined) return { ...this.#usual, initialBytesToStrip: 0 };
-    const { maxPayloadLength } = this.#usual;
+    if (this.#opening === undefined) return { ...withTrailer(this.#usual), initialBytesToStrip: 0 };
+    const { maxPayloadLength } = withTrailer(this.#usual);
     // What is in front of the next length is known only when its bytes are there: they are taken for a part of it.
     const lengthField: LengthField = {
-      maxWidth: 5,
+      maxWidth: 7,
       read: (bytes, start, end) => readHead(this.#formats[direction], bytes, start, end),
       write: notWritten,
     };
@@ -76,6 +89,14 @@ export class Conversation {
     Object.assign(this.#formats, this.#opening?.after(format, bytes));
     return format;
   }
+}
+
+/** The same format, with the trailer as the last bytes of each message. */
+function withTrailer({ trailer, ...format }: FormatOptions): FormatOptions {
+  if (trailer === undefined) return format;
+  const { lengthAdjustment = 0, maxPayloadLength = 16_777_216 } = format;
+  const width = trailer instanceof Uint8Array ? trailer.length : trailer.width;
+  return { ...format, lengthAdjustment: lengthAdjustment + width, maxPayloadLength: maxPayloadLength + width };
 }
 
 /** Reads all up to the end of the length, which is big-endian in all formats above. */

@@ -1,5 +1,5 @@
 import type { FormatOptions } from './format.js';
-import { compactSize, mqttLength, octetCount } from './length-field.js';
+import { compactSize, mqttLength, netstringLength, octetCount } from './length-field.js';
 
 const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
 
@@ -214,6 +214,34 @@ export const formats = Object.freeze({
    *     after    3c 33 34 3e 31 20 68 65 6c 6c 6f
    */
   syslog: format({ lengthField: octetCount }),
+
+  /**
+   * Netstrings: the length in decimal digits, a colon, the data, a comma. https://cr.yp.to/proto/netstrings.txt
+   *
+   *     options  formats.netstring
+   *     before   35 3a | 68 65 6c 6c 6f | 2c
+   *     after    68 65 6c 6c 6f
+   */
+  netstring: format({ lengthField: netstringLength, trailer: Uint8Array.of(0x2c) }),
+
+  /**
+   * AMQP 0-9-1, the protocol of RabbitMQ: a type byte, a channel, the length, the payload, and a byte that is always ce.
+   * Messages begin with the first three, and that byte is cut off. At most 131,064 bytes: with the eight that it does not
+   * count, RabbitMQ's default for `frame_max`. A client first sends eight bytes that are no frame, `AMQP` 0 0 9 1.
+   *
+   * AMQP 0-9-1, section 4.2.3. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf
+   *
+   *     options  formats.amqp
+   *     before   03 | 00 01 | 00 00 00 05 | 68 65 6c 6c 6f | ce
+   *     after    03 00 01 00 00 00 05 68 65 6c 6c 6f
+   */
+  amqp: format({
+    lengthField: 'uint32be',
+    lengthFieldOffset: 3,
+    initialBytesToStrip: 0,
+    trailer: Uint8Array.of(0xce),
+    maxPayloadLength: 131_064,
+  }),
 
   /**
    * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core

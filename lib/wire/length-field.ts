@@ -171,29 +171,39 @@ export const compactSize = Object.freeze({
   },
 }) satisfies LengthField;
 
+/** A length in decimal digits, with a character behind them that has this name. */
+function decimalLength(character: string, name: string, { minLength = 0, hasZeros = true }) {
+  const last = character.charCodeAt(0);
+  return Object.freeze({
+    maxWidth: 17,
+    minLength,
+    read(bytes: Uint8Array, start: number, end: number) {
+      let length = 0;
+      for (let at = start; at < end; at++) {
+        const byte = bytes[at]!;
+        if (byte === last && at > start) return { length, width: at + 1 - start };
+        const digit = byte - 0x30;
+        const isZeroInFront = length === 0 && at > start;
+        if (!(digit >= 0 && digit <= 9) || (isZeroInFront && !hasZeros)) {
+          const shown = String.fromCharCode(...bytes.subarray(start, at + 1));
+          throw new Error(`${JSON.stringify(shown)} does not begin a decimal number and a ${name}`);
+        }
+        length = length * 10 + digit;
+      }
+      return undefined;
+    },
+    write: (length: number) => Uint8Array.from(`${length}${character}`, (each) => each.charCodeAt(0)),
+  }) satisfies LengthField;
+}
+
 /**
  * syslog's octet count: a decimal number and a space, and never 0. RFC 6587, section 3.4.1. rsyslogd would take all that
  * follows a 0 on the connection for lines without counts.
  */
-export const octetCount = Object.freeze({
-  maxWidth: 17,
-  minLength: 1,
-  read(bytes: Uint8Array, start: number, end: number) {
-    let length = 0;
-    for (let at = start; at < end; at++) {
-      const byte = bytes[at]!;
-      if (byte === 0x20 && at > start) return { length, width: at + 1 - start };
-      const digit = byte - 0x30;
-      if (!(digit >= 0 && digit <= 9)) {
-        const shown = String.fromCharCode(...bytes.subarray(start, at + 1));
-        throw new Error(`${JSON.stringify(shown)} does not begin a decimal number and a space`);
-      }
-      length = length * 10 + digit;
-    }
-    return undefined;
-  },
-  write: (length: number) => Uint8Array.from(`${length} `, (digit) => digit.charCodeAt(0)),
-}) satisfies LengthField;
+export const octetCount = decimalLength(' ', 'space', { minLength: 1 });
+
+/** A netstring's length: a decimal number with no zeros in front, and a colon. https://cr.yp.to/proto/netstrings.txt */
+export const netstringLength = decimalLength(':', 'colon', { hasZeros: false });
 
 const named = new Map<string, FixedLengthField | LengthField>([
   ['uint8', new FixedLengthField(1, true)],

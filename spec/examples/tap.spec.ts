@@ -197,6 +197,30 @@ describe('examples/tap', () => {
     });
   }
 
+  it('follows an AMQP connection, whose frames have a trailer, in any chunks', async () => {
+    const { tap, open } = await startPair(['--format', 'amqp']);
+    for (const [i, size] of [1, 1000].entries()) {
+      const [client, server] = await open();
+      await pass(client, server, Buffer.from('AMQP\0\0\x09\x01'), size);
+      await pass(server, client, fromHex('01 0000 00000004 000a000a ce 08 0000 00000000 ce'), size);
+      await pass(client, server, fromHex('01 0000 00000004 000a000b ce'), size);
+      client.end();
+      server.end();
+      await Promise.all([tap.line(/-> end/, i + 1), tap.line(/<- end/, i + 1)]);
+      const printed = messagesOf(tap, i + 1);
+      expect(printed).to.have.members(['-> 0 41 A 8', '<- 0 01 . 12', '<- 12 08 . 8', '-> 8 01 . 12']);
+    }
+  });
+
+  it('knows the place of messages with a trailer', async () => {
+    const { tap, open } = await startPair(['--format', 'netstring']);
+    const [client, server] = await open();
+    await pass(client, server, Buffer.from('5:hello,0:,'), 3);
+    client.end();
+    await tap.line(/-> end/);
+    expect(messagesOf(tap)).to.deep.equal(['-> 0 - 8', '-> 8 - 3']);
+  });
+
   it('prints more than one message of a start-up that come together', async () => {
     const { tap, open } = await startPair(['--format', 'postgres']);
     const [client, server] = await open();

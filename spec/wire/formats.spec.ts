@@ -41,6 +41,7 @@ describe('formats', () => {
     mqtt: 2 ** 28 - 1,
     tls: 2 ** 14 + 2048,
     compactSize: 2 ** 25,
+    amqp: 2 ** 17 - 8,
   };
 
   it('have the limits of their protocols, and the usual one where there are none', () => {
@@ -81,10 +82,12 @@ describe('formats', () => {
       ['mqtt', '30 00', '30 ac02'],
       ['grpc', '00 00000000', '00 0000012c'],
       ['tls', '170303 0000', '170303 012c'],
+      ['amqp', '010000 00000000', '010000 0000012c'],
     ];
     for (const [name, zeros, head] of written) {
       const wire = await encode([Buffer.concat([fromHex(zeros), rest])], all[name]);
-      expect(wire, name).to.deep.equal(Buffer.concat([fromHex(head), rest]));
+      const trailer = all[name]!.trailer ?? Buffer.alloc(0);
+      expect(wire, name).to.deep.equal(Buffer.concat([fromHex(head), rest, trailer as Uint8Array]));
     }
   });
 });
@@ -150,5 +153,18 @@ describe('length fields of protocols', () => {
     const refused = await encode(['x', ''], formats.syslog).catch((caught) => caught);
     expect(refused).to.include({ code: 'ERR_FRAME_CORRUPT', position: 3 });
     expect(refused.message).to.include('a message of 0 bytes was given, this format needs at least 1');
+  });
+
+  it('a netstring has no zeros in front of its length, and a comma behind it', async () => {
+    const { items, error } = await decode([Buffer.from('0:,12:hello world!,1:a;')], formats.netstring);
+    expect(items.map(String)).to.deep.equal(['', 'hello world!']);
+    expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 19 });
+    expect(error!.message).to.include('the trailer is 3b, and must be 2c');
+    for (const text of ['00:,', '01:a,', ':,', '1 a,']) {
+      const { error } = await decode([Buffer.from(text)], formats.netstring);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error!.message).to.include(' does not begin a decimal number and a colon');
+    }
+    expect((await decode([Buffer.alloc(20, '1')], formats.netstring)).error!.message).to.include('no end within 17');
   });
 });

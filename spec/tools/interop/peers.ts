@@ -45,11 +45,12 @@ export const peers: readonly Peer[] = [
     formats: ['dotnet'],
   },
   {
-    name: "Twisted's Int8StringReceiver, Int16StringReceiver and Int32StringReceiver",
+    name: "Twisted's Int8StringReceiver, Int16StringReceiver, Int32StringReceiver and NetstringReceiver",
     packages: ['python3-twisted'],
     spec: 'twisted',
-    formats: ['erlangPacket1', 'erlangPacket2', 'erlangPacket4'],
+    formats: ['erlangPacket1', 'erlangPacket2', 'erlangPacket4', 'netstring'],
   },
+  { name: "pika, RabbitMQ's client for Python", packages: ['python3-pika'], spec: 'amqp', formats: ['amqp'] },
   {
     name: "python-bitcoinlib's BytesSerializer",
     packages: ['python3-bitcoinlib'],

@@ -7,18 +7,19 @@ describe('Twisted', () => {
 
   const small = [5, 0, 1, 255, 0];
   const receivers = [
-    { bits: 8, format: formats.erlangPacket1, sizes: small },
-    { bits: 16, format: formats.erlangPacket2, sizes: [...small, 65_535] },
-    { bits: 32, format: formats.erlangPacket4, sizes: [...small, 5_000_000] },
+    { name: 'Int8StringReceiver', format: formats.erlangPacket1, sizes: small },
+    { name: 'Int16StringReceiver', format: formats.erlangPacket2, sizes: [...small, 65_535] },
+    { name: 'Int32StringReceiver', format: formats.erlangPacket4, sizes: [...small, 5_000_000] },
+    { name: 'NetstringReceiver', format: formats.netstring, sizes: [...small, 9, 10, 99, 100, 5_000_000] },
   ];
-  for (const { bits, format, sizes } of receivers) {
-    const peer = { command: PYTHON, args: [sourceOf('int_string_receiver.py'), String(bits)], format };
+  for (const { name, format, sizes } of receivers) {
+    const peer = { command: PYTHON, args: [sourceOf('string_receiver.py'), name], format };
 
-    it(`Int${bits}StringReceiver: its server understands us, and we its answers`, async () => {
+    it(`${name}: its server understands us, and we its answers`, async () => {
       await expectServer(peer, sizes);
     });
 
-    it(`Int${bits}StringReceiver: its client`, async () => {
+    it(`${name}: its client`, async () => {
       await expectClient(peer, sizes);
     });
   }

@@ -1,13 +1,15 @@
-"""int_string_receiver.py 8|16|32 server
-int_string_receiver.py 8|16|32 client PORT SIZE..."""
+"""string_receiver.py CLASS server
+string_receiver.py CLASS client PORT SIZE...
+
+The class is one of twisted.protocols.basic, such as Int8StringReceiver or NetstringReceiver."""
 
 import sys
 
 from twisted.internet import protocol, reactor
 from twisted.protocols import basic
 
-bits, role = sys.argv[1:3]
-Receiver = getattr(basic, f"Int{bits}StringReceiver")
+name, role = sys.argv[1:3]
+Receiver = getattr(basic, name)
 failed = False
 
 
