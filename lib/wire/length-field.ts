@@ -111,7 +111,7 @@ export class FixedLengthField {
  *
  * https://protobuf.dev/programming-guides/encoding/#varints
  */
-export const varint = {
+export const varint: LengthField = {
   maxWidth: 10,
   read(bytes, start, end) {
     let length = 0;
@@ -136,10 +136,10 @@ export const varint = {
     bytes[width - 1] = rest;
     return bytes;
   },
-} satisfies LengthField;
+};
 
 /** MQTT's "remaining length": a varint of at most four bytes. MQTT 5.0, section 1.5.5. */
-export const mqttLength = Object.freeze({ ...varint, maxWidth: 4, maxLength: 268_435_455 });
+export const mqttLength: LengthField = Object.freeze({ ...varint, maxWidth: 4, maxLength: 268_435_455 });
 
 /** The least lengths that CompactSize has 2, 4 and 8 bytes for. */
 const leastCompact = [0xfd, 0x1_0000, 0x1_0000_0000];
@@ -150,7 +150,7 @@ const leastCompact = [0xfd, 0x1_0000, 0x1_0000_0000];
  *
  * https://developer.bitcoin.org/reference/transactions.html#compactsize-unsigned-integers
  */
-export const compactSize = Object.freeze({
+export const compactSize: LengthField = Object.freeze({
   maxWidth: 9,
   read(bytes: Uint8Array, start: number, end: number) {
     const first = bytes[start]!;
@@ -169,10 +169,10 @@ export const compactSize = Object.freeze({
     new FixedLengthField(1 << power, true).write(length, bytes, 1);
     return bytes;
   },
-}) satisfies LengthField;
+});
 
 /** A length in decimal digits, with a character behind them that has this name. */
-function decimalLength(character: string, name: string, { minLength = 0, hasZeros = true }) {
+function decimalLength(character: string, name: string, { minLength = 0, hasZeros = true }): LengthField {
   const last = character.charCodeAt(0);
   return Object.freeze({
     maxWidth: 17,
@@ -193,7 +193,7 @@ function decimalLength(character: string, name: string, { minLength = 0, hasZero
       return undefined;
     },
     write: (length: number) => Uint8Array.from(`${length}${character}`, (each) => each.charCodeAt(0)),
-  }) satisfies LengthField;
+  });
 }
 
 /**

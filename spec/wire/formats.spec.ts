@@ -10,6 +10,7 @@ import { runs } from '../support/runs.js';
 import { decode, encode, fromHex } from '../support/streams.js';
 
 const source = readFileSync(new URL('../../../lib/wire/formats.ts', import.meta.url), 'utf8');
+const nothing = new Uint8Array(0);
 const all = formats as Record<string, FormatOptions>;
 
 describe('formats', () => {
@@ -114,7 +115,7 @@ describe('length fields of protocols', () => {
   for (const [length, text] of compact) {
     it(`${length} as CompactSize is ${text}`, () => {
       const bytes = fromHex(text);
-      expect(Buffer.from(compactSize.write(length))).to.deep.equal(bytes);
+      expect(Buffer.from(compactSize.write(length, nothing))).to.deep.equal(bytes);
       const padded = Buffer.concat([Buffer.of(0xff), bytes, Buffer.of(0xff)]);
       expect(compactSize.read(padded, 1, padded.length)).to.deep.equal({ length, width: bytes.length });
       expect(compactSize.read(padded, 1, 1 + bytes.length)).to.deep.equal({ length, width: bytes.length });
@@ -131,7 +132,7 @@ describe('length fields of protocols', () => {
   });
 
   it('an octet count is decimal digits and a space', async () => {
-    expect(String(Buffer.from(octetCount.write(1234)))).to.equal('1234 ');
+    expect(String(Buffer.from(octetCount.write(1234, nothing)))).to.equal('1234 ');
     expect(octetCount.read(Buffer.from('x1234 '), 1, 6)).to.deep.equal({ length: 1234, width: 5 });
     expect(octetCount.read(Buffer.from('x1234 '), 1, 5)).to.equal(undefined);
     for (const text of [' x', '1x', '<34>1 no octet count']) {
