@@ -81,7 +81,7 @@ export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> ext
    * `formatAfter` gave null before. Rejects with the error of the stream; with `ERR_INVALID_STATE` inside a message that is read
    * in parts or passed over; with `ERR_STREAM_DESTROYED`.
    */
-  detach<S extends ByteStream = node.Duplex>(): Promise<S>;
+  detach<S = node.Duplex>(): Promise<S>;
 }
 
 /** How long {@link Framed.close} waits. */

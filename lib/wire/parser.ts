@@ -546,7 +546,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     const frame = this.#open;
     if (frame === undefined || frame.length === 0 || frame.due !== undefined) return;
     while (!this.passOver(frame)) if (!this.useUp()) return;
-    if (this.passTrailer(frame)) this.#open = undefined;
+    if (this.passTrailer(frame)) this.closeFrame();
   }
 
   /** Passes over the parts of a message that were not read. */

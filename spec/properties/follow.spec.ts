@@ -101,9 +101,8 @@ describe('formats that change', () => {
         for await (const each of stream) got.push(...[each].flat());
         expect(got).to.deep.equal(talk.messages.map(({ message }) => message));
         expect(asked).to.deep.equal(got);
-        const raw = await stream.detach();
-        expect(raw).to.equal(link);
-        expect(await buffer(link)).to.deep.equal(talk.raw);
+        // Most times the link itself: it may have ended before the last message was parsed.
+        expect(await buffer(await stream.detach())).to.deep.equal(talk.raw);
       }),
       { numRuns: runs(150) },
     ));
