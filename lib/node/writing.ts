@@ -263,10 +263,14 @@ export class Writing {
 
   /** Gives Writable an entry, which counts with the length of `counted`. */
   #give(entry: Entry, counted: Buffer): boolean {
-    const { callbacks } = entry;
+    const { callbacks, job } = entry;
     this.#entries.push(entry);
-    const callAll = (error?: Error | null) => this.#callBack(callbacks.splice(0), error ?? entry.failure);
-    return write.call(this.#stream, counted, callbacks.length > 0 ? callAll : undefined);
+    const callAll = (error?: Error | null) => {
+      // A stream that fails and is not destroyed sends nothing more.
+      if (error) job?.parts.destroy(error);
+      this.#callBack(callbacks.splice(0), error ?? entry.failure);
+    };
+    return write.call(this.#stream, counted, callbacks.length > 0 || job !== undefined ? callAll : undefined);
   }
 
   /** Calls back in order: a callback may read, and so make that of a later write due. */
@@ -359,7 +363,7 @@ export class Writing {
     if (callback === undefined) return;
     this.#held = undefined;
     this.#current = undefined;
-    if (!error) this.flush();
+    this.flush();
     callback(error);
   }
 
@@ -400,7 +404,7 @@ export class Writing {
    * stream of a `framed` is called back by that stream, and what is behind it waits.
    */
   destroy(error: Error | null | undefined): void {
-    const reason = error ?? streamDestroyed();
+    const reason = error ?? this.#stream.errored ?? streamDestroyed();
     const isLost = !!error || this.lost !== undefined;
     const current = this.#current === undefined ? [] : [this.#current];
     const rest = new Entry(undefined, undefined, undefined, this.#takeCallbacks());

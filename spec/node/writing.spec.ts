@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { Duplex, PassThrough, Readable, Writable } from 'node:stream';
+import { Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream';
 import { expect } from 'chai';
 import * as userland from 'readable-stream';
 import {
@@ -856,6 +856,37 @@ describe('a message with a body', () => {
       encoder.destroy();
       await turns();
       expect(calls.map(([name, error]) => [name, error instanceof Error])).to.deep.equal([['body', true]]);
+    });
+
+    it("when a message in front of it is refused, as Node's Transform calls back, with autoDestroy: false", async () => {
+      const node = new Transform({
+        autoDestroy: false,
+        transform: (chunk, _encoding, done) => done(String(chunk) === 'long' ? new Error('mine') : null),
+      });
+      const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3, autoDestroy: false });
+      const bodies = [new PassThrough(), new PassThrough()];
+      const outcomes: unknown[] = [];
+      for (const stream of [node, encoder]) {
+        const errors: Failure[] = [];
+        stream.on('error', (error) => errors.push(error)).resume();
+        const { calls, called } = callbacks();
+        stream.write('long', called('refused'));
+        const [body, other] = stream === encoder ? bodies.map((each) => ({ length: 1, body: each })) : ['a', 'b'];
+        stream.write(body as never, called('body'));
+        stream.write(other as never);
+        stream.write('c', called('of the tick'));
+        await turns();
+        expect(stream.destroyed).to.equal(false);
+        if (stream === encoder) for (const each of bodies) expect(each.errored).to.equal(errors[0]);
+        stream.write('d', called('late'));
+        await turns();
+        expect(calls).to.have.lengthOf(3);
+        stream.destroy();
+        await turns();
+        expect(errors).to.have.lengthOf(1);
+        outcomes.push(calls.map(([name, error]) => [name, errors.indexOf(error!)]));
+      }
+      expect(outcomes[1]).to.deep.equal(outcomes[0]);
     });
 
     it('when the stream has failed behind its end, and is not destroyed for it: the write comes after end', async () => {
