@@ -390,17 +390,22 @@ const uses: Use[] = [
     'ERR_INVALID_RETURN_VALUE',
     'Expected a new decoder for each cut to be returned from the "decoder" function but got the same one again.',
   ],
-  [
-    'checkAnyCut(() => {})',
-    () =>
-      checkAnyCut(
-        any(() => {}),
-        wire,
-        messages,
-      ),
-    'ERR_INVALID_RETURN_VALUE',
-    'Expected a Transform, a TransformStream or an async iterable to be returned from the "decoder" function but got undefined.',
-  ],
+  ...(
+    [
+      ['() => {}', () => {}, 'undefined'],
+      ['() => ({})', () => ({}), 'an instance of Object'],
+      ['(chunks) => decode(wire)', () => decode(wire), 'an instance of Object'],
+      ['() => MyDecoder', () => LengthPrefixDecoder, 'function LengthPrefixDecoder'],
+    ] as const
+  ).map(
+    ([what, make, received]): Use => [
+      `checkAnyCut(${what})`,
+      () => checkAnyCut(any(make), wire, messages),
+      'ERR_INVALID_RETURN_VALUE',
+      'Expected a Transform, a TransformStream or an async iterable to be returned from the "decoder" function ' +
+        `but got ${received}.`,
+    ],
+  ),
   [
     "anyCut('abc')",
     () => anyCut(any('abc')),

@@ -7,7 +7,7 @@ import { checkKnown } from '../wire/options.js';
 import { anyCut, type CutOptions, cutOptions, MOST_CHUNKS } from './any-cut.js';
 import { choices, cutAt, cutsOf, placesOf } from './cut.js';
 import { CutError, type Failure, fault } from './cut-error.js';
-import { type AnyDecoder, type Conditions, decodeBy } from './drive.js';
+import { type AnyDecoder, type Conditions, decodeBy, isDecoding } from './drive.js';
 
 /** Options of {@link checkAnyCut}. */
 export interface CheckOptions extends CutOptions {
@@ -129,7 +129,7 @@ function attempts(
   let wrong: Error | undefined;
   const make: AnyDecoder = async (chunks) => {
     const decoding = await decoder(chunks);
-    if (typeof decoding !== 'object' || decoding === null) {
+    if (!isDecoding(decoding)) {
       wrong = invalidReturn('decoder', 'a Transform, a TransformStream or an async iterable', typeOf(decoding));
       throw wrong;
     }

@@ -108,8 +108,14 @@ async function start(decoder: AnyDecoder, run: Run): Promise<void> {
   if (run.isRead && isIterable(decoding)) return driveIterable(decoding, run);
   if (isNodeStream(decoding)) return driveNodeStream(decoding, run);
   if (isWebStreams(decoding)) return driveWebStreams(decoding, run);
-  if (isIterable(decoding)) return driveIterable(decoding, run);
-  throw new TypeError('a decoder must return a Transform, a TransformStream or an async iterable');
+  return driveIterable(decoding, run);
+}
+
+/** Returns whether a decoder may be this value. */
+export function isDecoding(value: any): value is Decoding {
+  return (
+    typeof value === 'object' && value !== null && (isNodeStream(value) || isWebStreams(value) || isIterable(value))
+  );
 }
 
 function isNodeStream(decoding: Decoding): decoding is NodeStream {

@@ -89,7 +89,7 @@ export function typeOf(value: unknown): string {
   if (typeof value === 'string') return `'${value.length > 28 ? `${value.slice(0, 25)}...` : value}'`;
   if (isBytes(value)) return bytes(value.length);
   if (typeof value === 'function') return `function ${value.name}`;
-  if (typeof value === 'object') return `an instance of ${value.constructor?.name ?? 'Object'}`;
+  if (typeof value === 'object') return `an instance of ${value.constructor?.name || 'Object'}`;
   return `type ${typeof value} (${String(value)})`;
 }
 
