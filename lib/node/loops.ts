@@ -34,8 +34,11 @@ export class Loops {
     for (const loop of this.#open ?? []) loop.watchLast();
   }
 
-  #close(loop: Loop): void {
-    if (this.#open?.delete(loop) === true) this.#onDone();
+  /** Returns whether it was open. */
+  #close(loop: Loop): boolean {
+    const wasOpen = this.#open!.delete(loop);
+    if (wasOpen) this.#onDone();
+    return wasOpen;
   }
 }
 
@@ -45,15 +48,14 @@ class Loop {
   readonly #stream: node.Duplex;
   readonly #messages: Messages;
   readonly #destroys: boolean;
-  readonly #onDone: (loop: Loop) => void;
+  readonly #close: (loop: Loop) => boolean;
   #pending: Promise<IteratorResult<unknown, undefined>> | undefined;
-  #isDone = false;
 
-  constructor(stream: node.Duplex, messages: Messages, destroys: boolean, onDone: (loop: Loop) => void) {
+  constructor(stream: node.Duplex, messages: Messages, destroys: boolean, close: (loop: Loop) => boolean) {
     this.#stream = stream;
     this.#messages = messages;
     this.#destroys = destroys;
-    this.#onDone = onDone;
+    this.#close = close;
   }
 
   next(): Promise<IteratorResult<unknown, undefined>> {
@@ -64,24 +66,20 @@ class Loop {
   }
 
   watchLast(): void {
-    const close = () => this.#onDone(this);
     const closeIfDone = ({ done }: IteratorResult<unknown, undefined>) => {
-      if (!done) return;
       // As Node's, it leaves a listener behind: an error of a later write is not an unhandled one.
-      if (this.#destroys && !this.#isDone) this.#stream.on('error', ignore);
-      this.#isDone = true;
-      close();
+      if (done && this.#close(this) && this.#destroys) this.#stream.on('error', ignore);
     };
-    this.#pending?.then(closeIfDone, close);
+    this.#pending?.then(closeIfDone, () => this.#close(this));
   }
 
   throw(reason: unknown): Promise<IteratorResult<unknown, undefined>> {
-    this.#onDone(this);
+    this.#close(this);
     return this.#messages.throw!(reason);
   }
 
   async return(value?: undefined): Promise<IteratorResult<unknown, undefined>> {
-    this.#onDone(this);
+    this.#close(this);
     const result = await this.#messages.return!(value);
     // As Node's: a loop that has not begun leaves the stream alone.
     if (this.#destroys && this.#pending !== undefined) this.#stream.destroy();
