@@ -69,9 +69,9 @@ export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> ext
   readonly pendingFrameBytes: number;
   /**
    * Closes the stream, and loses nothing that was taken: what was written is sent, a frame that has begun is still handed
-   * out, then both sides end. Later writes fail with `ERR_STREAM_WRITE_AFTER_END`. A frame that begins later is not handed
-   * out: the connection is then reset, so that its sender learns it. Settles at `'close'`: rejects with the error of the
-   * stream, if there is one.
+   * out, then both sides end. Later writes fail with `ERR_STREAM_WRITE_AFTER_END`, and the stream goes on. A frame that
+   * begins later is not handed out: the connection is then reset, and a peer that still writes, or has not read the end yet,
+   * learns it. Settles at `'close'`: rejects with the error of the stream, if there is one.
    */
   close(options?: CloseOptions): Promise<void>;
   /**
@@ -353,6 +353,10 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   // Writable's own takes no messages in parts, and passes each on alone.
   override write(message: any, encoding?: any, callback?: any): boolean {
+    // Of a stream that was ended by its own user, it is an error. This one may be ended while a reader is still to answer.
+    if (this.#leaving !== undefined && this.writableEnded && !this.destroyed) {
+      return this.#writing.refuseLate(message, typeof encoding === 'function' ? encoding : callback);
+    }
     return this.#writing.write(message, encoding, callback);
   }
 

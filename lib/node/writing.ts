@@ -7,7 +7,7 @@ import {
   type EncodingSettings,
   encodingSettings,
 } from '../wire/encoding.js';
-import { FrameError, nullValue, streamDestroyed } from '../wire/errors.js';
+import { FrameError, nullValue, streamDestroyed, writeAfterEnd } from '../wire/errors.js';
 import { Fifo } from '../wire/fifo.js';
 import { isBytes } from '../wire/memory.js';
 import { checkParts, encodeValue, isSource, notEncoded } from '../wire/message.js';
@@ -214,6 +214,14 @@ export class Writing {
     if (failure === undefined) return write.call(this.#stream, nothing, lettingGo(data, callback));
     letGo(data, failure);
     this.#addCallback(callback);
+    return false;
+  }
+
+  /** Fails a write that comes too late, and nothing else. */
+  refuseLate(message: unknown, callback: Callback | undefined): boolean {
+    const error = writeAfterEnd();
+    letGo(this.#dataOf(message), error);
+    if (typeof callback === 'function') process.nextTick(callback, error);
     return false;
   }
 

@@ -163,3 +163,8 @@ export function memoryGone(): NodeError<TypeError> {
 export function streamDestroyed(): NodeError<Error> {
   return nodeError(new Error('Cannot call write after a stream was destroyed'), 'ERR_STREAM_DESTROYED');
 }
+
+/** As Node's own `ERR_STREAM_WRITE_AFTER_END`. */
+export function writeAfterEnd(): NodeError<Error> {
+  return nodeError(new Error('write after end'), 'ERR_STREAM_WRITE_AFTER_END');
+}

@@ -1,0 +1,192 @@
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { Readable } from 'node:stream';
+import { expect } from 'chai';
+import { type Framed, framed } from '../../lib/index.js';
+import { frame, prefix } from '../torture/support.js';
+
+let server: Server;
+const sockets: Socket[] = [];
+
+/** The two ends of a connection: a `framed` of the server's, and the client's socket. */
+async function pair(
+  options: object = {},
+  allowHalfOpen = false,
+): Promise<{ messages: Framed; client: Socket; socket: Socket }> {
+  const accepted = once(server, 'connection');
+  const client = connect({ port: (server.address() as AddressInfo).port, allowHalfOpen });
+  const [socket] = (await accepted) as [Socket];
+  sockets.push(client, socket);
+  return { messages: framed(socket, options) as Framed, client, socket };
+}
+
+/** All bytes that come, and how the connection ends. */
+async function received(socket: Socket): Promise<{ bytes: string; end: string }> {
+  let bytes = '';
+  socket.on('data', (chunk) => {
+    bytes += chunk.toString('latin1');
+  });
+  const end = await new Promise<string>((resolve) => {
+    socket.on('end', () => resolve('end')).on('error', (error: NodeJS.ErrnoException) => resolve(error.code!));
+  });
+  return { bytes, end };
+}
+
+async function all(messages: Framed): Promise<string[]> {
+  const got: string[] = [];
+  for await (const message of messages) got.push(`${message}`);
+  return got;
+}
+
+/** Writes until it learns that the connection was reset: a socket that has read the end learns it by its next write. */
+async function learnsOfReset(client: Socket): Promise<void> {
+  const failed = once(client, 'error');
+  const write = setInterval(() => client.write('x'), 5);
+  try {
+    expect((await failed)[0].code).to.be.oneOf(['ECONNRESET', 'EPIPE']);
+  } finally {
+    clearInterval(write);
+  }
+}
+
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'none',
+    (error: NodeJS.ErrnoException) => error.code,
+  );
+
+describe('close() of framed', () => {
+  beforeEach(async () => {
+    server = createServer();
+    await once(server.listen(0), 'listening');
+  });
+
+  afterEach(() => {
+    for (const socket of sockets.splice(0)) socket.on('error', () => {}).destroy();
+    server.close();
+  });
+
+  it('sends what was written, ends both sides, and settles when the peer has ended', async () => {
+    const { messages, client } = await pair();
+    const reading = all(messages);
+    const coming = received(client);
+    messages.write('a');
+    const closing = messages.close();
+    expect(await codeOf(new Promise((_, reject) => void messages.write('late', (error) => reject(error))))).to.equal(
+      'ERR_STREAM_WRITE_AFTER_END',
+    );
+    expect(await coming).to.deep.equal({ bytes: frame('a').toString('latin1'), end: 'end' });
+    expect(await reading).to.deep.equal([]);
+    await closing;
+    expect(messages.closed).to.equal(true);
+    await messages.close();
+  });
+
+  it('hands out a frame that has begun, and what came before it', async () => {
+    const { messages, client } = await pair();
+    const ended = received(client);
+    const bytes = Buffer.concat([frame('a'), frame('b'), frame('c')]);
+    client.write(bytes.subarray(0, -1));
+    await once(messages, 'readable');
+    const closing = messages.close();
+    client.write(bytes.subarray(-1));
+    expect(await all(messages)).to.deep.equal(['a', 'b', 'c']);
+    expect((await ended).end).to.equal('end');
+    await closing;
+  });
+
+  it('resets the connection when a frame begins later: it is not handed out, and its sender learns it', async () => {
+    const { messages, client } = await pair({}, true);
+    const reading = all(messages);
+    // An answer that was written before has to arrive.
+    messages.write('answer');
+    const arrived = once(client, 'data');
+    const closing = messages.close();
+    await arrived;
+    client.write(frame('too late'));
+    expect(await reading).to.deep.equal([]);
+    await closing;
+    await learnsOfReset(client);
+  });
+
+  it('does so for what came in one chunk with the frame that has begun', async () => {
+    const { messages, client } = await pair({}, true);
+    const reading = all(messages);
+    client.resume();
+    const bytes = Buffer.concat([frame('in time'), frame('too late')]);
+    client.write(bytes.subarray(0, 6));
+    while (messages.pendingFrameBytes < 6) await new Promise(setImmediate);
+    const closing = messages.close();
+    client.write(bytes.subarray(6));
+    expect(await reading).to.deep.equal(['in time']);
+    await closing;
+    await learnsOfReset(client);
+  });
+
+  it('with a body half sent, one half read, from both sides at once', async () => {
+    const { messages, client } = await pair({ stream: true });
+    const peer = framed(client).resume() as Framed;
+    async function* slowly() {
+      for (let i = 0; i < 5; i++) {
+        yield 'x'.repeat(10);
+        await new Promise(setImmediate);
+      }
+    }
+    messages.write({ length: 50, body: Readable.from(slowly()) } as never);
+    peer.write({ length: 50, body: Readable.from(slowly()) } as never);
+    const [{ body }] = (await once(messages, 'data')) as any;
+    const closings = [messages.close(), peer.close()];
+    let read = '';
+    for await (const part of body) read += part;
+    expect(read).to.equal('x'.repeat(50));
+    await Promise.all(closings);
+  });
+
+  it('waits for a peer that does not end; at the deadline, it rejects and resets', async () => {
+    const { messages, client } = await pair({}, true);
+    client.resume();
+    messages.resume();
+    const error: any = await messages.close({ deadline: 30 }).catch((reason) => reason);
+    expect(error).to.include({ name: 'FrameError', code: 'ERR_FRAME_TIMEOUT' });
+    expect(error.message).to.contain('the stream was not closed within 30 ms (deadline)');
+    await learnsOfReset(client);
+  });
+
+  it('waits for a peer that stalls inside a frame; at the deadline, it rejects', async () => {
+    const { messages, client } = await pair({}, true);
+    client.resume();
+    client.on('error', () => {});
+    client.write(prefix(100));
+    const reading = codeOf(all(messages));
+    while (messages.pendingFrameBytes < 4) await new Promise(setImmediate);
+    expect(await codeOf(messages.close({ deadline: 30 }))).to.equal('ERR_FRAME_TIMEOUT');
+    expect(await reading).to.equal('ERR_FRAME_TIMEOUT');
+  });
+
+  it('rejects with the error of the stream', async () => {
+    const { messages, client } = await pair();
+    client.on('error', () => {});
+    client.write(prefix(100));
+    while (messages.pendingFrameBytes < 4) await new Promise(setImmediate);
+    const reading = codeOf(all(messages));
+    const closing = codeOf(messages.close());
+    client.end();
+    expect(await closing).to.equal('ERR_FRAME_TRUNCATED');
+    expect(await reading).to.equal('ERR_FRAME_TRUNCATED');
+  });
+
+  it('may be called twice, and behind end()', async () => {
+    const { messages, client } = await pair();
+    client.resume();
+    messages.resume();
+    messages.end('a');
+    await Promise.all([messages.close(), messages.close({ deadline: 10_000 })]);
+  });
+
+  it('refuses a deadline that is none', async () => {
+    const { messages } = await pair();
+    expect(await codeOf(messages.close({ deadline: -1 }))).to.equal('ERR_OUT_OF_RANGE');
+    messages.destroy();
+  });
+});

@@ -1,0 +1,229 @@
+import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { PassThrough } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { pipeline } from 'node:stream/promises';
+import { connect as connectTls, TLSSocket } from 'node:tls';
+import { expect } from 'chai';
+import { framed, LengthPrefixDecoder } from '../../lib/index.js';
+import { LengthPrefixDecoderStream } from '../../lib/web/index.js';
+import { frame, prefix } from '../torture/support.js';
+import { cert, key } from '../torture/tls-fixture.js';
+
+let server: Server;
+const sockets: { on(event: 'error', listener: () => void): { destroy(): void } }[] = [];
+
+async function connection(): Promise<{ socket: Socket; client: Socket }> {
+  const accepted = once(server, 'connection');
+  const client = connect((server.address() as AddressInfo).port);
+  const [socket] = (await accepted) as [Socket];
+  sockets.push(client, socket);
+  return { socket, client };
+}
+
+const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
+  promise.then(
+    () => 'none',
+    (error: NodeJS.ErrnoException) => error.code,
+  );
+
+/** Ends framing behind this message. */
+const until = (last: string) => ({ formatAfter: (message: Buffer) => (`${message}` === last ? null : undefined) });
+
+describe('detach() of framed', () => {
+  beforeEach(async () => {
+    server = createServer();
+    await once(server.listen(0), 'listening');
+  });
+
+  afterEach(() => {
+    for (const socket of sockets.splice(0)) socket.on('error', () => {}).destroy();
+    server.close();
+  });
+
+  it('STARTTLS: both ends go on in TLS, over the socket that was framed', async () => {
+    const { socket, client } = await connection();
+    const serving = (async () => {
+      const messages = framed(socket, until('STARTTLS'));
+      for await (const message of messages) messages.write(`${message}: ok`);
+      const raw = await messages.detach<Socket>();
+      expect(raw).to.equal(socket);
+      const secure = new TLSSocket(raw, { isServer: true, key, cert });
+      sockets.push(secure);
+      for await (const message of framed(secure)) {
+        framed(secure).write(`secret ${message}`);
+      }
+    })();
+    const messages = framed(client, until('STARTTLS: ok'));
+    messages.write('hello');
+    messages.write('STARTTLS');
+    const answers: string[] = [];
+    for await (const answer of messages) answers.push(`${answer}`);
+    expect(answers).to.deep.equal(['hello: ok', 'STARTTLS: ok']);
+    const secure = connectTls({ socket: await messages.detach<Socket>(), rejectUnauthorized: false });
+    sockets.push(secure);
+    await once(secure, 'secureConnect');
+    const inTls = framed(secure);
+    inTls.end('hello');
+    const [answer] = await once(inTls, 'data');
+    expect(`${answer}`).to.equal('secret hello');
+    await serving;
+  });
+
+  it('plaintext in front of TLS is never taken for decrypted bytes (CVE-2021-23222)', async () => {
+    const { socket, client } = await connection();
+    const messages = framed(client, until('ok'));
+    // Somebody in the middle adds a message to the answer.
+    socket.write(Buffer.concat([frame('ok'), frame('injected')]));
+    for await (const _ of messages);
+    const raw = await messages.detach<Socket>();
+    const secure = connectTls({ socket: raw, rejectUnauthorized: false });
+    sockets.push(secure);
+    const inTls = framed(secure);
+    const got: string[] = [];
+    inTls.on('data', (message) => got.push(`${message}`));
+    const [error] = await once(inTls, 'error');
+    expect(error.code).to.match(/^(ERR_SSL|EPROTO|ECONNRESET)/);
+    expect(got).to.deep.equal([]);
+  });
+
+  it('gives back the bytes of a frame that is not complete; the stream may be framed anew', async () => {
+    const { socket, client } = await connection();
+    const { allowHalfOpen } = socket;
+    const messages = framed(socket);
+    const bytes = Buffer.concat([frame('a'), frame('bcd')]);
+    client.write(bytes.subarray(0, -2));
+    expect(`${(await once(messages, 'data'))[0]}`).to.equal('a');
+    while (messages.pendingFrameBytes < 5) await new Promise(setImmediate);
+    const raw = await messages.detach<Socket>();
+    expect(raw).to.equal(socket);
+    expect(raw.readableFlowing).to.equal(null);
+    expect(raw.allowHalfOpen).to.equal(allowHalfOpen);
+    const left = Object.fromEntries(['data', 'end', 'error', 'close'].map((name) => [name, raw.listenerCount(name)]));
+    const { socket: other } = await connection();
+    expect(left).to.deep.equal(Object.fromEntries(Object.keys(left).map((name) => [name, other.listenerCount(name)])));
+    expect(messages.closed).to.equal(true);
+    client.end(bytes.subarray(-2));
+    const again = framed(raw).on('error', () => {});
+    expect(again).not.to.equal(messages as unknown);
+    expect(`${(await once(again, 'data'))[0]}`).to.equal('bcd');
+  });
+
+  it('waits until messages that were parsed are read, and what was written is sent', async () => {
+    const { socket, client } = await connection();
+    const messages = framed(socket);
+    client.write(Buffer.concat([frame('a'), frame('b')]));
+    await once(messages, 'readable');
+    const received: Buffer[] = [];
+    client.on('data', (chunk) => received.push(chunk as Buffer));
+    messages.write(Buffer.alloc(100_000));
+    const detaching = messages.detach<Socket>();
+    let isDone = false;
+    void detaching.then(() => {
+      isDone = true;
+    });
+    await new Promise(setImmediate);
+    expect(isDone).to.equal(false);
+    expect(`${messages.read()}${messages.read()}`).to.equal('ab');
+    expect(await detaching).to.equal(socket);
+    expect(await messages.detach().catch((error) => error.code)).to.equal('ERR_STREAM_DESTROYED');
+    while (Buffer.concat(received).length < 100_004) await once(client, 'data');
+    socket.end('raw');
+    await once(client, 'end');
+    expect(Buffer.concat(received).subarray(-3).toString()).to.equal('raw');
+  });
+
+  it("a listener of the user's own gets what follows", async () => {
+    const { socket, client } = await connection();
+    const messages = framed(socket, until('a'));
+    client.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
+    for await (const _ of messages);
+    const seen: string[] = [];
+    const raw = (async () => {
+      socket.on('data', (chunk) => seen.push(`${chunk}`));
+      await messages.detach();
+    })();
+    await raw;
+    while (seen.join('') !== 'raw') await new Promise(setImmediate);
+    client.write(' more');
+    while (seen.join('') !== 'raw more') await new Promise(setImmediate);
+  });
+
+  it('inside a body it is refused, and changes nothing', async () => {
+    const { socket, client } = await connection();
+    const messages = framed(socket, { stream: true });
+    client.write(prefix(3));
+    const [{ body }] = await once(messages, 'data');
+    expect(await codeOf(messages.detach())).to.equal('ERR_INVALID_STATE');
+    client.write('abc');
+    expect(`${await buffer(body)}`).to.equal('abc');
+  });
+
+  it('rejects when the stream fails, or is destroyed', async () => {
+    const { socket, client } = await connection();
+    const messages = framed(socket);
+    client.write(Buffer.concat([frame('a')]));
+    await once(messages, 'readable');
+    const detaching = codeOf(messages.detach());
+    messages.destroy();
+    expect(await detaching).to.equal('ERR_STREAM_DESTROYED');
+    expect(await codeOf(messages.detach())).to.equal('ERR_STREAM_DESTROYED');
+    const { socket: second } = await connection();
+    const others = framed(second);
+    others.on('error', () => {});
+    const closing = others.close();
+    expect(await codeOf(others.detach())).to.equal('ERR_INVALID_STATE');
+    second.destroy();
+    await codeOf(closing);
+  });
+
+  it('of a decoder: a pipeline into it stays whole', async () => {
+    const source = new PassThrough();
+    const decoder = new LengthPrefixDecoder(until('last'));
+    const running = pipeline(source, decoder);
+    source.write(Buffer.concat([frame('first'), frame('last'), Buffer.alloc(200_000, 'r')]));
+    const got: string[] = [];
+    for await (const message of decoder.iterator({ destroyOnReturn: false })) got.push(`${message}`);
+    expect(got).to.deep.equal(['first', 'last']);
+    const reading = buffer(decoder.detach());
+    source.end('the end');
+    const raw = await reading;
+    expect(raw).to.have.lengthOf(200_007);
+    expect(raw.subarray(-7).toString()).to.equal('the end');
+    await running;
+  });
+
+  it('of a decoder: its raw bytes wait for their reader, and fail with it', async () => {
+    const decoder = new LengthPrefixDecoder();
+    decoder.resume();
+    const raw = decoder.detach();
+    let written = 0;
+    const write = (): void => {
+      while (decoder.write(Buffer.alloc(65_536), () => written++) && written < 100);
+    };
+    write();
+    await new Promise(setImmediate);
+    expect(written).to.be.below(4);
+    const failed = once(raw, 'error');
+    decoder.on('error', () => {}).destroy(new Error('of the decoder'));
+    expect((await failed)[0]).to.have.property('message', 'of the decoder');
+    expect(() => new LengthPrefixDecoder().destroy().detach())
+      .to.throw()
+      .with.property('code', 'ERR_STREAM_DESTROYED');
+  });
+
+  it('of a web stream: what was written is read as it is; an abort shows', async () => {
+    const stream = new LengthPrefixDecoderStream();
+    const writer = stream.writable.getWriter();
+    void writer.write(frame('abc').subarray(0, 5)).catch(() => {});
+    await new Promise(setImmediate);
+    const raw = stream.detach().getReader();
+    expect(Buffer.from((await raw.read()).value!)).to.deep.equal(frame('abc').subarray(0, 5));
+    expect((await stream.readable.getReader().read()).done).to.equal(true);
+    const reason = new Error('aborted');
+    void raw.closed.catch(() => {});
+    await writer.abort(reason);
+    expect(await raw.read().catch((error) => error)).to.equal(reason);
+  });
+});
