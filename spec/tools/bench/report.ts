@@ -43,7 +43,7 @@ export function columnLabel({ sizesOf }: Workload, size: number): string {
 
 export function targetTable(targets: readonly TargetReached[]): string {
   const rows = targets.map(({ measure, asked, reached, met }) => [measure, asked, `${met ? ' ' : '!'} ${reached}`]);
-  return columns([['measure', 'asked', 'reached'], ...rows], 'left');
+  return columns([['measure', 'target', 'reached'], ...rows], 'left');
 }
 
 function columns(rows: readonly string[][], align: 'left' | 'right' = 'right'): string {
