@@ -153,6 +153,7 @@ describe('detach() of framed', () => {
   it('inside a body it is refused, and changes nothing', async () => {
     const { socket, client } = await connection();
     const messages = framed(socket, { stream: true });
+    messages.on('error', () => {}); // when the test is over
     client.write(prefix(3));
     const [{ body }] = await once(messages, 'data');
     expect(await codeOf(messages.detach())).to.equal('ERR_INVALID_STATE');
