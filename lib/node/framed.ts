@@ -471,8 +471,18 @@ class FramedStream extends BaseDuplex<unknown, any> {
   override _final(callback: Callback): void {
     // It shows when the messages before it are read.
     if (this.#writing.lost !== undefined) return;
-    const writable = this.#writable;
     this.#ending = callback;
+    if (this.#leaving instanceof Closing) this.#leaving.whenRead(() => this.#endWritable());
+    else this.#endWritable();
+  }
+
+  #endWritable(): void {
+    const writable = this.#writable;
+    if (this.#leaving instanceof Closing && this.#leaving.refuses) {
+      this.#leaving.refuse();
+      this.#onFinish();
+      return;
+    }
     if (writable.writableFinished || this.#detaching?.promise !== undefined) {
       this.#onFinish();
     } else {
@@ -587,8 +597,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** Frames that have begun were handed out. */
   #endReading(leaving: Closing): void {
-    leaving.take(Buffer.from(parserOf(this.#flow.work).rest()));
     this.#endInput(undefined);
+    leaving.readIsOver(Buffer.from(parserOf(this.#flow.work).rest()));
     // For its end to come.
     this.#readable.resume();
   }

@@ -5,6 +5,7 @@ import type { Callback } from './declarations.js';
 interface Bytes {
   readonly destroyed?: boolean;
   readonly readableEnded?: boolean;
+  readonly writableEnded?: boolean;
   readonly writableFinished?: boolean;
   once(event: 'finish', listener: () => void): unknown;
   destroy?(): unknown;
@@ -40,28 +41,48 @@ export class Detaching implements Leaving {
 }
 
 /**
- * The stream is closed when both sides have ended. A frame that begins too late is not taken: the connection is then reset,
- * when all was sent, so that the peer does not take it for taken.
+ * The stream is closed when both sides have ended:
+ *
+ *     frames that have begun are read --> all that was written is sent --> the stream is ended --> the peer ends --> done
+ *              \-- a frame came too late ----------> reset
+ *
+ * So a peer whose frame was not taken does not see an end.
  */
 export class Closing implements Leaving {
+  /** A frame came too late. */
+  refuses = false;
   readonly #readable: Bytes;
   readonly #writable: Bytes;
+  #isReading = true;
+  #onRead: (() => void) | undefined;
   #done: Callback | undefined;
-  #refuses = false;
 
   constructor(readable: Bytes, writable: Bytes) {
     this.#readable = readable;
     this.#writable = writable;
   }
 
-  take(bytes: Buffer): void {
-    if (bytes.length === 0 || this.#refuses) return;
-    this.#refuses = true;
-    if (this.#writable.writableFinished) this.#refuse();
-    else this.#writable.once('finish', () => this.#refuse());
+  /** Calls `run` when the frames that have begun are read. */
+  whenRead(run: () => void): void {
+    if (this.#isReading) this.#onRead = run;
+    else run();
   }
 
-  #refuse(): void {
+  /** They are read: `rest` came behind them. */
+  readIsOver(rest: Buffer): void {
+    this.#isReading = false;
+    this.take(rest);
+    this.#onRead?.();
+  }
+
+  take(bytes: Buffer): void {
+    if (bytes.length === 0 || this.refuses) return;
+    this.refuses = true;
+    if (this.#writable.writableFinished) this.refuse();
+    else if (this.#writable.writableEnded) this.#writable.once('finish', () => this.refuse());
+  }
+
+  refuse(): void {
     const stream = this.#readable;
     try {
       if (stream.resetAndDestroy === undefined) stream.destroy?.();

@@ -390,8 +390,7 @@ describe('examples/server', () => {
       expect(await closed(untiring)).to.equal('ECONNRESET');
       expect(await server.ended).to.equal(0);
       expect(server.lines.slice(3)).to.deep.equal(['Data received. Size: 6']);
-      expect(server.errors).to.have.lengthOf(3);
-      expect(server.errors[2]).to.match(/^127\.0\.0\.1:\d+ Hung up before all was taken: stopping$/);
+      expect(server.errors).to.have.lengthOf(2);
     });
 
     it('finishes the files of all that came before it', async () => {
