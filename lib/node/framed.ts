@@ -14,6 +14,7 @@ import { checkKnown } from '../wire/options.js';
 import { parserOf } from '../wire/parser.js';
 import { buffers } from './buffers.js';
 import type { Callback, MessageDuplex } from './declarations.js';
+import { publishClose, publishFramed } from './diagnostics.js';
 import { Closing, Detaching, type Leaving } from './leaving.js';
 import { Loops } from './loops.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
@@ -626,6 +627,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
+    publishClose({ framed: this, readable: this.#readable, writable: this.#writable }, error);
     this.#flow.destroy(error);
     this.#waiting.clear();
     const isOver = this.readableEnded && this.writableFinished;
@@ -791,6 +793,7 @@ export function framed<Batch extends boolean = false, T = Buffer, Stream extends
   const known: Known = { stream: made, readable, writable, options: { ...options } as FramedOptions };
   knownReadables.set(readable, known);
   knownWritables.set(writable, known);
+  publishFramed({ framed: made, readable, writable });
   return made as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
 }
 

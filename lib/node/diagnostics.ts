@@ -1,0 +1,28 @@
+import { channel } from 'node:diagnostics_channel';
+import type { Duplex } from 'node:stream';
+
+/** The messages of the channels. */
+export interface Connection {
+  /** The `framed` Duplex. */
+  readonly framed: Duplex;
+  /** The stream or the streams that it was made of. */
+  readonly readable: object;
+  readonly writable: object;
+  /** Of a fault. */
+  readonly error?: Error;
+}
+
+const framed = channel('length-prefix:framed');
+const fault = channel('length-prefix:fault');
+const close = channel('length-prefix:close');
+
+/** A stream was framed. */
+export function publishFramed(connection: Connection): void {
+  if (framed.hasSubscribers) framed.publish(connection);
+}
+
+/** It is over, because of an error or without one. */
+export function publishClose(connection: Connection, error: Error | null): void {
+  if (error && fault.hasSubscribers) fault.publish({ ...connection, error });
+  if (close.hasSubscribers) close.publish(connection);
+}
