@@ -191,6 +191,12 @@ export async function everyWay(socket: Socket, numbers: source.Codec<number, big
   // @ts-expect-error: no message
   messages.end(1);
 
+  // A value with a format keeps the type of its letters.
+  const either = new source.LengthPrefixEncoder<{ type: 'a' } | { type: 'b'; text: string }>({ encode: () => '' });
+  either.write(source.withFormat({}, { type: 'b', text: '' }));
+  // @ts-expect-error: no such value
+  either.write(source.withFormat({}, { type: 'c' }));
+
   // The types that codecs and options are declared with.
   sure<Same<source.Decoded, Buffer>>();
   sure<Same<source.Decoded<true, number>, number[]>>();

@@ -79,12 +79,15 @@ export class LengthPrefixDecoder<
    * that is not complete and all that are still written or piped to this decoder, are read from the returned stream.
    * Behind a message for which `formatAfter` gave null, it begins with the byte behind that.
    *
+   * @returns the raw bytes; none, where the decoder has ended.
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over; `ERR_STREAM_DESTROYED`
    */
   detach(): Readable {
     if (this.#raw === undefined) {
-      if (this.destroyed) throw streamDestroyed();
-      LengthPrefixDecoder.#endFraming(this);
+      const isOver = this.readableEnded && this.writableFinished && !this.errored;
+      if (this.destroyed && !isOver) throw streamDestroyed();
+      if (isOver) this.#raw = Raw.nothing();
+      else LengthPrefixDecoder.#endFraming(this);
     }
     return this.#raw!;
   }

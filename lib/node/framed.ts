@@ -528,7 +528,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   detach(): Promise<any> {
-    if (this.destroyed) return Promise.reject(streamDestroyed());
+    if (this.destroyed) return Promise.reject(this.errored ?? destroyedBefore());
     if (this.#leaving instanceof Closing) return Promise.reject(invalidState('The stream is being closed'));
     try {
       this.#endFraming();
@@ -572,7 +572,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
     else readable.readableFlowing = flowing ?? null;
   }
 
-  async close({ deadline }: CloseOptions = {}): Promise<void> {
+  async close(options: CloseOptions = {}): Promise<void> {
+    checkKnown(options, ['deadline']);
+    const { deadline } = options;
     if (deadline !== undefined) milliseconds('deadline', deadline);
     if (this.#detaching !== undefined) throw invalidState('The stream is being detached');
     if (this.closed) return;
@@ -720,6 +722,12 @@ function reset(stream: State, error: Error): void {
       stream.destroy?.(error);
     }
   }
+}
+
+/** As Node's own `ERR_STREAM_DESTROYED`. */
+function destroyedBefore(): Error {
+  const what = 'The stream was destroyed before detach() was called; leaving a for await loop destroys it';
+  return nodeError(new Error(what), 'ERR_STREAM_DESTROYED');
 }
 
 /** As Node's own `ERR_STREAM_PREMATURE_CLOSE`. */

@@ -12,6 +12,13 @@ export class Raw extends Readable {
     this.#onDestroy = onDestroy;
   }
 
+  /** Of a decoder that has ended. */
+  static nothing(): Raw {
+    const raw = new Raw(() => {});
+    raw.finish();
+    return raw;
+  }
+
   /** Hands out bytes. `done` is called when more are wanted. */
   add(bytes: Uint8Array, done: Callback): void {
     if (this.destroyed || this.push(bytes)) done();

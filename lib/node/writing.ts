@@ -217,12 +217,12 @@ export class Writing {
     return false;
   }
 
-  /** Fails a write that comes too late, and nothing else. */
+  /** Fails a write that comes too late, and nothing else. Nobody need wait for a 'drain' behind it. */
   refuseLate(message: unknown, callback: Callback | undefined): boolean {
     const error = writeAfterEnd();
     letGo(this.#dataOf(message), error);
     if (typeof callback === 'function') process.nextTick(callback, error);
-    return false;
+    return true;
   }
 
   /** The error of a stream that is not destroyed for it: Writable would keep a write until it is. */

@@ -40,6 +40,7 @@ export class OrderedPair<In, Out> {
   /** Fails the write, or the close, in hand. */
   #reject: (reason: unknown) => void = ignore;
   #isClosing = false;
+  #isClosed = false;
   #isOver = false;
   /** What is written goes on here, when it is no longer turned into pieces. */
   #raw: Raw<In> | undefined;
@@ -101,6 +102,10 @@ export class OrderedPair<In, Out> {
    * @returns undefined when the streams have failed or were cancelled.
    */
   detach(rest: () => In | undefined): ReadableStream<In> | undefined {
+    if (this.#raw === undefined && this.#isClosed) {
+      this.#raw = new Raw(ignore);
+      this.#raw.close();
+    }
     if (this.#raw === undefined && !this.#isOver) {
       const bytes = rest();
       this.#raw = new Raw((reason) => this.#input.error(reason));
@@ -121,6 +126,7 @@ export class OrderedPair<In, Out> {
     return this.#hold((done) => {
       this.flow.finish(() => {
         this.#isOver = true;
+        this.#isClosed = true;
         this.#output.close();
         done();
       });

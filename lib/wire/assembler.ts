@@ -6,7 +6,7 @@ const SMALL = 1024;
 /** A chunk from this many bytes on is kept until the message has its memory: cheaper than to copy it twice. */
 const WORTH_KEEPING = 4096;
 /** The least and the most that is allocated for small chunks. */
-const [LEAST_BLOCK, MOST_BLOCK] = [256, 65_536];
+const [LEAST_BLOCK, MOST_BLOCK] = [128, 65_536];
 /**
  * The memory that may be held beyond two bytes for each one received: 64 KiB, less what the objects of the chunks take. A chunk counts
  * with all the memory it is a view of.

@@ -13,7 +13,8 @@ export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR
  *   `initialBytesToStrip`, a varint with no end, a length above `Number.MAX_SAFE_INTEGER`. Or the `header` or the
  *   `trailer` is another. Or a function of the user's threw: `decode`, `encode`, or one of a length field or of a checksum;
  *   what it threw is the `cause`.
- * - `ERR_FRAME_TIMEOUT`: a frame that had begun was not complete within `frameTimeout`.
+ * - `ERR_FRAME_TIMEOUT`: a frame that had begun was not complete within `frameTimeout`; or `close()` of a `framed` was not
+ *   done at its `deadline`.
  */
 export class FrameError extends Error {
   /** `'FrameError'`. */

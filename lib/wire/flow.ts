@@ -59,8 +59,10 @@ const IN_CALL = 4;
 const EAGER = 8;
 /** The reader of a body wants more of it. */
 const BODY_WAITING = 16;
-/** Others have their turn. */
-const RESTING = 32;
+/** Others are to have their turn. */
+const TIRED = 32;
+/** They have it. */
+const RESTING = 64;
 
 /**
  * The pump of every stream: it goes at the reader's pace, keeps order, and shows a fault last. It pairs what is written
@@ -89,9 +91,8 @@ export class Flow<Stream, In, Out> {
   #fault: Fault | undefined;
   // In one field, and no methods with #, which take another one: there may be very many streams that are idle.
   #flags: number;
-  /** The pieces that were handed out, each batch as its elements; and how many may be before the flow rests. */
+  /** The pieces that were handed out, each batch as its elements. */
   #count = 0;
-  #restAt = MOST_IN_A_TURN;
 
   constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
     this.#stream = stream;
@@ -184,7 +185,7 @@ export class Flow<Stream, In, Out> {
         let isUsedUp = false;
         while ((this.#flags & WANTED) !== 0 && (this.#done !== undefined || !work.isSettled)) {
           if (this.#fault?.isNext) break;
-          if (count >= this.#restAt && this.rests(count)) break;
+          if ((this.#flags & TIRED) !== 0 && this.rests()) break;
           isInWork = true;
           const piece = work.next();
           isInWork = false;
@@ -193,7 +194,9 @@ export class Flow<Stream, In, Out> {
             break;
           }
           this.#flags &= ~WANTED;
-          count += hasBatches ? (piece as unknown as unknown[]).length : 1;
+          const messages = hasBatches ? (piece as unknown as unknown[]).length : 1;
+          count += messages;
+          if (count % MOST_IN_A_TURN < messages) this.#flags |= TIRED;
           if (outlet.push(stream, piece, isFirst)) this.#flags |= WANTED;
           isFirst = false;
         }
@@ -215,9 +218,9 @@ export class Flow<Stream, In, Out> {
   }
 
   /** Gives others their turn, where the outlet does so. */
-  private rests(count: number): boolean {
+  private rests(): boolean {
     const { rest } = this.#outlet;
-    this.#restAt = count + MOST_IN_A_TURN;
+    this.#flags &= ~TIRED;
     if (rest === undefined) return false;
     this.#flags |= RESTING;
     rest(() => {
@@ -226,7 +229,7 @@ export class Flow<Stream, In, Out> {
         this.goOn();
       } catch (error) {
         // Of a listener. Nobody else goes on for it.
-        if ((this.#flags & RESTING) === 0) this.rests(this.#count);
+        if ((this.#flags & RESTING) === 0) this.rests();
         throw error;
       }
     });

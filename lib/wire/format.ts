@@ -295,7 +295,9 @@ export class Format {
     if (mask !== undefined && !isBytes(mask)) throw invalidType('headerMask', 'a Buffer or Uint8Array', mask);
     if (mask !== undefined && mask.length !== header?.length) {
       const allowed =
-        header === undefined ? "left out where 'header' is" : `of ${bytes(header.length)}, as 'header' is`;
+        header === undefined
+          ? "left out, or given together with 'header'"
+          : `of ${bytes(header.length)}, as 'header' is`;
       throw invalidValue('headerMask', allowed, mask);
     }
     const isLengthAlone = this.lengthFieldOffset * this.#frontLength === 0 && this.#frontLength <= this.maxHeadLength;

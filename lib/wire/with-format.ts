@@ -26,7 +26,7 @@ export class WithFormat {
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
  */
-export function withFormat<T>(options: FormatOptions, message: T): T {
+export function withFormat<const T>(options: FormatOptions, message: T): T {
   checkKnown(options);
   return new WithFormat(formatOf(options), message) as unknown as T;
 }

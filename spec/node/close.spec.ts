@@ -184,9 +184,23 @@ describe('close() of framed', () => {
     await Promise.all([messages.close(), messages.close({ deadline: 10_000 })]);
   });
 
+  it('a write that is too late makes nobody wait for a drain, and lets go of its body', async () => {
+    const { messages, client } = await pair();
+    client.resume();
+    messages.resume();
+    const closing = messages.close();
+    const body = Readable.from(['a']).on('error', () => {});
+    const failed = new Promise((resolve) => body.once('close', resolve));
+    expect(messages.write({ length: 1, body } as never)).to.equal(true);
+    await failed;
+    await closing;
+    expect(messages.errored).to.equal(null);
+  });
+
   it('refuses a deadline that is none', async () => {
     const { messages } = await pair();
     expect(await codeOf(messages.close({ deadline: -1 }))).to.equal('ERR_OUT_OF_RANGE');
+    expect(await codeOf(messages.close({ dedline: 1 } as object))).to.equal('ERR_INVALID_ARG_VALUE');
     messages.destroy();
   });
 });

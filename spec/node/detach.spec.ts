@@ -179,6 +179,29 @@ describe('detach() of framed', () => {
     await codeOf(closing);
   });
 
+  it('behind a loop that was left: the error says so', async () => {
+    const { socket, client } = await connection();
+    const messages = framed(socket);
+    client.write(frame('a'));
+    for await (const _ of messages) break;
+    const error = await messages.detach().catch((reason) => reason);
+    expect(error).to.have.property('code', 'ERR_STREAM_DESTROYED');
+    expect(error.message).to.contain('leaving a for await loop destroys it');
+  });
+
+  it('of a decoder, or a web stream, that has ended: there are no bytes', async () => {
+    const decoder = new LengthPrefixDecoder();
+    decoder.end(frame('a'));
+    for await (const _ of decoder);
+    expect(await buffer(decoder.detach())).to.have.lengthOf(0);
+    const stream = new LengthPrefixDecoderStream();
+    const writer = stream.writable.getWriter();
+    void writer.write(frame('a'));
+    void writer.close();
+    for await (const _ of stream.readable);
+    expect((await stream.detach().getReader().read()).done).to.equal(true);
+  });
+
   it('of a decoder: a pipeline into it stays whole', async () => {
     const source = new PassThrough();
     const decoder = new LengthPrefixDecoder(until('last'));
