@@ -150,7 +150,8 @@ export async function startServer(
 }
 
 export function portOf(line: string): number {
-  return Number(/: ?(\d+)}?$/.exec(line)?.[1]);
+  // Deno has the port in the middle of an address.
+  return Number(/"port": ?(\d+)/.exec(line)?.[1] ?? /: ?(\d+)}?$/.exec(line)?.[1]);
 }
 
 /** The server of a short example, on any free port. */
