@@ -23,7 +23,7 @@ export { type Codec, json, text } from './node/codecs.js';
 export type { MessageDuplex, MessageReadable, MessageTransform } from './node/declarations.js';
 export { LengthPrefixDecoder, type LengthPrefixDecoderOptions } from './node/decoder.js';
 export { LengthPrefixEncoder, type LengthPrefixEncoderOptions } from './node/encoder.js';
-export { type ByteStream, type Framed, type FramedOptions, framed } from './node/framed.js';
+export { type ByteStream, type CloseOptions, type Framed, type FramedOptions, framed } from './node/framed.js';
 export { decode, encode } from './node/in-hand.js';
 export type { Decoded, DecodingOptions, StreamedMessage } from './node/reading.js';
 export type { StreamOptions } from './node/streams.js';

@@ -42,6 +42,8 @@ export class LengthPrefixDecoder<
 > extends BaseTransform<Decoded<Batch, T, Stream>, Uint8Array | string> {
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
   #raw: Raw | undefined;
+  /** `formatAfter` may end framing. */
+  readonly #mayBeRaw: boolean;
 
   /**
    * A decoder of bytes that are written or piped to it.
@@ -52,6 +54,7 @@ export class LengthPrefixDecoder<
   constructor(options: LengthPrefixDecoderOptions<Batch, T, Stream> = {}) {
     const settings = readingSettings(options);
     super(duplexOptions(options, true, undefined, 131_072));
+    this.#mayBeRaw = settings.formatAfter !== undefined;
     this.#flow = readingFlow(this, settings, LengthPrefixDecoder.#failBehind, LengthPrefixDecoder.#endFraming);
     abortBy(options.signal, this);
   }
@@ -89,7 +92,7 @@ export class LengthPrefixDecoder<
       if (isOver) this.#raw = Raw.nothing();
       else LengthPrefixDecoder.#endFraming(this);
     }
-    return this.#raw!;
+    return this.#raw!.claim();
   }
 
   /** The bytes that were taken. */
@@ -129,6 +132,24 @@ export class LengthPrefixDecoder<
     const piece = super.read(size);
     this.#flow.wasRead();
     return piece;
+  }
+
+  // At its end, Node's own destroys the decoder, and with it the raw bytes that go on.
+  override [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
+  /** @hidden */
+  override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
+  override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
+    return this.#mayBeRaw ? this.#messages() : super[Symbol.asyncIterator]();
+  }
+
+  async *#messages(): AsyncGenerator {
+    let isOver = false;
+    try {
+      for await (const message of super.iterator({ destroyOnReturn: false })) yield message;
+      isOver = true;
+    } finally {
+      if (!isOver || this.#raw === undefined) this.destroy();
+    }
   }
 
   override _flush(callback: Callback): void {

@@ -25,6 +25,7 @@ import {
   Duplex,
   destroyWritable,
   duplexOptions,
+  finished,
   Readable as ReadableClass,
   type StreamOptions,
 } from './streams.js';
@@ -69,10 +70,10 @@ export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> ext
   /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
   readonly pendingFrameBytes: number;
   /**
-   * Closes the stream, and loses nothing that was taken: what was written is sent, a frame that has begun is still handed
-   * out, then both sides end. Later writes fail with `ERR_STREAM_WRITE_AFTER_END`, and the stream goes on. A frame that
-   * begins later is not handed out: the connection is then reset, and a peer that still writes, or has not read the end yet,
-   * learns it. Settles at `'close'`: rejects with the error of the stream, if there is one.
+   * Closes the stream, and loses nothing that was taken: a frame that has begun is still handed out, what was written is
+   * sent, then both sides end. Later writes fail with `ERR_STREAM_WRITE_AFTER_END`, and the stream goes on. A frame that
+   * begins later is not handed out. Where nothing was written, the connection is then reset, so that its sender does not
+   * see an end. Settles when both sides are over: rejects with the error of the stream, if there is one.
    */
   close(options?: CloseOptions): Promise<void>;
   /**
@@ -152,6 +153,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
   #ending: Callback | undefined;
   /** Framing has ended, or is to end, though the stream has not. */
   #leaving: Leaving | undefined;
+  /** Settles when a stream that is being closed is over. */
+  #closed: Promise<void> | undefined;
 
   /** Each removes a listener. */
   readonly #listeners: (() => void)[] = [];
@@ -355,7 +358,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   // Writable's own takes no messages in parts, and passes each on alone.
   override write(message: any, encoding?: any, callback?: any): boolean {
     // Of a stream that was ended by its own user, it is an error. This one may be ended while a reader is still to answer.
-    if (this.#leaving !== undefined && this.writableEnded && !this.destroyed) {
+    if (this.#leaving !== undefined && this.writableEnded && !this.errored) {
       return this.#writing.refuseLate(message, typeof encoding === 'function' ? encoding : callback);
     }
     return this.#writing.write(message, encoding, callback);
@@ -363,6 +366,14 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   // It writes a last message, and gives Writable what waits for the tick to end.
   override end(message?: any, encoding?: any, callback?: any): this {
+    if (this.#leaving !== undefined && this.writableEnded && !this.errored) {
+      const done = [message, encoding, callback].find((argument) => typeof argument === 'function');
+      if (message !== done && message !== undefined && message !== null) this.#writing.refuseLate(message, undefined);
+      this.#writing.end(done);
+      // 'finish' may be over. A pipeline that pumps a generator into this waits for either.
+      process.nextTick(() => this.emit('drain'));
+      return this;
+    }
     this.#writing.end(message, encoding, callback);
     return this;
   }
@@ -576,23 +587,24 @@ class FramedStream extends BaseDuplex<unknown, any> {
     checkKnown(options, ['deadline']);
     const { deadline } = options;
     if (deadline !== undefined) milliseconds('deadline', deadline);
-    if (this.#detaching !== undefined) throw invalidState('The stream is being detached');
-    if (this.closed) return;
-    const closed = new Promise<void>((resolve, reject) => {
-      this.once('close', () => (this.errored ? reject(this.errored) : resolve()));
+    if (this.#detaching?.promise !== undefined) throw invalidState('The stream is being detached');
+    this.#closed ??= new Promise((resolve, reject) => {
+      // The promise tells of an error.
+      this.on('error', ignore);
+      finished(this as unknown as node.Duplex, (error) => (error ? reject(error) : resolve()));
     });
-    // The promise tells of an error.
-    this.on('error', ignore);
     if (this.#leaving === undefined) {
-      const leaving = new Closing(this.#readable, this.#writable);
+      const leaving = new Closing(this.#readable, this.#writable, () => this.bytesWritten > 0);
       this.#leaving = leaving;
-      this.end();
       const ahead = [...this.#waiting].reduce((sum, { length }) => sum + length, 0);
       parserOf(this.#flow.work).stopBehind(ahead, () => process.nextTick(() => this.#endReading(leaving)));
     }
+    // A stream that is ended emits no 'drain', and a reader that waits for one would never come to its end.
+    if (this.writableNeedDrain) process.nextTick(() => this.emit('drain'));
+    if (!this.writableEnded) this.end();
     const timer = deadline === undefined ? undefined : setTimeout(() => this.#breakOff(deadline), deadline);
     try {
-      await closed;
+      await this.#closed;
     } finally {
       clearTimeout(timer);
     }
@@ -648,7 +660,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     for (const stream of new Set<State>([this.#readable, this.#writable])) {
       if (error) reset(stream, error);
       // A stream whose sides are over closes itself, when it has nothing more to do: HTTP/2 still has trailers to send.
-      else if (!isOver) stream.destroy?.();
+      else if (!isOver || this.#detaching !== undefined) stream.destroy?.();
     }
     // No callback comes behind 'close'.
     this.#writing.callBackLast(() => super._destroy(error, callback));

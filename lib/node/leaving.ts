@@ -44,9 +44,9 @@ export class Detaching implements Leaving {
  * The stream is closed when both sides have ended:
  *
  *     frames that have begun are read --> all that was written is sent --> the stream is ended --> the peer ends --> done
- *              \-- a frame came too late ----------> reset
+ *              \-- a frame came too late, and nothing was written: reset
  *
- * So a peer whose frame was not taken does not see an end.
+ * So a peer whose frame was not taken sees no end, where a reset can take nothing from it that was sent before.
  */
 export class Closing implements Leaving {
   /** A frame came too late. */
@@ -57,9 +57,12 @@ export class Closing implements Leaving {
   #onRead: (() => void) | undefined;
   #done: Callback | undefined;
 
-  constructor(readable: Bytes, writable: Bytes) {
+  readonly #hasWritten: () => boolean;
+
+  constructor(readable: Bytes, writable: Bytes, hasWritten: () => boolean) {
     this.#readable = readable;
     this.#writable = writable;
+    this.#hasWritten = hasWritten;
   }
 
   /** Calls `run` when the frames that have begun are read. */
@@ -76,7 +79,7 @@ export class Closing implements Leaving {
   }
 
   take(bytes: Buffer): void {
-    if (bytes.length === 0 || this.refuses) return;
+    if (bytes.length === 0 || this.refuses || this.#hasWritten()) return;
     this.refuses = true;
     if (this.#writable.writableFinished) this.refuse();
     else if (this.#writable.writableEnded) this.#writable.once('finish', () => this.refuse());

@@ -4,12 +4,15 @@ import { Readable } from './streams.js';
 /** The bytes behind the last message of a decoder: what is still written to the decoder is read here. */
 export class Raw extends Readable {
   #done: Callback | undefined;
+  /** Until somebody has it, the decoder alone shows the error. */
+  readonly #ignore = (): void => {};
   readonly #onDestroy: (error: Error | null) => void;
 
   /** `onDestroy` is told when nobody reads any more. */
   constructor(onDestroy: (error: Error | null) => void) {
     super();
     this.#onDestroy = onDestroy;
+    this.on('error', this.#ignore);
   }
 
   /** Of a decoder that has ended. */
@@ -17,6 +20,12 @@ export class Raw extends Readable {
     const raw = new Raw(() => {});
     raw.finish();
     return raw;
+  }
+
+  /** Somebody has it: errors are for them, too. */
+  claim(): this {
+    this.off('error', this.#ignore);
+    return this;
   }
 
   /** Hands out bytes. `done` is called when more are wanted. */

@@ -172,8 +172,14 @@ export class Writing {
   }
 
   #writeWith({ format, message }: WithFormat, encoding: unknown, callback: Callback | undefined): boolean {
+    const before = this.#builder.format;
     this.#builder.useFormat(format);
-    return this.write(message, encoding, callback);
+    try {
+      return this.write(message, encoding, callback);
+    } catch (error) {
+      this.#builder.useFormat(before);
+      throw error;
+    }
   }
 
   /** @throws {TypeError} Node's own, for an encoding that is not known. */

@@ -65,7 +65,7 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
     const settings: DecodingSettings<Bytes> = {
       ...decodingSettings(options, uint8Arrays),
       // The message is still to be handed out.
-      onStop: () => queueMicrotask(() => this.detach()),
+      onStop: () => queueMicrotask(() => void this.#endFraming()),
     };
     const parser = new FrameParser<Bytes, unknown>(settings);
     const marks = highWaterMarks(options, 16, 131_072);
@@ -93,12 +93,16 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
    * failed, or was cancelled.
    */
   detach(): ReadableStream<Bytes> {
-    const raw = this.#pair.detach(() => {
+    const raw = this.#endFraming();
+    if (raw === undefined) throw invalidState('The stream has failed, or was cancelled');
+    return raw as ReadableStream<Bytes>;
+  }
+
+  #endFraming(): ReadableStream<ByteChunk> | undefined {
+    return this.#pair.detach(() => {
       const rest = parserOf(this.#pair.flow.work).rest();
       return rest.length > 0 ? rest : undefined;
     });
-    if (raw === undefined) throw invalidState('The stream has failed, or was cancelled');
-    return raw as ReadableStream<Bytes>;
   }
 
   /** The bytes that were taken. */

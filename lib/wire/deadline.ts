@@ -43,6 +43,8 @@ export class Deadline<In, Out> implements Work<In, Out> {
   #since: number | undefined;
   #cancel: (() => void) | undefined;
   #isExpiring = false;
+  /** This frame was given more time. */
+  #hasGrace = false;
   /** The ms by which the timer was late. */
   #late = 0;
 
@@ -73,7 +75,10 @@ export class Deadline<In, Out> implements Work<In, Out> {
       return;
     }
     const renewals = inParts ? Math.floor(pendingFrameBytes / RENEWING) : 0;
-    if (openAt !== this.#frame || renewals > this.#renewals) this.#left = this.#timeout;
+    if (openAt !== this.#frame || renewals > this.#renewals) {
+      this.#left = this.#timeout;
+      this.#hasGrace = false;
+    }
     this.#frame = openAt;
     this.#renewals = renewals;
     this.#since = this.#clock.now();
@@ -85,8 +90,10 @@ export class Deadline<In, Out> implements Work<In, Out> {
     this.#left -= this.#clock.now() - this.#since;
     this.#since = undefined;
     if (!this.#isExpiring) return;
-    // These bytes came while the event loop was blocked. The frame gets as much time more, or it would be the loop's fault.
+    // These bytes came while the event loop was blocked. The frame gets as much time more, or it would be the loop's fault:
+    // once, or in a loop that is often blocked a byte now and then would be in time for ever.
     this.#isExpiring = false;
+    this.#hasGrace = true;
     this.#left = Math.max(1, this.#late);
   }
 
@@ -102,6 +109,10 @@ export class Deadline<In, Out> implements Work<In, Out> {
     const left = this.#left - (this.#clock.now() - this.#since);
     if (left > 0) {
       this.#set(left);
+      return;
+    }
+    if (this.#hasGrace) {
+      this.#expire();
       return;
     }
     this.#late = -left;

@@ -71,12 +71,18 @@ function adviceFor(message: unknown): string {
 }
 
 function* decodeAll(parser: FrameParser<any, unknown>, chunks: Iterable<ByteChunk>): Generator {
-  for (const chunk of chunks) yield* inChunk(parser, chunk);
+  for (const chunk of chunks) {
+    yield* inChunk(parser, chunk);
+    if (parser.isStopped) return;
+  }
   parser.finish();
 }
 
 async function* decodeAsync(parser: FrameParser<any, unknown>, chunks: AsyncIterable<ByteChunk>): AsyncGenerator {
-  for await (const chunk of chunks) yield* inChunk(parser, chunk);
+  for await (const chunk of chunks) {
+    yield* inChunk(parser, chunk);
+    if (parser.isStopped) return;
+  }
   parser.finish();
 }
 

@@ -306,7 +306,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       aside.isChanged = true;
       if (answer === null) {
         aside.stopAt = position;
-        aside.onStop = this.#settings.onStop;
+        aside.onStop ??= this.#settings.onStop;
         this.stops();
         return;
       }

@@ -2,6 +2,7 @@ import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import { type Framed, framed } from '../../lib/index.js';
 import { frame, prefix } from '../torture/support.js';
@@ -96,18 +97,35 @@ describe('close() of framed', () => {
     await closing;
   });
 
-  it('resets the connection when a frame begins later: it is not handed out, and its sender learns it', async () => {
+  it('resets the connection when a frame begins later and nothing was written: its sender learns it', async () => {
     const { messages, client } = await pair({}, true);
     const reading = all(messages);
-    // An answer that was written before has to arrive.
-    messages.write('answer');
-    const arrived = once(client, 'data');
     const closing = messages.close();
-    await arrived;
+    await once(client.resume(), 'end');
     client.write(frame('too late'));
     expect(await reading).to.deep.equal([]);
     await closing;
     await learnsOfReset(client);
+  });
+
+  it('takes nothing back that was written, though a frame begins later', async () => {
+    const { messages, client } = await pair();
+    messages.resume();
+    const peer = framed(client) as Framed;
+    let count = 0;
+    const reading = (async () => {
+      for await (const _ of peer) {
+        count++;
+        await new Promise(setImmediate);
+      }
+      peer.end();
+    })();
+    for (let i = 0; i < 40; i++) messages.write(Buffer.alloc(100_000));
+    const closing = messages.close();
+    peer.write('too late');
+    await reading;
+    expect(count).to.equal(40);
+    await closing;
   });
 
   it('does so for what came in one chunk with the frame that has begun', async () => {
@@ -195,6 +213,56 @@ describe('close() of framed', () => {
     await failed;
     await closing;
     expect(messages.errored).to.equal(null);
+  });
+
+  it('end() with a message that is too late fails nothing else', async () => {
+    const { messages, client } = await pair();
+    messages.resume();
+    const coming = received(client);
+    messages.write('a'.repeat(1_000_000));
+    const closing = messages.close();
+    messages.end('too late');
+    expect((await coming).bytes).to.have.lengthOf(1_000_004);
+    await closing;
+  });
+
+  it('ends an echo by a pipeline', async () => {
+    const { messages, client } = await pair();
+    client.resume().on('error', () => {});
+    const echo = pipeline(
+      messages,
+      async function* (source) {
+        for await (const message of source) {
+          await new Promise(setImmediate);
+          yield message;
+        }
+      },
+      messages,
+    );
+    client.write(Buffer.concat(Array.from({ length: 50 }, () => frame(Buffer.alloc(10_000)))));
+    while (messages.messagesRead < 3) await new Promise(setImmediate);
+    await messages.close();
+    expect(await codeOf(echo)).to.equal('none');
+  });
+
+  for (const options of [{ autoDestroy: false }, { emitClose: false }]) {
+    it(`settles with ${JSON.stringify(options)}`, async () => {
+      const { messages, client } = await pair(options);
+      client.resume();
+      messages.resume();
+      await messages.close();
+    });
+  }
+
+  it('of a stream whose framing ends before', async () => {
+    const formatAfter = (message: Buffer) => (`${message}` === 'b' ? null : undefined);
+    const { messages, client } = await pair({ formatAfter, readableHighWaterMark: 1 });
+    client.resume().on('error', () => {});
+    client.write(Buffer.concat([frame('a'), frame('b'), frame('c')]));
+    await once(messages, 'readable');
+    const closing = messages.close();
+    expect(await all(messages)).to.deep.equal(['a', 'b']);
+    await closing;
   });
 
   it('refuses a deadline that is none', async () => {

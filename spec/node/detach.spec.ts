@@ -218,6 +218,43 @@ describe('detach() of framed', () => {
     await running;
   });
 
+  it('of a decoder: a loop that comes to its end leaves the raw bytes', async () => {
+    const decoder = new LengthPrefixDecoder(until('a'));
+    decoder.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
+    for await (const message of decoder) expect(`${message}`).to.equal('a');
+    const reading = buffer(decoder.detach());
+    decoder.end(' more');
+    expect(`${await reading}`).to.equal('raw more');
+  });
+
+  it("of a decoder: an error is the raw stream's only when somebody has it", async () => {
+    const decoder = new LengthPrefixDecoder(until('a'));
+    decoder.resume().write(frame('a'));
+    await once(decoder, 'end');
+    const failed = once(decoder, 'error');
+    decoder.destroy(new Error('reset'));
+    expect((await failed)[0]).to.have.property('message', 'reset');
+  });
+
+  it('of a web stream that is cancelled in the turn in which framing ends', async () => {
+    const { readable, writable } = new LengthPrefixDecoderStream({ formatAfter: () => null });
+    await new Promise(setImmediate);
+    const writer = writable.getWriter();
+    writer.closed.catch(() => {});
+    writer.write(Uint8Array.of(0, 0, 0, 0)).catch(() => {});
+    await readable.cancel();
+  });
+
+  it('a stream whose framing has ended is not left open', async () => {
+    const { socket, client } = await connection();
+    const messages = framed(socket, until('a'));
+    client.resume().on('error', () => {});
+    client.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
+    for await (const _ of messages);
+    messages.end();
+    await once(socket, 'close');
+  });
+
   it('of a decoder: its raw bytes wait for their reader, and fail with it', async () => {
     const decoder = new LengthPrefixDecoder();
     decoder.resume();

@@ -5,7 +5,14 @@ import { buffer, text } from 'node:stream/consumers';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { anyCut } from '../../lib/fuzz/index.js';
-import { type FormatOptions, framed, LengthPrefixDecoder, LengthPrefixEncoder, withFormat } from '../../lib/index.js';
+import {
+  decode,
+  type FormatOptions,
+  framed,
+  LengthPrefixDecoder,
+  LengthPrefixEncoder,
+  withFormat,
+} from '../../lib/index.js';
 import { LengthPrefixDecoderStream, LengthPrefixEncoderStream } from '../../lib/web/index.js';
 import { FrameBuilder, FrameParser } from '../../lib/wire/index.js';
 import { runs } from '../support/runs.js';
@@ -212,6 +219,22 @@ describe('formatAfter', () => {
     });
   }
 
+  it('null ends decode() of bytes in hand, and lets go of its source', async () => {
+    let isLetGo = false;
+    async function* source() {
+      try {
+        for (;;) yield Buffer.from('\x01a');
+      } finally {
+        isLetGo = true;
+      }
+    }
+    const messages: string[] = [];
+    for await (const message of decode(source(), { lengthField: 'uint8', formatAfter: () => null }))
+      messages.push(`${message}`);
+    expect(messages).to.deep.equal(['a']);
+    expect(isLetGo).to.equal(true);
+  });
+
   it('is refused where it is no function, or with stream: true', () => {
     for (const options of [{ formatAfter: {} }, { formatAfter: () => null, stream: true }]) {
       expect(() => new LengthPrefixDecoder(options as object))
@@ -241,6 +264,15 @@ describe('withFormat', () => {
       .with.property('code', 'ERR_FRAME_TOO_LONG');
     builder.add('c');
     expect(Buffer.concat(builder.take()).toString('latin1')).to.equal('\x01c');
+  });
+
+  it('of a message that a stream refuses changes nothing', async () => {
+    const encoder = new LengthPrefixEncoder({ lengthField: 'uint8' });
+    expect(() => encoder.write(withFormat({}, { a: 1 }) as never))
+      .to.throw()
+      .with.property('code', 'ERR_INVALID_ARG_TYPE');
+    encoder.end('c');
+    expect(await text(encoder)).to.equal('\x01c');
   });
 
   it('is for values of an encode, too', async () => {

@@ -139,6 +139,19 @@ describe('Deadline', () => {
     expect(rig.errors).to.have.lengthOf(1);
   });
 
+  it('gives more time once for a frame, in a loop that is often blocked', () => {
+    const rig = new Rig();
+    rig.come([255]);
+    let time = 0;
+    while (rig.errors.length === 0 && time < 1000) {
+      rig.pass(5, { blocked: true });
+      rig.come([0]);
+      rig.turn();
+      time += 5;
+    }
+    expect(time).to.be.within(TIMEOUT, 2 * TIMEOUT);
+  });
+
   it('is over when the event loop was blocked and nothing came', () => {
     const rig = new Rig();
     rig.come([9, 0]);
