@@ -1,5 +1,5 @@
 import type { Buffer } from 'node:buffer';
-import type { Readable } from 'node:stream';
+import type * as node from 'node:stream';
 import { streamDestroyed } from '../wire/errors.js';
 import type { Flow } from '../wire/flow.js';
 import { parserOf } from '../wire/parser.js';
@@ -9,6 +9,9 @@ import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from
 import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
 
 const ignore = (): void => {};
+
+/** The raw bytes of decoders whose framing has ended: a field would be one more in all others. */
+const raws = new WeakMap<object, Raw>();
 
 /** The wire format, how messages are handed out, and Node's options of streams. */
 export interface LengthPrefixDecoderOptions<Batch extends boolean = boolean, T = any, Stream extends boolean = boolean>
@@ -41,9 +44,6 @@ export class LengthPrefixDecoder<
   Stream extends boolean = false,
 > extends BaseTransform<Decoded<Batch, T, Stream>, Uint8Array | string> {
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
-  #raw: Raw | undefined;
-  /** `formatAfter` may end framing. */
-  readonly #mayBeRaw: boolean;
 
   /**
    * A decoder of bytes that are written or piped to it.
@@ -54,7 +54,6 @@ export class LengthPrefixDecoder<
   constructor(options: LengthPrefixDecoderOptions<Batch, T, Stream> = {}) {
     const settings = readingSettings(options);
     super(duplexOptions(options, true, undefined, 131_072));
-    this.#mayBeRaw = settings.formatAfter !== undefined;
     this.#flow = readingFlow(this, settings, LengthPrefixDecoder.#failBehind, LengthPrefixDecoder.#endFraming);
     abortBy(options.signal, this);
   }
@@ -65,10 +64,10 @@ export class LengthPrefixDecoder<
 
   /** Messages that were parsed are still handed out. What else came, and comes, is raw. */
   static #endFraming(decoder: LengthPrefixDecoder<any, any, any>): void {
-    if (decoder.destroyed || decoder.#raw !== undefined) return;
+    if (decoder.destroyed || raws.has(decoder)) return;
     const rest = parserOf(decoder.#flow.work).rest();
     const raw = new Raw((error) => decoder.destroy(error ?? undefined));
-    decoder.#raw = raw;
+    raws.set(decoder, raw);
     const done = decoder.#flow.destroy(undefined);
     decoder.push(null);
     if (rest.length > 0) raw.add(rest, done ?? ignore);
@@ -85,14 +84,14 @@ export class LengthPrefixDecoder<
    * @returns the raw bytes; none, where the decoder has ended.
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over; `ERR_STREAM_DESTROYED`
    */
-  detach(): Readable {
-    if (this.#raw === undefined) {
+  detach(): node.Readable {
+    if (!raws.has(this)) {
       const isOver = this.readableEnded && this.writableFinished && !this.errored;
       if (this.destroyed && !isOver) throw streamDestroyed();
-      if (isOver) this.#raw = Raw.nothing();
+      if (isOver) raws.set(this, Raw.nothing());
       else LengthPrefixDecoder.#endFraming(this);
     }
-    return this.#raw!.claim();
+    return raws.get(this)!.claim();
   }
 
   /** The bytes that were taken. */
@@ -116,8 +115,9 @@ export class LengthPrefixDecoder<
   }
 
   override _write(chunk: Buffer, _encoding: string, callback: Callback): void {
-    if (this.#raw === undefined) this.#flow.take(chunk, callback);
-    else this.#raw.add(chunk, callback);
+    const raw = this.#flow.isOver ? raws.get(this) : undefined;
+    if (raw === undefined) this.#flow.take(chunk, callback);
+    else raw.add(chunk, callback);
   }
 
   override _read(): void {
@@ -139,21 +139,12 @@ export class LengthPrefixDecoder<
   /** @hidden */
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
-    return this.#mayBeRaw ? this.#messages() : super[Symbol.asyncIterator]();
-  }
-
-  async *#messages(): AsyncGenerator {
-    let isOver = false;
-    try {
-      for await (const message of super.iterator({ destroyOnReturn: false })) yield message;
-      isOver = true;
-    } finally {
-      if (!isOver || this.#raw === undefined) this.destroy();
-    }
+    if (!parserOf(this.#flow.work).mayStop) return super[Symbol.asyncIterator]();
+    return loop(this, super.iterator({ destroyOnReturn: false }));
   }
 
   override _flush(callback: Callback): void {
-    if (this.#raw === undefined) this.#flow.finish(callback);
+    if (!this.#flow.isOver) this.#flow.finish(callback);
     else callback();
   }
 
@@ -162,8 +153,19 @@ export class LengthPrefixDecoder<
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.
     if (done !== undefined) process.nextTick(done, error ?? this.#flow.fault ?? streamDestroyed());
-    if (error || !this.writableFinished) this.#raw?.destroy(error);
+    if (error || !this.writableFinished) raws.get(this)?.destroy(error);
     destroyWritable(this, error, callback);
     return this;
+  }
+}
+
+// No method with #, which would be a field in all decoders.
+async function* loop(decoder: node.Duplex, messages: AsyncIterable<any>): AsyncGenerator<any, any, any> {
+  let isOver = false;
+  try {
+    for await (const message of messages) yield message;
+    isOver = true;
+  } finally {
+    if (!isOver || !raws.has(decoder)) decoder.destroy();
   }
 }

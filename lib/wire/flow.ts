@@ -63,6 +63,8 @@ const BODY_WAITING = 16;
 const TIRED = 32;
 /** They have it. */
 const RESTING = 64;
+/** It was destroyed. */
+const OVER = 128;
 
 /**
  * The pump of every stream: it goes at the reader's pace, keeps order, and shows a fault last. It pairs what is written
@@ -104,6 +106,11 @@ export class Flow<Stream, In, Out> {
   /** The messages that were handed out, each of a batch counted. */
   get count(): number {
     return this.#count;
+  }
+
+  /** Whether it was destroyed. */
+  get isOver(): boolean {
+    return (this.#flags & OVER) !== 0;
   }
 
   /** Whether a write, or the end, is in hand. */
@@ -274,6 +281,7 @@ export class Flow<Stream, In, Out> {
   destroy(reason: unknown): Done | undefined {
     const done = this.#done;
     this.#done = undefined;
+    this.#flags |= OVER;
     this.work.destroy(reason);
     return done;
   }

@@ -353,6 +353,11 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return isChanged || fault !== undefined;
   }
 
+  /** Whether `formatAfter` may end framing. */
+  get mayStop(): boolean {
+    return this.#settings.formatAfter !== undefined;
+  }
+
   /** Whether messages are to be read in parts. */
   get inParts(): boolean {
     return this.#settings.inParts;
