@@ -134,12 +134,13 @@ export class LengthPrefixDecoder<
     return piece;
   }
 
-  // At its end, Node's own destroys the decoder, and with it the raw bytes that go on.
+  /** The messages, to the end of the input, or of framing. Leaving the loop early destroys the decoder. */
   override [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
   /** @hidden */
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
     if (!parserOf(this.#flow.work).mayStop) return super[Symbol.asyncIterator]();
+    // At its end, Node's own would destroy the decoder, and with it the raw bytes that go on.
     return loop(this, super.iterator({ destroyOnReturn: false }));
   }
 

@@ -119,7 +119,7 @@ async function idle(): Promise<void> {
   for (const name of ['through', 'plain', 'through', 'plain', 'through', 'plain', 'through', 'plain']) {
     figures[name] = [...(figures[name] ?? []), await each(count(name), kinds[name]!)];
   }
-  const names = Object.keys(kinds).filter((name) => figures[name] === undefined);
+  const names = Object.keys(kinds);
   for (const name of [...names, ...names, ...names]) {
     figures[name] = [...(figures[name] ?? []), await each(count(name), kinds[name]!)];
   }
