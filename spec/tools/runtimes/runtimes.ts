@@ -175,6 +175,13 @@ export const exceptions: readonly Exception[] = [
   },
   {
     runtime: 'bun',
+    test: `${memory} prefix`,
+    reason:
+      'JavaScriptCore tells far too little memory of 20,000 idle decoders at times (0.15 of as many PassThroughs)',
+    sometimes: true,
+  },
+  {
+    runtime: 'bun',
     test: `${memory} sent`,
     reason:
       'asks for not one body to be left: JavaScriptCore takes all words on the stack for references, and keeps the last one alive (of ten streams in one function, none)',
