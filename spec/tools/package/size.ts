@@ -19,7 +19,7 @@ const OWN_LIMIT = 800_000;
 const LIMIT = 1_900_000;
 /** The most that an import may take, as a multiple of the time that ws takes. Measured: 0.7 to 0.9. */
 const TIME_LIMIT = 1.5;
-/** The imports that are measured: an odd number. One more in front is not counted, as it reads from the disk. */
+/** The imports that are measured. One more in front is not counted, as it reads from the disk. */
 const IMPORTS = 15;
 
 /** The bytes that a folder takes on a disk with blocks of 4 KiB. */
@@ -37,7 +37,6 @@ function importTime(folder: string, name: string): number {
   return Number.parseFloat(stdout);
 }
 
-const median = (values: number[]) => values.sort((a, b) => a - b)[(values.length - 1) / 2]!;
 const thousands = (value: number) => Math.round(value).toLocaleString('en-US');
 
 describe('the package is light', () => {
@@ -66,7 +65,8 @@ describe('the package is light', () => {
       times.push(time);
       timesOfWs.push(timeOfWs);
     }
-    const [ours, theirs] = [median(times), median(timesOfWs)];
+    // The least: what else the machine does only comes on top.
+    const [ours, theirs] = [Math.min(...times), Math.min(...timesOfWs)];
     console.log(`      ${ours.toFixed()} ms, ws ${theirs.toFixed()} ms: ${(ours / theirs).toFixed(2)}`);
     expect(ours).to.be.above(1);
     expect(theirs).to.be.above(1);
