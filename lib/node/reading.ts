@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type * as node from 'node:stream';
 import { clearTimeout, setImmediate, setTimeout } from 'node:timers';
-import { type Clock, Deadline } from '../wire/deadline.js';
+import { type Clock, timed } from '../wire/deadline.js';
 import {
   type DecodingOptions as AnyDecodingOptions,
   type DecodingSettings,
@@ -67,11 +67,15 @@ export function readingFlow<S extends node.Duplex>(
     own = { ...own, onOversize: tell };
   }
   const parser = new FrameParser<Buffer, unknown>(own);
-  const timed = <Out>(work: Work<Uint8Array, Out>): Work<Uint8Array, Out> =>
-    own.frameTimeout > 0 ? new Deadline(work, parser, own.frameTimeout, clock, (error) => fail(stream, error)) : work;
-  if (!own.inParts) return new Flow(stream, own.batch ? batchOutlet : readingOutlet, timed(parser));
+  const flowOf = <Out>(outlet: Outlet<any, Out>, work: Work<Uint8Array, Out>) =>
+    new Flow(
+      stream,
+      outlet,
+      timed(work, parser, own.frameTimeout, clock, (error) => fail(stream, error)),
+    );
+  if (!own.inParts) return flowOf(own.batch ? batchOutlet : readingOutlet, parser);
   const streaming = new Streaming<Buffer, node.Readable>(parser, (each) => new Body(each));
-  const flow = new Flow(stream, readingOutlet, timed(streaming));
+  const flow = flowOf(readingOutlet, streaming);
   streaming.connect(flow);
   return flow;
 }

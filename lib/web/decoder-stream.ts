@@ -1,5 +1,5 @@
 import type { ByteChunk } from '../wire/chunk.js';
-import { type Clock, Deadline } from '../wire/deadline.js';
+import { type Clock, timed } from '../wire/deadline.js';
 import { type DecodingSettings, decodingSettings, type DecodingOptions as Options } from '../wire/decoding.js';
 import { invalidState } from '../wire/errors.js';
 import type { Work } from '../wire/flow.js';
@@ -69,16 +69,16 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
     };
     const parser = new FrameParser<Bytes, unknown>(settings);
     const marks = highWaterMarks(options, 16, 131_072);
-    const timed = <Out>(work: Work<ByteChunk, Out>): Work<ByteChunk, Out> =>
-      settings.frameTimeout > 0
-        ? new Deadline(work, parser, settings.frameTimeout, clock, (error) => this.#pair.fail(error))
-        : work;
+    const pairOf = (work: Work<ByteChunk, unknown>) => {
+      const inTime = timed(work, parser, settings.frameTimeout, clock, (error) => this.#pair.fail(error));
+      return new OrderedPair<ByteChunk, unknown>(inTime, marks, size, settings.batch);
+    };
     if (settings.inParts) {
       const streaming = new Streaming<Bytes, ReadableStream<Bytes>>(parser, (owner) => new BodyReadable(owner));
-      this.#pair = new OrderedPair<ByteChunk, unknown>(timed(streaming), marks, size);
+      this.#pair = pairOf(streaming);
       streaming.connect(this.#pair.flow);
     } else {
-      this.#pair = new OrderedPair<ByteChunk, unknown>(timed(parser), marks, size, settings.batch);
+      this.#pair = pairOf(parser);
     }
     this.readable = this.#pair.readable as typeof this.readable;
     this.writable = this.#pair.writable;

@@ -15,6 +15,17 @@ export interface Clock {
 /** With bodies, the deadline is renewed by every so many bytes. */
 const RENEWING = 65_536;
 
+/** The work with a deadline for the frames of `parser`, which it has; as it is where `timeout` is 0. */
+export function timed<In, Out>(
+  work: Work<In, Out>,
+  parser: FrameParser<any, unknown, boolean>,
+  timeout: number,
+  clock: Clock,
+  fail: (error: FrameError) => void,
+): Work<In, Out> {
+  return timeout > 0 ? new Deadline(work, parser, timeout, clock, fail) : work;
+}
+
 /**
  * The work of a decoder whose frames have a deadline:
  *
