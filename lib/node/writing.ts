@@ -172,14 +172,7 @@ export class Writing {
   }
 
   #writeWith({ format, message }: WithFormat, encoding: unknown, callback: Callback | undefined): boolean {
-    const before = this.#builder.format;
-    this.#builder.useFormat(format);
-    try {
-      return this.write(message, encoding, callback);
-    } catch (error) {
-      this.#builder.useFormat(before);
-      throw error;
-    }
+    return this.#builder.useFormat(format, () => this.write(message, encoding, callback));
   }
 
   /** @throws {TypeError} Node's own, for an encoding that is not known. */

@@ -6,7 +6,7 @@ import { Fifo } from '../wire/fifo.js';
 import type { Flow, Work } from '../wire/flow.js';
 import { type Bytes, uint8Arrays } from '../wire/memory.js';
 import { checkParts, encodeValue, isSource, type Message, type MessagePart, notEncoded } from '../wire/message.js';
-import { messageOf, WithFormat } from '../wire/with-format.js';
+import { WithFormat } from '../wire/with-format.js';
 
 /** The turns of the microtask queue in which another write may follow. Node 20 takes up to five, also in `pipeTo`. */
 const TURNS = 8;
@@ -67,10 +67,12 @@ export class Encoding<T> implements Work<T, Bytes> {
     }
   }
 
-  #add(given: T): void {
+  #add(value: T): void {
     const builder = this.#builder;
-    if (given instanceof WithFormat) builder.useFormat(given.format);
-    const value = messageOf(given);
+    if (value instanceof WithFormat) {
+      builder.useFormat(value.format, () => this.#add(value.message));
+      return;
+    }
     const message = this.#encode === undefined ? value : encodeValue(this.#encode, value, builder.position);
     if (isSource(message)) {
       void this.#sendBody(bodyJob(message, builder.format, builder.position));

@@ -94,12 +94,19 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   }
 
   /**
-   * As {@link setFormat}.
+   * Goes on with another wire format for what `add` adds, and all behind it: unless `add` throws.
    *
    * @internal
    */
-  useFormat(format: Format): void {
+  useFormat<R>(format: Format, add: () => R): R {
+    const before = this.#format;
     this.#format = format;
+    try {
+      return add();
+    } catch (error) {
+      this.#format = before;
+      throw error;
+    }
   }
 
   /**
@@ -111,14 +118,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
    */
   add(value: T, encoding?: string): void {
     if (value instanceof WithFormat) {
-      const before = this.#format;
-      this.#format = value.format;
-      try {
-        this.add(value.message, encoding);
-      } catch (error) {
-        this.#format = before;
-        throw error;
-      }
+      this.useFormat(value.format, () => this.add(value.message, encoding));
       return;
     }
     const message: unknown = this.#encode === undefined ? value : encodeValue(this.#encode, value, this.position);
