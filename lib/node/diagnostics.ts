@@ -22,7 +22,7 @@ export function publishFramed(connection: Connection): void {
 }
 
 /** It is over, because of an error or without one. */
-export function publishClose(connection: Connection, error: Error | null): void {
-  if (error && fault.hasSubscribers) fault.publish({ ...connection, error });
-  if (close.hasSubscribers) close.publish(connection);
+export function publishClose(error: Error | null, connection: () => Connection): void {
+  if (error && fault.hasSubscribers) fault.publish({ ...connection(), error });
+  if (close.hasSubscribers) close.publish(connection());
 }

@@ -137,7 +137,6 @@ class FramedStream extends BaseDuplex<unknown, any> {
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
   readonly #writing: Writing;
   readonly #allowHalfOpen: boolean;
-  readonly #hasFormatAfter: boolean;
 
   /** Chunks that came while one was in hand. */
   readonly #waiting = new Fifo<Buffer>();
@@ -186,7 +185,6 @@ class FramedStream extends BaseDuplex<unknown, any> {
       (stream, error) => stream.#endInput(error),
       (stream) => stream.#endFraming(),
     );
-    this.#hasFormatAfter = settings.formatAfter !== undefined;
     this.#writing = new Writing(this, written, UNCOPIED);
     this.#allowHalfOpen = allowHalfOpen;
     this.#loops = new Loops(this, () => this.#lookSoon());
@@ -283,7 +281,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
     this.#waiting.push(bytes);
     this.#advance();
     // Not later: the stream may be about to end, and does so only when it is empty.
-    if (this.#hasFormatAfter && parserOf(this.#flow.work).isStopped) this.#endFraming();
+    const parser = parserOf(this.#flow.work);
+    if (parser.mayStop && parser.isStopped) this.#endFraming();
     else if (this.#flow.isBusy) this.#readable.pause();
   }
 
@@ -355,10 +354,17 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   // ---------------------------------------------------------------- writing
 
+  /**
+   * Whether a write comes too late, and is no error: the stream may have been ended by `close` or `detach` while a reader is
+   * still to answer.
+   */
+  get #isLate(): boolean {
+    return this.#leaving !== undefined && this.writableEnded && !this.errored;
+  }
+
   // Writable's own takes no messages in parts, and passes each on alone.
   override write(message: any, encoding?: any, callback?: any): boolean {
-    // Of a stream that was ended by its own user, it is an error. This one may be ended while a reader is still to answer.
-    if (this.#leaving !== undefined && this.writableEnded && !this.errored) {
+    if (this.#isLate) {
       return this.#writing.refuseLate(message, typeof encoding === 'function' ? encoding : callback);
     }
     return this.#writing.write(message, encoding, callback);
@@ -366,7 +372,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   // It writes a last message, and gives Writable what waits for the tick to end.
   override end(message?: any, encoding?: any, callback?: any): this {
-    if (this.#leaving !== undefined && this.writableEnded && !this.errored) {
+    if (this.#isLate) {
       const done = [message, encoding, callback].find((argument) => typeof argument === 'function');
       if (message !== done && message !== undefined && message !== null) this.#writing.refuseLate(message, undefined);
       this.#writing.end(done);
@@ -641,7 +647,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   override _destroy(error: Error | null, callback: Callback): void {
-    publishClose({ framed: this, readable: this.#readable, writable: this.#writable }, error);
+    publishClose(error, () => ({ framed: this, readable: this.#readable, writable: this.#writable }));
     this.#flow.destroy(error);
     this.#waiting.clear();
     const isOver = this.readableEnded && this.writableFinished;
