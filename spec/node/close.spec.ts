@@ -1,26 +1,12 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import { type Framed, framed } from '../../lib/index.js';
+import { connections, rejectionCode } from '../support/connections.js';
 import { frame, prefix } from '../torture/support.js';
-
-let server: Server;
-const sockets: Socket[] = [];
-
-/** The two ends of a connection: a `framed` of the server's, and the client's socket. */
-async function pair(
-  options: object = {},
-  allowHalfOpen = false,
-): Promise<{ messages: Framed; client: Socket; socket: Socket }> {
-  const accepted = once(server, 'connection');
-  const client = connect({ port: (server.address() as AddressInfo).port, allowHalfOpen });
-  const [socket] = (await accepted) as [Socket];
-  sockets.push(client, socket);
-  return { messages: framed(socket, options) as Framed, client, socket };
-}
 
 /** All bytes that come, and how the connection ends. */
 async function received(socket: Socket): Promise<{ bytes: string; end: string }> {
@@ -51,22 +37,14 @@ async function learnsOfReset(client: Socket): Promise<void> {
   }
 }
 
-const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => 'none',
-    (error: NodeJS.ErrnoException) => error.code,
-  );
-
 describe('close() of framed', () => {
-  beforeEach(async () => {
-    server = createServer();
-    await once(server.listen(0), 'listening');
-  });
+  const { open } = connections();
 
-  afterEach(() => {
-    for (const socket of sockets.splice(0)) socket.on('error', () => {}).destroy();
-    server.close();
-  });
+  /** A `framed` of the server's, and the client's socket. */
+  async function pair(options: object = {}, allowHalfOpen = false): Promise<{ messages: Framed; client: Socket }> {
+    const { socket, client } = await open({ allowHalfOpen });
+    return { messages: framed(socket, options) as Framed, client };
+  }
 
   it('sends what was written, ends both sides, and settles when the peer has ended', async () => {
     const { messages, client } = await pair();
@@ -74,9 +52,9 @@ describe('close() of framed', () => {
     const coming = received(client);
     messages.write('a');
     const closing = messages.close();
-    expect(await codeOf(new Promise((_, reject) => void messages.write('late', (error) => reject(error))))).to.equal(
-      'ERR_STREAM_WRITE_AFTER_END',
-    );
+    expect(
+      await rejectionCode(new Promise((_, reject) => void messages.write('late', (error) => reject(error)))),
+    ).to.equal('ERR_STREAM_WRITE_AFTER_END');
     expect(await coming).to.deep.equal({ bytes: frame('a').toString('latin1'), end: 'end' });
     expect(await reading).to.deep.equal([]);
     await closing;
@@ -176,9 +154,9 @@ describe('close() of framed', () => {
     client.resume();
     client.on('error', () => {});
     client.write(prefix(100));
-    const reading = codeOf(all(messages));
+    const reading = rejectionCode(all(messages));
     while (messages.pendingFrameBytes < 4) await new Promise(setImmediate);
-    expect(await codeOf(messages.close({ deadline: 30 }))).to.equal('ERR_FRAME_TIMEOUT');
+    expect(await rejectionCode(messages.close({ deadline: 30 }))).to.equal('ERR_FRAME_TIMEOUT');
     expect(await reading).to.equal('ERR_FRAME_TIMEOUT');
   });
 
@@ -187,8 +165,8 @@ describe('close() of framed', () => {
     client.on('error', () => {});
     client.write(prefix(100));
     while (messages.pendingFrameBytes < 4) await new Promise(setImmediate);
-    const reading = codeOf(all(messages));
-    const closing = codeOf(messages.close());
+    const reading = rejectionCode(all(messages));
+    const closing = rejectionCode(messages.close());
     client.end();
     expect(await closing).to.equal('ERR_FRAME_TRUNCATED');
     expect(await reading).to.equal('ERR_FRAME_TRUNCATED');
@@ -242,7 +220,7 @@ describe('close() of framed', () => {
     client.write(Buffer.concat(Array.from({ length: 50 }, () => frame(Buffer.alloc(10_000)))));
     while (messages.messagesRead < 3) await new Promise(setImmediate);
     await messages.close();
-    expect(await codeOf(echo)).to.equal('none');
+    expect(await rejectionCode(echo)).to.equal('none');
   });
 
   for (const options of [{ autoDestroy: false }, { emitClose: false }]) {
@@ -267,8 +245,8 @@ describe('close() of framed', () => {
 
   it('refuses a deadline that is none', async () => {
     const { messages } = await pair();
-    expect(await codeOf(messages.close({ deadline: -1 }))).to.equal('ERR_OUT_OF_RANGE');
-    expect(await codeOf(messages.close({ dedline: 1 } as object))).to.equal('ERR_INVALID_ARG_VALUE');
+    expect(await rejectionCode(messages.close({ deadline: -1 }))).to.equal('ERR_OUT_OF_RANGE');
+    expect(await rejectionCode(messages.close({ dedline: 1 } as object))).to.equal('ERR_INVALID_ARG_VALUE');
     messages.destroy();
   });
 });

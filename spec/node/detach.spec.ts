@@ -1,6 +1,6 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
-import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { PassThrough } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
@@ -8,49 +8,25 @@ import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import { framed, LengthPrefixDecoder } from '../../lib/index.js';
 import { LengthPrefixDecoderStream } from '../../lib/web/index.js';
+import { connections, rejectionCode } from '../support/connections.js';
 import { frame, prefix } from '../torture/support.js';
 import { cert, key } from '../torture/tls-fixture.js';
-
-let server: Server;
-const sockets: { on(event: 'error', listener: () => void): { destroy(): void } }[] = [];
-
-async function connection(): Promise<{ socket: Socket; client: Socket }> {
-  const accepted = once(server, 'connection');
-  const client = connect((server.address() as AddressInfo).port);
-  const [socket] = (await accepted) as [Socket];
-  sockets.push(client, socket);
-  return { socket, client };
-}
-
-const codeOf = (promise: Promise<unknown>): Promise<unknown> =>
-  promise.then(
-    () => 'none',
-    (error: NodeJS.ErrnoException) => error.code,
-  );
 
 /** Ends framing behind this message. */
 const until = (last: string) => ({ formatAfter: (message: Buffer) => (`${message}` === last ? null : undefined) });
 
 describe('detach() of framed', () => {
-  beforeEach(async () => {
-    server = createServer();
-    await once(server.listen(0), 'listening');
-  });
-
-  afterEach(() => {
-    for (const socket of sockets.splice(0)) socket.on('error', () => {}).destroy();
-    server.close();
-  });
+  const { open, track } = connections();
 
   it('STARTTLS: both ends go on in TLS, over the socket that was framed', async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const serving = (async () => {
       const messages = framed(socket, until('STARTTLS'));
       for await (const message of messages) messages.write(`${message}: ok`);
       const raw = await messages.detach<Socket>();
       expect(raw).to.equal(socket);
       const secure = new TLSSocket(raw, { isServer: true, key, cert });
-      sockets.push(secure);
+      track(secure);
       for await (const message of framed(secure)) {
         framed(secure).write(`secret ${message}`);
       }
@@ -62,7 +38,7 @@ describe('detach() of framed', () => {
     for await (const answer of messages) answers.push(`${answer}`);
     expect(answers).to.deep.equal(['hello: ok', 'STARTTLS: ok']);
     const secure = connectTls({ socket: await messages.detach<Socket>(), rejectUnauthorized: false });
-    sockets.push(secure);
+    track(secure);
     await once(secure, 'secureConnect');
     const inTls = framed(secure);
     inTls.end('hello');
@@ -72,14 +48,14 @@ describe('detach() of framed', () => {
   });
 
   it('plaintext in front of TLS is never taken for decrypted bytes (CVE-2021-23222)', async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const messages = framed(client, until('ok'));
     // Somebody in the middle adds a message to the answer.
     socket.write(Buffer.concat([frame('ok'), frame('injected')]));
     for await (const _ of messages);
     const raw = await messages.detach<Socket>();
     const secure = connectTls({ socket: raw, rejectUnauthorized: false });
-    sockets.push(secure);
+    track(secure);
     const inTls = framed(secure);
     const got: string[] = [];
     inTls.on('data', (message) => got.push(`${message}`));
@@ -89,7 +65,7 @@ describe('detach() of framed', () => {
   });
 
   it('gives back the bytes of a frame that is not complete; the stream may be framed anew', async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const { allowHalfOpen } = socket;
     const messages = framed(socket);
     const bytes = Buffer.concat([frame('a'), frame('bcd')]);
@@ -101,7 +77,7 @@ describe('detach() of framed', () => {
     expect(raw.readableFlowing).to.equal(null);
     expect(raw.allowHalfOpen).to.equal(allowHalfOpen);
     const left = Object.fromEntries(['data', 'end', 'error', 'close'].map((name) => [name, raw.listenerCount(name)]));
-    const { socket: other } = await connection();
+    const { socket: other } = await open();
     expect(left).to.deep.equal(Object.fromEntries(Object.keys(left).map((name) => [name, other.listenerCount(name)])));
     expect(messages.closed).to.equal(true);
     client.end(bytes.subarray(-2));
@@ -111,7 +87,7 @@ describe('detach() of framed', () => {
   });
 
   it('waits until messages that were parsed are read, and what was written is sent', async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const messages = framed(socket);
     client.write(Buffer.concat([frame('a'), frame('b')]));
     await once(messages, 'readable');
@@ -135,7 +111,7 @@ describe('detach() of framed', () => {
   });
 
   it("a listener of the user's own gets what follows", async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const messages = framed(socket, until('a'));
     client.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
     for await (const _ of messages);
@@ -151,36 +127,36 @@ describe('detach() of framed', () => {
   });
 
   it('inside a body it is refused, and changes nothing', async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const messages = framed(socket, { stream: true });
     messages.on('error', () => {}); // when the test is over
     client.write(prefix(3));
     const [{ body }] = await once(messages, 'data');
-    expect(await codeOf(messages.detach())).to.equal('ERR_INVALID_STATE');
+    expect(await rejectionCode(messages.detach())).to.equal('ERR_INVALID_STATE');
     client.write('abc');
     expect(`${await buffer(body)}`).to.equal('abc');
   });
 
   it('rejects when the stream fails, or is destroyed', async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const messages = framed(socket);
     client.write(Buffer.concat([frame('a')]));
     await once(messages, 'readable');
-    const detaching = codeOf(messages.detach());
+    const detaching = rejectionCode(messages.detach());
     messages.destroy();
     expect(await detaching).to.equal('ERR_STREAM_DESTROYED');
-    expect(await codeOf(messages.detach())).to.equal('ERR_STREAM_DESTROYED');
-    const { socket: second } = await connection();
+    expect(await rejectionCode(messages.detach())).to.equal('ERR_STREAM_DESTROYED');
+    const { socket: second } = await open();
     const others = framed(second);
     others.on('error', () => {});
     const closing = others.close();
-    expect(await codeOf(others.detach())).to.equal('ERR_INVALID_STATE');
+    expect(await rejectionCode(others.detach())).to.equal('ERR_INVALID_STATE');
     second.destroy();
-    await codeOf(closing);
+    await rejectionCode(closing);
   });
 
   it('behind a loop that was left: the error says so', async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const messages = framed(socket);
     client.write(frame('a'));
     for await (const _ of messages) break;
@@ -246,7 +222,7 @@ describe('detach() of framed', () => {
   });
 
   it('a stream whose framing has ended is not left open', async () => {
-    const { socket, client } = await connection();
+    const { socket, client } = await open();
     const messages = framed(socket, until('a'));
     client.resume().on('error', () => {});
     client.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
