@@ -43,7 +43,7 @@ export function describeBrowserEntry(entry: string, limit: number): void {
       console.log(`      ${code.contents.length} bytes minified, ${gzipSync(code.contents).length} gzipped`);
       const inputs = Object.keys(metafile.inputs).filter((input) => input !== '<stdin>');
       expect(inputs).to.not.have.lengthOf(0);
-      for (const input of inputs) expect(input).to.match(/^node_modules\/length-prefix\/dist\/lib\//);
+      for (const input of inputs) expect(input).to.match(/^node_modules\/length-prefix\/dist\/bundle\//);
       expect(code.text).to.not.include(MARK);
       expect(code.contents.length).to.be.within(500, limit);
     });

@@ -9,19 +9,19 @@ const text = (file: string) => readFileSync(join(installed, file), 'utf8');
 const ending = (end: string) => files.filter((file) => file.endsWith(end));
 
 describe('the contents of the package', () => {
-  it('are what is built of each source, and four more files', () => {
+  it('are the declarations of each source, the bundled entries, and four more files', () => {
     const sources = filesIn(join(root, 'lib'));
     expect(sources).to.include('index.ts');
-    const built = sources.flatMap((source) => {
+    const declarations = sources.map((source) => {
       expect(source).to.match(/(?<!\.d)\.ts$/);
-      const name = `dist/lib/${source.replace(/\.ts$/, '')}`;
-      return [`${name}.js`, `${name}.d.ts`];
+      return `dist/lib/${source.replace(/\.ts$/, '.d.ts')}`;
     });
+    const bundles = filesIn(join(root, 'dist/bundle')).map((file) => `dist/bundle/${file}`);
     const others = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
-    expect(files).to.deep.equal([...built, ...others].sort());
+    expect(files).to.deep.equal([...declarations, ...bundles, ...others].sort());
   });
 
-  // Maps and sources would be more than half of the bytes. The built files are the sources without their types.
+  // Maps and sources would be more than half of the bytes. The bundles are not minified.
   it('name no maps, which are not there', () => {
     expect(ending('.js')).to.not.have.lengthOf(0);
     for (const file of [...ending('.js'), ...ending('.d.ts')])
@@ -32,7 +32,9 @@ describe('the contents of the package', () => {
     const { dependencies, peerDependencies = {} } = manifest;
     const imported = new Set<string>();
     for (const file of [...ending('.js'), ...ending('.d.ts')]) {
-      for (const [, name] of text(file).matchAll(/(?:\bfrom |\bimport |\bimport\(|\brequire\()'([^.'][^']*)'/g)) {
+      for (const [, name] of text(file).matchAll(
+        /(?:\bfrom |\bimport |\bimport\(|\brequire\()['"]([^'".][^'"]*)['"]/g,
+      )) {
         imported.add(name!.match(/^(@[^/]+\/)?[^/]+/)![0]);
       }
     }
@@ -55,7 +57,7 @@ describe('package.json', () => {
     expect(manifest.description).to.be.a('string').that.is.not.empty;
     expect(manifest.keywords).to.be.an('array').that.is.not.empty;
     expect(manifest.engines).to.deep.equal({ node: '>=20.19' });
-    expect(manifest.files).to.deep.equal(['dist/lib', 'CHANGELOG.md']);
+    expect(manifest.files).to.deep.equal(['dist/bundle', 'dist/lib/**/*.d.ts', 'CHANGELOG.md']);
   });
 
   it('runs nothing when it is installed', () => {
@@ -67,8 +69,8 @@ describe('package.json', () => {
     expect(self).to.equal('./package.json');
     for (const [path, target] of Object.entries<Record<string, string>>(modules)) {
       expect(Object.keys(target), path).to.deep.equal(['types', 'default']);
-      expect(target.default, path).to.match(/^\.\/dist\/lib\/.+\.js$/);
-      expect(target.types, path).to.equal(target.default!.replace(/\.js$/, '.d.ts'));
+      const name = path === '.' ? 'index' : `${path.slice(2)}/index`;
+      expect(target, path).to.include({ default: `./dist/bundle/${name}.js`, types: `./dist/lib/${name}.d.ts` });
       for (const file of Object.values(target)) expect(existsSync(join(installed, file)), file).to.equal(true);
     }
     // For tools that do not know of exports.
