@@ -69,6 +69,8 @@ export class LengthPrefixDecoder<
     const raw = new Raw((error) => decoder.destroy(error ?? undefined));
     raws.set(decoder, raw);
     const done = decoder.#flow.destroy(undefined);
+    // The end of its messages is not the end of its bytes.
+    decoder.allowHalfOpen = true;
     decoder.push(null);
     if (rest.length > 0) raw.add(rest, done ?? ignore);
     else done?.();
@@ -82,7 +84,8 @@ export class LengthPrefixDecoder<
    * Behind a message for which `formatAfter` gave null, it begins with the byte behind that.
    *
    * @returns the raw bytes; none, where the decoder has ended.
-   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over; `ERR_STREAM_DESTROYED`
+   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, and inside `decode` and
+   * `formatAfter`; `ERR_STREAM_DESTROYED`
    */
   detach(): node.Readable {
     if (!raws.has(this)) {
@@ -94,7 +97,7 @@ export class LengthPrefixDecoder<
     return raws.get(this)!.claim();
   }
 
-  /** The bytes that were taken. */
+  /** The bytes that were taken; behind `detach()`, those that were framed. */
   get bytesRead(): number {
     return parserOf(this.#flow.work).bytesRead;
   }

@@ -81,7 +81,7 @@ export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> ext
    * The readable side ends behind the messages that were parsed. Settles when these were read, and what was written is sent;
    * later writes fail with `ERR_STREAM_WRITE_AFTER_END`. Bytes of a frame that is not complete are given back, too, unless
    * `formatAfter` gave null before. Rejects with the error of the stream; with `ERR_INVALID_STATE` inside a message that is read
-   * in parts or passed over; with `ERR_STREAM_DESTROYED`.
+   * in parts or passed over, and inside `decode` and `formatAfter`; with `ERR_STREAM_DESTROYED`.
    */
   detach<S = node.Duplex>(): Promise<S>;
 }

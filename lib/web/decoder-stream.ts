@@ -1,4 +1,4 @@
-import type { ByteChunk } from '../wire/chunk.js';
+import { type ByteChunk, chunkBytes } from '../wire/chunk.js';
 import { type Clock, timed } from '../wire/deadline.js';
 import { type DecodingSettings, decodingSettings, type DecodingOptions as Options } from '../wire/decoding.js';
 import { invalidState } from '../wire/errors.js';
@@ -89,8 +89,8 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
    * not complete and all that are still written, are read from the returned stream. Behind a message for which `formatAfter`
    * gave null, it begins with the byte behind that.
    *
-   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, or where the stream has
-   * failed, or was cancelled.
+   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over; inside `decode` and
+   * `formatAfter`; where the stream has failed, or was cancelled.
    */
   detach(): ReadableStream<Bytes> {
     const raw = this.#endFraming();
@@ -99,13 +99,14 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
   }
 
   #endFraming(): ReadableStream<ByteChunk> | undefined {
-    return this.#pair.detach(() => {
-      const rest = parserOf(this.#pair.flow.work).rest();
-      return rest.length > 0 ? rest : undefined;
-    });
+    const rest = () => {
+      const bytes = parserOf(this.#pair.flow.work).rest();
+      return bytes.length > 0 ? bytes : undefined;
+    };
+    return this.#pair.detach(rest, chunkBytes);
   }
 
-  /** The bytes that were taken. */
+  /** The bytes that were taken; behind `detach()`, those that were framed. */
   get bytesRead(): number {
     return parserOf(this.#pair.flow.work).bytesRead;
   }

@@ -22,9 +22,10 @@ export function inAnotherTurn(run: () => void): void {
  * The readable and the writable stream of a {@link Flow}. A `TransformStream` can't do this: it is not told when its
  * reader wants something, and throws away what is still to be read when it fails.
  *
- *                close() ---------- all is read -----> closed
- *       open --- cancel() ---------------------------> cancelled
- *                fault, abort() --- all is read -----> failed
+ *              close() --> closing ------- all is read --> closed
+ *       open --- cancel() -------------------------------> failed
+ *              fault, abort() ------------ all is read --> failed
+ *              detach() --> raw: what is written goes on as it is; the readable closes when all is read
  *
  * An abort fails the write in hand at once, although its pieces are still handed out: a writable stream aborts only
  * when its write is done.
@@ -39,9 +40,7 @@ export class OrderedPair<In, Out> {
   #input!: WritableStreamDefaultController;
   /** Fails the write, or the close, in hand. */
   #reject: (reason: unknown) => void = ignore;
-  #isClosing = false;
-  #isClosed = false;
-  #isOver = false;
+  #state: 'open' | 'closing' | 'closed' | 'failed' = 'open';
   /** What is written goes on here, when it is no longer turned into pieces. */
   #raw: Raw<In> | undefined;
 
@@ -97,18 +96,18 @@ export class OrderedPair<In, Out> {
   }
 
   /**
-   * What is still written, and `rest`, goes on as it is. The readable stream closes when its pieces are read.
+   * What is still written, and `rest`, goes on, as `check` returns it. The readable stream closes when its pieces are read.
    *
    * @returns undefined when the streams have failed or were cancelled.
    */
-  detach(rest: () => In | undefined): ReadableStream<In> | undefined {
-    if (this.#raw === undefined && this.#isClosed) {
-      this.#raw = new Raw(ignore);
+  detach(rest: () => In | undefined, check: (chunk: In) => In): ReadableStream<In> | undefined {
+    if (this.#raw === undefined && this.#state === 'closed') {
+      this.#raw = new Raw(check, ignore);
       this.#raw.close();
     }
-    if (this.#raw === undefined && !this.#isOver) {
+    if (this.#raw === undefined && this.#state !== 'failed') {
       const bytes = rest();
-      this.#raw = new Raw((reason) => this.#input.error(reason));
+      this.#raw = new Raw(check, (reason) => this.#input.error(reason));
       const done = this.flow.destroy(undefined);
       if (bytes !== undefined) this.#raw.take(bytes, done ?? ignore);
       else done?.();
@@ -122,11 +121,10 @@ export class OrderedPair<In, Out> {
       this.#raw.close();
       return Promise.resolve();
     }
-    this.#isClosing = true;
+    this.#state = 'closing';
     return this.#hold((done) => {
       this.flow.finish(() => {
-        this.#isOver = true;
-        this.#isClosed = true;
+        this.#state = 'closed';
         this.#output.close();
         done();
       });
@@ -151,25 +149,32 @@ export class OrderedPair<In, Out> {
     if (this.#isOver) return;
     this.#reject(reason);
     // The streams of Node can't be failed from inside this event.
-    if (this.#isClosing) queueMicrotask(() => this.flow.fail(reason));
+    if (this.#state === 'closing') queueMicrotask(() => this.flow.fail(reason));
   }
 
   #end(reason: unknown): void {
     if (this.#isOver) return;
-    this.#isOver = true;
+    this.#state = 'failed';
     this.flow.destroy(reason);
+    this.#raw?.fail(reason);
     this.#input.error(reason);
     this.#reject(reason);
+  }
+
+  get #isOver(): boolean {
+    return this.#state === 'closed' || this.#state === 'failed';
   }
 }
 
 /** Chunks that are passed on, each when the reader asks for the one behind it. */
 class Raw<In> {
   readonly readable: ReadableStream<In>;
+  readonly #check: (chunk: In) => In;
   #output!: ReadableStreamDefaultController<In>;
   #done: () => void = ignore;
 
-  constructor(onCancel: (reason: unknown) => void) {
+  constructor(check: (chunk: In) => In, onCancel: (reason: unknown) => void) {
+    this.#check = check;
     this.readable = new ReadableStream<In>(
       {
         start: (controller) => {
@@ -186,7 +191,12 @@ class Raw<In> {
   }
 
   take(chunk: In, done: () => void): void {
-    this.#output.enqueue(chunk);
+    try {
+      this.#output.enqueue(this.#check(chunk));
+    } catch (error) {
+      this.fail(error);
+      throw error;
+    }
     this.#done = done;
   }
 

@@ -40,6 +40,9 @@ class OpenFrame<M extends Uint8Array> {
   }
 }
 
+/** The parser that is calling a function of the user's, with a message that is not handed out yet. */
+let caller: object | undefined;
+
 /** Where a chunk lies. Its own getters cost more than a view does. */
 interface Place {
   readonly buffer: ArrayBufferLike;
@@ -233,10 +236,13 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
    * Takes back all bytes that no message was made of: those of a frame that is not complete, and all behind it. The
    * parser is then between two frames.
    *
-   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, whose first bytes are gone.
+   * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, whose first bytes are gone;
+   * inside `decode` and `formatAfter`
    * @throws FrameError for a header or a trailer of such a message that is another
    */
   rest(): Uint8Array {
+    if (caller === this)
+      throw invalidState("There is no rest inside 'decode' or 'formatAfter'; the latter may return null");
     this.passOverOpen();
     const frame = this.#open;
     const isGone = frame !== undefined && frame.length > 0 && (frame.due === undefined || frame.isInParts);
@@ -299,6 +305,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   /** Asks which format comes behind a message. A fault comes behind it, too. */
   private follow(message: T): void {
     const { position } = this;
+    const outer = caller;
+    caller = this;
     try {
       const answer: unknown = this.#settings.formatAfter!(message);
       if (answer === undefined) return;
@@ -319,6 +327,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     } catch (cause) {
       const what = `'formatAfter' gave no format for what follows: ${reason(cause)}`;
       this.setAside().fault = { error: new FrameError('ERR_FRAME_CORRUPT', position, what, { cause }) };
+    } finally {
+      caller = outer;
     }
   }
 
@@ -421,11 +431,15 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 
   private decoded(message: M, start: number, end: number, position: number): T {
     let value: T;
+    const outer = caller;
+    caller = this;
     try {
       value = this.#settings.decode!(message, start, end);
     } catch (cause) {
       const what = `a message of ${bytes(end - start)} can't be decoded: ${reason(cause)}`;
       throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
+    } finally {
+      caller = outer;
     }
     if (value === undefined || value === null) {
       const advice = value === null ? '; null can be sent inside an object or an array, such as [null]' : '';

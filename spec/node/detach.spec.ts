@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { PassThrough } from 'node:stream';
+import { PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { connect as connectTls, TLSSocket } from 'node:tls';
@@ -263,4 +263,70 @@ describe('detach() of framed', () => {
     await writer.abort(reason);
     expect(await raw.read().catch((error) => error)).to.equal(reason);
   });
+
+  it('of a web stream: what is written is checked, and bytes of any kind are read as Uint8Arrays', async () => {
+    const stream = new LengthPrefixDecoderStream();
+    const raw = stream.detach().getReader();
+    const writer = stream.writable.getWriter();
+    writer.write(Uint8Array.of(1, 2).buffer).catch(() => {});
+    expect(await raw.read()).to.deep.equal({ done: false, value: Uint8Array.of(1, 2) });
+    const written = writer.write('text' as any).catch((error) => error);
+    const read = await raw.read().catch((error) => error);
+    expect(read).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
+    expect(await written).to.equal(read);
+    writer.closed.catch(() => {});
+    raw.closed.catch(() => {});
+  });
+
+  it('of a web stream that was cancelled behind the end of framing: the raw bytes fail with it', async () => {
+    const stream = new LengthPrefixDecoderStream({ formatAfter: () => null });
+    const writer = stream.writable.getWriter();
+    writer.closed.catch(() => {});
+    writer.write(Buffer.concat([frame('a'), Buffer.from('raw')])).catch(() => {});
+    await new Promise(setImmediate);
+    const reason = new Error('not wanted');
+    await stream.readable.cancel(reason);
+    const raw = stream.detach().getReader();
+    expect(await raw.read().catch((error) => error)).to.equal(reason);
+    raw.closed.catch(() => {});
+  });
+
+  it('of a decoder that ends its writable side with the readable one: not behind the end of framing', async () => {
+    const decoder = new LengthPrefixDecoder({ ...until('a'), allowHalfOpen: false });
+    decoder.resume().write(frame('a'));
+    await once(decoder, 'end');
+    const reading = buffer(decoder.detach());
+    await new Promise(setImmediate);
+    decoder.end('raw');
+    expect(`${await reading}`).to.equal('raw');
+  });
+
+  for (const place of ['decode', 'formatAfter'] as const) {
+    it(`inside ${place} it is refused, and changes nothing`, async () => {
+      for (const size of [1, 1000]) {
+        for (const stream of [LengthPrefixDecoder, LengthPrefixDecoderStream]) {
+          const errors: unknown[] = [];
+          const detach = (bytes: Uint8Array, start: number, end: number) => {
+            try {
+              decoder.detach();
+            } catch (error) {
+              errors.push((error as { code: string }).code);
+            }
+            return place === 'decode' ? bytes.slice(start, end) : undefined;
+          };
+          const decoder = new stream({ [place]: detach }) as LengthPrefixDecoder;
+          const bytes = Buffer.concat([frame('a'), frame('b')]);
+          const chunks = size === 1 ? [...bytes].map((byte) => Buffer.of(byte)) : [bytes];
+          const got: string[] = [];
+          const web = stream === LengthPrefixDecoderStream ? (decoder as any) : undefined;
+          const messages: AsyncIterable<Uint8Array> = web
+            ? ReadableStream.from(chunks).pipeThrough(web)
+            : Readable.from(chunks).pipe(decoder);
+          for await (const message of messages) got.push(Buffer.from(message).toString());
+          expect(got).to.deep.equal(['a', 'b']);
+          expect(errors).to.deep.equal(['ERR_INVALID_STATE', 'ERR_INVALID_STATE']);
+        }
+      }
+    });
+  }
 });
