@@ -15,7 +15,7 @@ import { parserOf } from '../wire/parser.js';
 import { buffers } from './buffers.js';
 import type { Callback, MessageDuplex } from './declarations.js';
 import { publishClose, publishFramed } from './diagnostics.js';
-import { Closing, Detaching, type Leaving } from './leaving.js';
+import { Closing, Detaching } from './leaving.js';
 import { Loops } from './loops.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
 import {
@@ -151,7 +151,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   /** The callback of `_final`. */
   #ending: Callback | undefined;
   /** Framing has ended, or is to end, though the stream has not. */
-  #leaving: Leaving | undefined;
+  #leaving: Detaching | Closing | undefined;
   /** Settles when a stream that is being closed is over. */
   #closed: Promise<void> | undefined;
 
@@ -226,7 +226,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   #onClose(stream: Readable | Writable): void {
-    if (stream === this.#readable) this.#leaving?.peerIsDone();
+    if (stream === this.#readable) this.#closing?.peerIsDone();
     if (this.destroyed) {
       // Writes to a socket that is still connecting are called back at its 'close', too.
       if (stream === this.#writable) process.nextTick(() => this.#writing.giveUp());
@@ -270,7 +270,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   #take(chunk: unknown): void {
     if (this.#input !== undefined) {
-      this.#leaving?.take(chunk as Buffer);
+      this.#closing?.take(chunk as Buffer);
       return;
     }
     if (!isBytes(chunk)) {
@@ -288,7 +288,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   #onInputEnd(): void {
     this.#endInput(undefined);
-    this.#leaving?.peerIsDone();
+    this.#closing?.peerIsDone();
   }
 
   /** No more chunks come. Messages that came are still handed out before the end or the error shows. */
@@ -490,14 +490,14 @@ class FramedStream extends BaseDuplex<unknown, any> {
     // It shows when the messages before it are read.
     if (this.#writing.lost !== undefined) return;
     this.#ending = callback;
-    if (this.#leaving instanceof Closing) this.#leaving.whenRead(() => this.#endWritable());
-    else this.#endWritable();
+    if (this.#closing === undefined) this.#endWritable();
+    else this.#closing.whenRead(() => this.#endWritable());
   }
 
   #endWritable(): void {
     const writable = this.#writable;
-    if (this.#leaving instanceof Closing && this.#leaving.refuses) {
-      this.#leaving.refuse();
+    if (this.#closing?.refuses) {
+      this.#closing.refuse();
       this.#onFinish();
       return;
     }
@@ -514,14 +514,18 @@ class FramedStream extends BaseDuplex<unknown, any> {
   #onFinish(): void {
     const callback = this.#ending!;
     this.#ending = undefined;
-    if (this.#leaving === undefined) callback();
-    else this.#leaving.finish(callback);
+    if (this.#closing === undefined) callback();
+    else this.#closing.finish(callback);
   }
 
   // ---------------------------------------------------------------- leaving
 
   get #detaching(): Detaching | undefined {
     return this.#leaving instanceof Detaching ? this.#leaving : undefined;
+  }
+
+  get #closing(): Closing | undefined {
+    return this.#leaving instanceof Closing ? this.#leaving : undefined;
   }
 
   /** No message is parsed any more; those that were are still handed out. */
@@ -546,7 +550,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   detach(): Promise<any> {
     if (this.destroyed) return Promise.reject(this.errored ?? destroyedBefore());
-    if (this.#leaving instanceof Closing) return Promise.reject(invalidState('The stream is being closed'));
+    if (this.#closing) return Promise.reject(invalidState('The stream is being closed'));
     try {
       this.#endFraming();
     } catch (error) {

@@ -12,32 +12,14 @@ interface Bytes {
   resetAndDestroy?(): unknown;
 }
 
-/** How a `framed` leaves its stream. */
-export interface Leaving {
-  /** Bytes came that are not framed any more. */
-  take(bytes: Buffer): void;
-  /** All was sent. `done` is called when nothing else is waited for. */
-  finish(done: Callback): void;
-  /** The stream has ended, or is closed. */
-  peerIsDone(): void;
-}
-
 /** The stream is given back. */
-export class Detaching implements Leaving {
+export class Detaching {
   /** Bytes that could not be put in front of it again: it had ended when it became clear that they are no message. */
   rest: Buffer | undefined;
   /** Settle the promise of `detach()`, once that was called. */
   resolve: (() => void) | undefined;
   reject: ((error: Error) => void) | undefined;
   promise: Promise<any> | undefined;
-
-  take(): void {}
-
-  finish(done: Callback): void {
-    done();
-  }
-
-  peerIsDone(): void {}
 }
 
 /**
@@ -48,7 +30,7 @@ export class Detaching implements Leaving {
  *
  * So a peer whose frame was not taken sees no end, where a reset can take nothing from it that was sent before.
  */
-export class Closing implements Leaving {
+export class Closing {
   /** A frame came too late. */
   refuses = false;
   readonly #readable: Bytes;
@@ -56,7 +38,6 @@ export class Closing implements Leaving {
   #isReading = true;
   #onRead: (() => void) | undefined;
   #done: Callback | undefined;
-
   readonly #hasWritten: () => boolean;
 
   constructor(readable: Bytes, writable: Bytes, hasWritten: () => boolean) {
@@ -78,6 +59,7 @@ export class Closing implements Leaving {
     this.#onRead?.();
   }
 
+  /** Bytes came that are not framed any more. */
   take(bytes: Buffer): void {
     if (bytes.length === 0 || this.refuses || this.#hasWritten()) return;
     this.refuses = true;
@@ -96,11 +78,13 @@ export class Closing implements Leaving {
     }
   }
 
+  /** All was sent. `done` is called when the peer has ended, too. */
   finish(done: Callback): void {
     if (this.#readable.readableEnded || this.#readable.destroyed) done();
     else this.#done = done;
   }
 
+  /** The stream has ended, or is closed. */
   peerIsDone(): void {
     const done = this.#done;
     this.#done = undefined;
