@@ -49,6 +49,9 @@ export interface Outlet<Stream, Out> {
  */
 export const MOST_IN_A_TURN = 4096;
 
+/** The number of messages at which a flow that has handed out `count` rests. */
+const nextRest = (count: number): number => count - (count % MOST_IN_A_TURN) + MOST_IN_A_TURN;
+
 /** The reader wants a piece. */
 const WANTED = 1;
 /** Pieces are being handed out. */
@@ -185,6 +188,7 @@ export class Flow<Stream, In, Out> {
     const work = this.work;
     const hasBatches = outlet.hasBatches === true;
     let count = this.#count;
+    let tiredAt = nextRest(count);
     let isFirst = true;
     let isInWork = false;
     try {
@@ -201,9 +205,11 @@ export class Flow<Stream, In, Out> {
             break;
           }
           this.#flags &= ~WANTED;
-          const messages = hasBatches ? (piece as unknown as unknown[]).length : 1;
-          count += messages;
-          if (count % MOST_IN_A_TURN < messages) this.#flags |= TIRED;
+          count += hasBatches ? (piece as unknown as unknown[]).length : 1;
+          if (count >= tiredAt) {
+            tiredAt = nextRest(count);
+            this.#flags |= TIRED;
+          }
           if (outlet.push(stream, piece, isFirst)) this.#flags |= WANTED;
           isFirst = false;
         }
