@@ -1,4 +1,4 @@
-import type { LengthField } from '../../lib/index.js';
+import type { FormatOptions, LengthField } from '../../lib/index.js';
 
 /** The bytes of Protocol Buffers' varint, not written with the code under test. */
 export function varintOf(length: number): Buffer {
@@ -66,3 +66,21 @@ export const octetCount = {
   },
   write: (length) => Buffer.from(`${length} `),
 } satisfies LengthField;
+
+/** A message ends with `last`, such as a line: all of it is its length field, and nothing follows. */
+export function upTo(last: string) {
+  return {
+    initialBytesToStrip: 0,
+    lengthField: {
+      maxWidth: 1024,
+      maxLength: 0,
+      read(bytes, start, end) {
+        const at = Buffer.from(bytes.buffer, bytes.byteOffset + start, end - start).indexOf(last);
+        return at === -1 ? undefined : { length: 0, width: at + last.length };
+      },
+      write() {
+        throw new Error(`a message ends with ${JSON.stringify(last)}`);
+      },
+    },
+  } satisfies FormatOptions;
+}

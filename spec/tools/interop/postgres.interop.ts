@@ -1,16 +1,12 @@
+import { once } from 'node:events';
 import { readdirSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
+import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect } from 'chai';
-import {
-  type Framed,
-  formats,
-  framed,
-  LengthPrefixDecoder,
-  LengthPrefixEncoder,
-  type MessagePart,
-} from '../../../lib/index.js';
+import { type Framed, formats, framed, LengthPrefixEncoder, type MessagePart, withFormat } from '../../../lib/index.js';
+import { cert, key } from '../../torture/tls-fixture.js';
 import { ways } from './recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
@@ -18,6 +14,7 @@ import { Host } from './servers.js';
 const LARGE = 5_000_000;
 const PROTOCOL_3 = 0x0003_0000;
 const SSL_REQUEST = 80_877_103;
+const STARTUP = 'user\0bob\0database\0postgres\0\0';
 
 /** A message: its type, four bytes that the length is written over, and the rest. */
 const messageOf = (type: string, ...rest: MessagePart[]) => [`${type}\0\0\0\0`, ...rest];
@@ -47,6 +44,32 @@ function columnOf(row: Buffer): Buffer {
   return row.subarray(11);
 }
 
+/** Reads what a client sends first. It is answered before it sends more. */
+async function firstOf(stream: Duplex): Promise<{ message: Buffer; raw: Socket }> {
+  const messages = framed(stream, { ...formats.postgresStartup, formatAfter: () => null });
+  const [message] = await messages.toArray();
+  return { message: message!, raw: await messages.detach<Socket>() };
+}
+
+async function query(messages: Framed, sql: string) {
+  messages.write(messageOf('Q', sql, '\0'));
+  return await answer(messages);
+}
+
+/** Asks for TLS. The answer is one byte that no message is made of. */
+async function startTls(stream: Duplex): Promise<TLSSocket> {
+  const asking = framed(stream, formats.postgresStartup);
+  asking.write(uint(SSL_REQUEST, 4));
+  const raw = await asking.detach<Socket>();
+  while (raw.readableLength === 0) await once(raw, 'readable');
+  expect(`${raw.read(1)}`).to.equal('S');
+  const early = raw.read();
+  if (early !== null) throw new Error(`${early.length} bytes in front of TLS: ${early.toString('hex')}`);
+  const secure = connectTls({ socket: raw, ca: cert, servername: 'localhost' });
+  await once(secure, 'secureConnect');
+  return secure;
+}
+
 describe('formats.postgres and formats.postgresStartup', () => {
   let host: Host;
   before(() => {
@@ -61,8 +84,9 @@ describe('formats.postgres and formats.postgresStartup', () => {
       const bin = join('/usr/lib/postgresql', version!, 'bin');
       const data = join(host.folder, 'data');
       await host.run(join(bin, 'initdb'), ['-D', data, '-U', 'bob', '-A', 'trust', '-E', 'UTF8', '--no-sync']);
-      const settings = ['-c', 'listen_addresses=127.0.0.1', '-c', 'unix_socket_directories=', '-c', 'fsync=off'];
-      const args = (port: number) => ['-D', data, '-p', String(port), ...settings];
+      const files = [`ssl_cert_file=${host.file('cert', cert)}`, `ssl_key_file=${host.file('key', key)}`];
+      const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'ssl=on', ...files];
+      const args = (port: number) => ['-D', data, '-p', String(port), ...settings.flatMap((each) => ['-c', each])];
       port = await host.startOnPort(join(bin, 'postgres'), args, /ready to accept connections/);
     });
 
@@ -71,23 +95,21 @@ describe('formats.postgres and formats.postgresStartup', () => {
         const stream = over(connect(port, '127.0.0.1'));
         const startup = new LengthPrefixEncoder(formats.postgresStartup);
         startup.pipe(stream, { end: false });
-        startup.end([uint(PROTOCOL_3, 4), 'user\0bob\0database\0postgres\0\0']);
+        startup.end([uint(PROTOCOL_3, 4), STARTUP]);
 
         const messages = framed(stream, formats.postgres);
         // AuthenticationOk, ParameterStatus, BackendKeyData, ReadyForQuery
         expect((await answer(messages)).types).to.match(/^RS+KZ$/);
 
-        const query = async (sql: string) => {
-          messages.write(messageOf('Q', sql, '\0'));
-          return await answer(messages);
-        };
-        const one = await query('SELECT 1');
+        const one = await query(messages, 'SELECT 1');
         expect(one.types).to.equal('TDCZ');
         expect(one.values).to.deep.equal([Buffer.from('1')]);
-        expect((await query('')).types).to.equal('IZ');
-        const { values } = await query(`SELECT repeat('x', ${LARGE})`);
+        expect((await query(messages, '')).types).to.equal('IZ');
+        const { values } = await query(messages, `SELECT repeat('x', ${LARGE})`);
         expectSame(values[0]!, Buffer.alloc(LARGE, 'x'));
-        expect((await query(`SELECT length('${'é'.repeat(LARGE)}')`)).values.map(String)).to.deep.equal([`${LARGE}`]);
+        expect((await query(messages, `SELECT length('${'é'.repeat(LARGE)}')`)).values.map(String)).to.deep.equal([
+          `${LARGE}`,
+        ]);
 
         for (const value of [Buffer.alloc(0), Buffer.of(7), Buffer.alloc(LARGE, '00ff', 'hex')]) {
           const binary = [uint(1, 2), uint(1, 2)];
@@ -100,13 +122,13 @@ describe('formats.postgres and formats.postgresStartup', () => {
           expectSame(values[0]!, value);
         }
 
-        await query('CREATE TEMP TABLE lines (number serial, line text)');
+        await query(messages, 'CREATE TEMP TABLE lines (number serial, line text)');
         const lines = ['', 'x', 'x'.repeat(LARGE)].map((line) => `${line}\n`);
         messages.write(messageOf('Q', 'COPY lines (line) FROM STDIN\0'));
         for (const data of ['', ...lines, '']) messages.write(messageOf('d', data));
         messages.write(messageOf('c'));
         expect((await answer(messages)).types).to.equal('GCZ');
-        const copied = await query('COPY (SELECT line FROM lines ORDER BY number) TO STDOUT');
+        const copied = await query(messages, 'COPY (SELECT line FROM lines ORDER BY number) TO STDOUT');
         expect(copied.types).to.equal('HdddcCZ');
         const texts = copied.received.slice(1, 4).map((data) => data.toString('latin1', 5));
         expectSame(texts.join(''), lines.join(''));
@@ -115,32 +137,66 @@ describe('formats.postgres and formats.postgresStartup', () => {
         messages.end(messageOf('X'));
         expect(await messages.toArray()).to.deep.equal([]);
       });
+
+      it(`TLS behind detach()${way}`, async () => {
+        const secure = await startTls(over(connect(port, '127.0.0.1')));
+        const messages = framed(secure, formats.postgres);
+        messages.write(withFormat(formats.postgresStartup, [uint(PROTOCOL_3, 4), STARTUP]));
+        messages.write(
+          withFormat(formats.postgres, messageOf('Q', 'SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()\0')),
+        );
+        expect((await answer(messages)).types).to.match(/^RS+KZ$/);
+        expect((await answer(messages)).values.map(String)).to.deep.equal(['t']);
+        expect((await query(messages, 'SELECT generate_series(1, 1000)')).values.map(Number)).to.deep.equal(
+          Array.from({ length: 1000 }, (_, i) => i + 1),
+        );
+        const { values } = await query(messages, `SELECT repeat('x', ${LARGE})`);
+        expectSame(values[0]!, Buffer.alloc(LARGE, 'x'));
+        messages.end(messageOf('X'));
+        expect(await messages.toArray()).to.deep.equal([]);
+      });
+    }
+  });
+
+  describe('with somebody between client and server, who adds a message in plaintext (CVE-2021-23222)', () => {
+    const ready = Buffer.from('Z\0\0\0\x05I', 'latin1');
+
+    it('behind the answer: it is there to be refused', async () => {
+      const port = await host.serve(async (socket) => {
+        const { raw } = await firstOf(socket);
+        raw.write(Buffer.concat([Buffer.from('S'), ready]));
+      });
+      const socket = connect(port, '127.0.0.1');
+      const error = await startTls(socket).catch((error) => error);
+      expect(error.message).to.equal(`6 bytes in front of TLS: ${ready.toString('hex')}`);
+      socket.destroy();
+    });
+
+    for (const [way, over] of ways) {
+      it(`later: TLS fails on it${way}`, async () => {
+        const port = await host.serve(async (socket) => {
+          const { raw } = await firstOf(socket);
+          raw.write('S');
+          await once(raw, 'data');
+          raw.write(ready);
+        });
+        const error = await startTls(over(connect(port, '127.0.0.1'))).catch((error) => error);
+        expect(error.code).to.equal('ERR_SSL_WRONG_VERSION_NUMBER');
+      });
     }
   });
 
   describe('with psql', () => {
-    /** Reads what a client sends first. It sends no more before it is answered. */
-    async function startUp(stream: Duplex): Promise<Buffer[]> {
-      const decoder = new LengthPrefixDecoder(formats.postgresStartup);
-      stream.pipe(decoder);
-      const received: Buffer[] = [];
-      for await (const message of decoder) {
-        received.push(message);
-        if (message.readUInt32BE(0) !== SSL_REQUEST) break;
-        // No TLS here.
-        stream.write('N');
-      }
-      stream.unpipe(decoder);
-      return received;
-    }
-
     /** Answers each query with its own text. */
-    async function serve(stream: Duplex): Promise<void> {
-      const received = await startUp(stream);
-      expect(received.map((message) => message.readUInt32BE(0))).to.deep.equal([SSL_REQUEST, PROTOCOL_3]);
-      expect(received[1]!.toString('latin1', 4)).to.include('user\0bob\0database\0postgres\0');
+    async function serve(stream: Duplex, inTls: boolean): Promise<void> {
+      const asked = await firstOf(stream);
+      expect(asked.message.readUInt32BE(0)).to.equal(SSL_REQUEST);
+      asked.raw.write(inTls ? 'S' : 'N');
+      const begun = await firstOf(inTls ? new TLSSocket(asked.raw, { isServer: true, key, cert }) : asked.raw);
+      expect(begun.message.readUInt32BE(0)).to.equal(PROTOCOL_3);
+      expect(begun.message.toString('latin1', 4)).to.include(STARTUP.slice(0, -1));
 
-      const messages = framed(stream, formats.postgres);
+      const messages = framed(begun.raw, formats.postgres);
       messages.write(messageOf('R', uint(0, 4)));
       messages.write(messageOf('S', 'client_encoding\0UTF8\0'));
       messages.write(messageOf('Z', 'I'));
@@ -157,12 +213,16 @@ describe('formats.postgres and formats.postgresStartup', () => {
     }
 
     for (const [way, over] of ways) {
-      it(`queries and rows of all lengths${way}`, async () => {
-        const port = await host.serve((socket) => serve(over(socket)));
-        const queries = ['SELECT 1;', `SELECT '${'é'.repeat(LARGE)}';`, 'SELECT 2;'].map((sql) => `${sql}\n`).join('');
-        const args = ['-X', '-A', '-t', '-h', '127.0.0.1', '-p', String(port), '-U', 'bob', 'postgres'];
-        expectSame(await host.run('psql', args, queries), queries);
-      });
+      for (const sslmode of ['prefer', 'require']) {
+        it(`queries and rows of all lengths, sslmode=${sslmode}${way}`, async () => {
+          const port = await host.serve((socket) => serve(over(socket), sslmode === 'require'));
+          const queries = ['SELECT 1;', `SELECT '${'é'.repeat(LARGE)}';`, 'SELECT 2;']
+            .map((sql) => `${sql}\n`)
+            .join('');
+          const database = `host=127.0.0.1 port=${port} user=bob dbname=postgres sslmode=${sslmode}`;
+          expectSame(await host.run('psql', ['-X', '-A', '-t', database], queries), queries);
+        });
+      }
     }
   });
 });

@@ -2,7 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { tmpdir, userInfo } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
@@ -29,6 +29,8 @@ export class Host {
   readonly #faults: unknown[] = [];
   /** Several programs refuse to be root. */
   readonly #user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  /** The name of the user that programs run as. */
+  readonly userName = this.#user.uid === undefined ? userInfo().username : 'nobody';
   readonly #leave = () => this.#abandon();
 
   constructor() {
