@@ -31,6 +31,13 @@ export const peers: readonly Peer[] = [
   { name: 'NSD and dig', packages: ['nsd', 'bind9-dnsutils'], spec: 'dns', formats: ['dns'] },
   { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
+  {
+    name: 'Dovecot and openssl s_client, with STARTTLS',
+    packages: ['dovecot-submissiond', 'openssl'],
+    spec: 'mail',
+    formats: [],
+  },
+  { name: 'HAProxy, with PROXY headers', packages: ['haproxy'], spec: 'haproxy', formats: [] },
   { name: 'Chromium, with length-prefix/web in a page', packages: ['chromium'], spec: 'web', formats: [] },
   {
     name: 'Erlang/OTP',
