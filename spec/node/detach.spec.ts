@@ -9,11 +9,9 @@ import { expect } from 'chai';
 import { framed, LengthPrefixDecoder } from '../../lib/index.js';
 import { LengthPrefixDecoderStream } from '../../lib/web/index.js';
 import { connections, rejectionCode } from '../support/connections.js';
+import { until } from '../support/streams.js';
 import { frame, prefix } from '../torture/support.js';
 import { cert, key } from '../torture/tls-fixture.js';
-
-/** Ends framing behind this message. */
-const until = (last: string) => ({ formatAfter: (message: Buffer) => (`${message}` === last ? null : undefined) });
 
 describe('detach() of framed', () => {
   const { open, track } = connections();

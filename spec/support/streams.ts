@@ -55,3 +55,8 @@ export function thrownBy(run: () => unknown): Error & { code?: string } {
   }
   throw new Error('nothing was thrown');
 }
+
+/** Ends framing behind this message. */
+export const until = (last: string) => ({
+  formatAfter: (message: Buffer) => (`${message}` === last ? null : undefined),
+});
