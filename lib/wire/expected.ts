@@ -24,7 +24,7 @@ export class Expected {
   /** The end of a sentence that shows what was found in the place of the bytes from `from` to before `to`. */
   difference(found: Uint8Array, from: number, to: number): string {
     let at = from;
-    while (at < to - 1 && at - from < found.length && this.#isAt(at, found[at - from]!)) at++;
+    while (at < to - 1 && this.#isAt(at, found[at - from]!)) at++;
     // The first byte that is another is among those shown.
     const start = at - from < MOST_SHOWN ? from : at;
     const place = start === 0 ? '' : ` from byte ${start} on`;

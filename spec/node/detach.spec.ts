@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { PassThrough, Readable } from 'node:stream';
+import { finished, PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { connect as connectTls, TLSSocket } from 'node:tls';
@@ -287,6 +287,95 @@ describe('detach() of framed', () => {
     const raw = stream.detach().getReader();
     expect(await raw.read().catch((error) => error)).to.equal(reason);
     raw.closed.catch(() => {});
+  });
+
+  it('of a decoder: its raw bytes come at the pace of their reader, and all of them', async () => {
+    const decoder = new LengthPrefixDecoder();
+    const raw = decoder.resume().detach();
+    const chunks = Array.from({ length: 20 }, (_, i) => Buffer.alloc(65_536, i));
+    const writing = (async () => {
+      for (const chunk of chunks) await new Promise((resolve) => decoder.write(chunk, resolve));
+      decoder.end();
+    })();
+    const got: Buffer[] = [];
+    for await (const chunk of raw) got.push(chunk);
+    await writing;
+    expect(Buffer.concat(got).equals(Buffer.concat(chunks))).to.equal(true);
+  });
+
+  for (const error of [undefined, new Error('not wanted')]) {
+    it(`of a decoder: destroyed with its raw bytes, ${error ? 'with their error' : 'without an error'}`, async () => {
+      const decoder = new LengthPrefixDecoder();
+      const raw = decoder.resume().detach();
+      const failures: unknown[] = [];
+      for (const stream of [raw, decoder]) stream.on('error', (failure) => failures.push(failure));
+      const written = new Promise((resolve) => decoder.write(Buffer.alloc(200_000), resolve));
+      await new Promise(setImmediate);
+      raw.destroy(error);
+      await written;
+      await new Promise<unknown>((resolve) => finished(decoder as unknown as Readable, resolve));
+      await new Promise(setImmediate);
+      expect(decoder.destroyed).to.equal(true);
+      expect(failures).to.deep.equal(error ? [error, error] : []);
+    });
+  }
+
+  it('of a decoder: raw bytes that were read to their end take nothing with them', async () => {
+    const decoder = new LengthPrefixDecoder({ emitClose: false, autoDestroy: false });
+    const raw = decoder.resume().detach();
+    decoder.end('raw');
+    expect(`${await buffer(raw)}`).to.equal('raw');
+    raw.destroy();
+    expect(decoder.destroyed).to.equal(false);
+  });
+
+  it("of a decoder: an error is nobody else's when somebody has the raw bytes", async () => {
+    const raw = new LengthPrefixDecoder()
+      .on('error', () => {})
+      .resume()
+      .detach();
+    expect(raw.listenerCount('error')).to.equal(0);
+  });
+
+  it('of a web stream: cancelled with its raw bytes', async () => {
+    const stream = new LengthPrefixDecoderStream();
+    const writer = stream.writable.getWriter();
+    const raw = stream.detach();
+    const written = writer.write(Buffer.from('raw'));
+    await new Promise(setImmediate);
+    const reason = new Error('not wanted');
+    await raw.cancel(reason);
+    await written;
+    expect(await writer.closed.catch((error) => error)).to.equal(reason);
+  });
+
+  it('of a web stream: a write is done when its raw bytes are wanted', async () => {
+    const stream = new LengthPrefixDecoderStream();
+    const writer = stream.writable.getWriter();
+    const raw = stream.detach().getReader();
+    const done: string[] = [];
+    for (const text of ['a', 'b']) void writer.write(Buffer.from(text)).then(() => done.push(text));
+    await new Promise(setImmediate);
+    expect(done).to.deep.equal([]);
+    await raw.read();
+    expect(done).to.deep.equal([]);
+    await raw.read();
+    expect(done).to.deep.equal(['a']);
+  });
+
+  it('a web stream that decode cancels hands out nothing more', async () => {
+    const stream = new LengthPrefixDecoderStream({
+      decode: (_bytes: Uint8Array) => {
+        void stream.readable.cancel();
+        return 1;
+      },
+    }) as LengthPrefixDecoderStream<false, number>;
+    await new Promise(setImmediate);
+    const writer = stream.writable.getWriter();
+    const failed = writer.closed.catch((error) => error);
+    // The cancel had no reason.
+    expect(await writer.write(frame('a')).catch((error) => error)).to.equal(undefined);
+    expect(await failed).to.equal(undefined);
   });
 
   it('of a decoder that ends its writable side with the readable one: not behind the end of framing', async () => {
