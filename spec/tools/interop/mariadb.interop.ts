@@ -1,8 +1,10 @@
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import type { Duplex } from 'node:stream';
+import { type Duplex, Readable } from 'node:stream';
+import { deflateSync, inflateSync } from 'node:zlib';
 import { expect } from 'chai';
-import { type Framed, formats, framed } from '../../../lib/index.js';
+import { joined, mysql, packetsOf } from '../../../examples/continued.js';
+import { encode, type Framed, formats, framed, LengthPrefixDecoder, withFormat } from '../../../lib/index.js';
 import { ways } from './recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
@@ -15,6 +17,36 @@ const OK = Buffer.of(0, 0, 0, 2, 0, 0, 0);
 const PLUGIN = 'mysql_native_password\0';
 /** CLIENT_LONG_PASSWORD, CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION, CLIENT_PLUGIN_AUTH */
 const CAPABILITIES = 0x0008_8201;
+
+const COMPRESS = 0x20;
+
+/**
+ * Packets that are compressed together, behind the log-in: the length of what follows, a number, the length before compression
+ * or 0, data. https://mariadb.com/kb/en/0-packet/#compressed-packet
+ */
+const compressed = { lengthField: 'uint24le', lengthAdjustment: 4 } as const;
+
+/** The bytes of packets, from compressed ones. */
+async function* inflated(messages: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  for await (const message of messages) {
+    const data = message.subarray(4);
+    yield message.readUIntLE(1, 3) === 0 ? data : inflateSync(data);
+  }
+}
+
+/** Bytes of packets as compressed ones: the first as it is, so that there is one of each kind. */
+function* deflated(bytes: Buffer): Generator<Buffer> {
+  for (let at = 0, number = 0; at < bytes.length; number++) {
+    const data = bytes.subarray(at, at + (number === 0 ? 3 : FULL));
+    const isPlain = number === 0;
+    yield Buffer.concat([
+      Uint8Array.of(number),
+      uint(isPlain ? 0 : data.length, 3),
+      isPlain ? data : deflateSync(data),
+    ]);
+    at += data.length;
+  }
+}
 
 /** Payloads in packets that are numbered on within a command, either end's. */
 class Conversation {
@@ -132,6 +164,41 @@ describe('formats.mysql', () => {
         conversation.restart();
         conversation.send(Uint8Array.of(QUIT));
         expect(await conversation.receive()).to.equal(undefined);
+      });
+
+      it(`compressed packets, another format behind the log-in${way}`, async () => {
+        const isOk = (message: Buffer) => message[1] === OK[0] && message[0] === 2;
+        const formatAfter = (message: Buffer) => (isOk(message) ? compressed : undefined);
+        const messages: Framed = framed(over(connect(port, '127.0.0.1')), { ...formats.mysql, formatAfter });
+        const received = messages[Symbol.asyncIterator]();
+        expect((await received.next()).value![1]).to.equal(10);
+        const flags = uint(CAPABILITIES | COMPRESS, 4);
+        const rest = Buffer.from(`root\0\0${PLUGIN}`);
+        messages.write([Uint8Array.of(1), flags, uint(2 ** 30, 4), uint(45, 1), new Uint8Array(23), rest]);
+        expect(isOk((await received.next()).value!)).to.equal(true);
+
+        const bytes = Readable.from(inflated({ [Symbol.asyncIterator]: () => received }), { objectMode: false });
+        const packets = bytes.pipe(new LengthPrefixDecoder(formats.mysql));
+        const answers = packets.pipe(joined(mysql))[Symbol.asyncIterator]();
+        const send = (command: Buffer) => {
+          const sent = [...packetsOf(command, mysql)].map((packet) => encode(packet, formats.mysql));
+          for (const message of deflated(Buffer.concat(sent))) messages.write(withFormat(compressed, message));
+        };
+        const next = async (): Promise<Buffer> => (await answers.next()).value!;
+        for (const length of [0, 1, 70_000, FULL - "\x03SELECT ''".length, FULL - 4, 20_000_000]) {
+          const text = Buffer.alloc(length, 'x');
+          const row = Buffer.concat(stringOf(text));
+          for (const sql of [`SELECT REPEAT('x', ${length})`, `SELECT '${text}'`]) {
+            send(Buffer.concat([Uint8Array.of(QUERY), Buffer.from(sql)]));
+            expect((await next())[0]).to.equal(1);
+            await next();
+            expect((await next())[0]).to.equal(EOF[0]);
+            expectSame(await next(), row);
+            expect((await next())[0]).to.equal(EOF[0]);
+          }
+        }
+        send(Buffer.of(QUIT));
+        expect((await answers.next()).done).to.equal(true);
       });
     }
   });
