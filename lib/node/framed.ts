@@ -15,7 +15,7 @@ import { parserOf } from '../wire/parser.js';
 import { buffers } from './buffers.js';
 import type { Callback, MessageDuplex } from './declarations.js';
 import { publishClose, publishFramed } from './diagnostics.js';
-import { Closing, Detaching } from './leaving.js';
+import { type BytesStream, Closing, Detaching, reset } from './leaving.js';
 import { Loops } from './loops.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
 import {
@@ -100,23 +100,11 @@ const ignore = (): void => {};
 /** A part of a message from this many bytes on is not copied. */
 const UNCOPIED = 16_384;
 
-type State = {
-  readonly closed?: boolean;
-  readonly destroyed?: boolean;
-  readonly errored?: Error | null;
-  readonly connecting?: boolean;
-  readonly writableEnded?: boolean;
-  readonly writableFinished?: boolean;
-  readonly writableLength?: number;
-  once(event: 'finish', listener: () => void): unknown;
-  destroy?(error?: Error): unknown;
-  resetAndDestroy?(): unknown;
-};
+type State = BytesStream & { readonly closed?: boolean; readonly errored?: Error | null };
 type Readable = NodeJS.ReadableStream &
   State & {
     allowHalfOpen?: boolean;
     readonly readableEncoding?: string | null;
-    readonly readableEnded?: boolean;
     readableFlowing?: boolean | null;
     unshift?(chunk: Uint8Array): void;
   };
@@ -497,7 +485,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   #endWritable(): void {
     const writable = this.#writable;
     if (this.#closing?.refuses) {
-      this.#closing.refuse();
+      reset(this.#readable);
       this.#onFinish();
       return;
     }
@@ -726,23 +714,6 @@ class FramedStream extends BaseDuplex<unknown, any> {
   // It is `iterator`, which knows of the writable side.
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
     return this.iterator();
-  }
-}
-
-/** A failure that is not the stream's own has to reach the peer as one: a FIN would say that all went well. */
-function reset(stream: State, error: Error): void {
-  if (typeof stream.resetAndDestroy !== 'function' || stream.connecting) {
-    stream.destroy?.(error);
-  } else if (stream.writableEnded && !stream.writableFinished && stream.writableLength === 0) {
-    // A socket that is reset while it is shut down is never closed. That takes no longer than the current turn.
-    stream.once('finish', () => reset(stream, error));
-  } else {
-    try {
-      stream.resetAndDestroy();
-    } catch {
-      // A socket that is not TCP, such as a pipe or TLS.
-      stream.destroy?.(error);
-    }
   }
 }
 

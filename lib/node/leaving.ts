@@ -1,14 +1,16 @@
 import type { Buffer } from 'node:buffer';
 import type { Callback } from './declarations.js';
 
-/** Of a stream of bytes, as far as it matters when framing ends before it does. */
-interface Bytes {
+/** A stream of bytes, as far as its end is concerned. */
+export interface BytesStream {
   readonly destroyed?: boolean;
+  readonly connecting?: boolean;
   readonly readableEnded?: boolean;
   readonly writableEnded?: boolean;
   readonly writableFinished?: boolean;
+  readonly writableLength?: number;
   once(event: 'finish', listener: () => void): unknown;
-  destroy?(): unknown;
+  destroy?(error?: Error): unknown;
   resetAndDestroy?(): unknown;
 }
 
@@ -33,14 +35,14 @@ export class Detaching {
 export class Closing {
   /** A frame came too late. */
   refuses = false;
-  readonly #readable: Bytes;
-  readonly #writable: Bytes;
+  readonly #readable: BytesStream;
+  readonly #writable: BytesStream;
   #isReading = true;
   #onRead: (() => void) | undefined;
   #done: Callback | undefined;
   readonly #hasWritten: () => boolean;
 
-  constructor(readable: Bytes, writable: Bytes, hasWritten: () => boolean) {
+  constructor(readable: BytesStream, writable: BytesStream, hasWritten: () => boolean) {
     this.#readable = readable;
     this.#writable = writable;
     this.#hasWritten = hasWritten;
@@ -63,19 +65,9 @@ export class Closing {
   take(bytes: Buffer): void {
     if (bytes.length === 0 || this.refuses || this.#hasWritten()) return;
     this.refuses = true;
-    if (this.#writable.writableFinished) this.refuse();
-    else if (this.#writable.writableEnded) this.#writable.once('finish', () => this.refuse());
-  }
-
-  refuse(): void {
-    const stream = this.#readable;
-    try {
-      if (stream.resetAndDestroy === undefined) stream.destroy?.();
-      else stream.resetAndDestroy();
-    } catch {
-      // A socket that is not TCP, such as a pipe or TLS.
-      stream.destroy?.();
-    }
+    const { writableEnded, writableFinished } = this.#writable;
+    if (writableFinished) reset(this.#readable);
+    else if (writableEnded) this.#writable.once('finish', () => reset(this.#readable));
   }
 
   /** All was sent. `done` is called when the peer has ended, too. */
@@ -89,5 +81,22 @@ export class Closing {
     const done = this.#done;
     this.#done = undefined;
     done?.();
+  }
+}
+
+/** A failure that is not the stream's own has to reach the peer as one: a FIN would say that all went well. */
+export function reset(stream: BytesStream, error?: Error): void {
+  if (typeof stream.resetAndDestroy !== 'function' || stream.connecting) {
+    stream.destroy?.(error);
+  } else if (stream.writableEnded && !stream.writableFinished && stream.writableLength === 0) {
+    // A socket that is reset while it is shut down is never closed. That takes no longer than the current turn.
+    stream.once('finish', () => reset(stream, error));
+  } else {
+    try {
+      stream.resetAndDestroy();
+    } catch {
+      // A socket that is not TCP, such as a pipe or TLS.
+      stream.destroy?.(error);
+    }
   }
 }

@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
+import { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import { type Framed, framed } from '../../lib/index.js';
@@ -35,6 +35,19 @@ async function learnsOfReset(client: Socket): Promise<void> {
   } finally {
     clearInterval(write);
   }
+}
+
+/** A stream that is no socket, whose end is sent when `end` is called. */
+function endsLater(): { stream: Duplex; end: () => void } {
+  let done = (): void => {};
+  const stream = new Duplex({
+    autoDestroy: false,
+    read() {},
+    final(callback) {
+      done = callback;
+    },
+  });
+  return { stream, end: () => done() };
 }
 
 describe('close() of framed', () => {
@@ -84,6 +97,35 @@ describe('close() of framed', () => {
     expect(await reading).to.deep.equal([]);
     await closing;
     await learnsOfReset(client);
+  });
+
+  for (const resets of ['has no reset', 'throws at a reset, as TLS does']) {
+    it(`destroys a stream that ${resets}, where a frame comes too late`, async () => {
+      const { stream, end } = endsLater();
+      const reset = () => {
+        throw new Error('no TCP');
+      };
+      if (resets !== 'has no reset') Object.assign(stream, { resetAndDestroy: reset });
+      const messages = framed(stream).resume();
+      const closing = messages.close();
+      await new Promise(setImmediate);
+      stream.push(frame('too late'));
+      await new Promise(setImmediate);
+      expect(stream.destroyed).to.equal(false);
+      end();
+      await closing;
+      expect(stream.destroyed).to.equal(true);
+    });
+  }
+
+  it('settles where the peer has ended before the end was sent', async () => {
+    const { stream, end } = endsLater();
+    const messages = framed(stream).resume();
+    const closing = messages.close();
+    stream.push(null);
+    await once(stream, 'end');
+    end();
+    await closing;
   });
 
   it('takes nothing back that was written, though a frame begins later', async () => {
