@@ -4,9 +4,10 @@
  *     npm run tap -- --port 15432 --target-port 5432 --format postgres
  */
 import { connect, createServer, type Socket } from 'node:net';
+import type { Readable } from 'node:stream';
 import { parseArgs } from 'node:util';
 import { type FormatOptions, type FrameError, formats, LengthPrefixDecoder } from 'length-prefix';
-import { BYTES_SEEN, Conversation, type Direction } from './conversation.js';
+import { type Opening, openings, whole } from './conversation.js';
 import {
   checkedOptions,
   checkedTarget,
@@ -55,7 +56,6 @@ async function main(): Promise<void> {
   // Half-open: a client that has no more to send gets what the server still answers.
   const tap = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     const server = connect({ ...target, allowHalfOpen: true, noDelay: true });
-    const conversation = new Conversation(format, values.format);
     const connection = `#${++connectionCount}`;
     print(`${connection} is ${shownAddress(client.remoteAddress, client.remotePort)}`);
 
@@ -68,7 +68,8 @@ async function main(): Promise<void> {
         print(`${performance.now().toFixed(0).padStart(7)} ${connection.padEnd(3)} ${direction} ${what}`);
       };
       // After a reset neither side ends.
-      watch(socket, conversation, direction, shown, say, () => !isReset && socket.readableEnded);
+      const opening = openings[values.format ?? '']?.[direction];
+      watch(socket, format, opening, shown, say, () => !isReset && socket.readableEnded);
       socket.on('error', (error) => {
         say(describe(error));
         isReset = true;
@@ -85,48 +86,78 @@ async function main(): Promise<void> {
 /** Prints the messages that a socket receives. */
 function watch(
   socket: Socket,
-  conversation: Conversation,
-  direction: Direction,
+  format: FormatOptions,
+  opening: Opening | undefined,
   shown: number,
   say: (what: string) => void,
   hasEnded: () => boolean,
 ): void {
-  // Of a message of any length no more is kept than is printed.
-  const decoder = new LengthPrefixDecoder({ ...conversation.format(direction), stream: true });
   let position = 0;
-  decoder.on('data', ({ length, body }) => {
-    const wanted = Math.min(length, Math.max(shown, BYTES_SEEN));
-    let bytes = Buffer.alloc(0);
-    const show = () => {
-      const { lengthFieldOffset = 0 } = conversation.saw(direction, bytes);
-      say(line(position, lengthFieldOffset > 0 ? bytes[0] : undefined, length, bytes.subarray(0, shown), shown));
-      position += length;
-    };
-    body.on('data', (part: Buffer) => {
-      // What waited already still comes.
-      if (body.destroyed) return;
-      bytes = Buffer.concat([bytes, part.subarray(0, wanted - bytes.length)]);
-      if (bytes.length < wanted) return;
-      show();
-      // The rest is passed over.
-      body.destroy();
-    });
-    // The connection ended inside it: what came of it is printed, and the decoder tells.
-    body.on('error', show);
-  });
-  decoder.on('end', () => {
-    if (hasEnded()) say(`end, after ${position} bytes`);
-  });
-  decoder.on('error', (error: FrameError) => {
-    const text = describe(error).replace('maxPayloadLength', '--max');
-    say(error.code === 'ERR_FRAME_TRUNCATED' ? text : `${text}. All that follows is passed on, but not decoded`);
-  });
+  const show = (type: number | undefined, length: number, bytes: Buffer) => {
+    say(line(position, type, length, bytes, shown));
+    position += length;
+  };
 
-  socket.on('data', (chunk) => {
-    if (decoder.writable) decoder.write(chunk);
+  const onEnd = () => {
+    if (hasEnded()) say(`end, after ${position} bytes`);
+  };
+  const feed = (decoder: LengthPrefixDecoder<false, Buffer, boolean>, source: Readable) => {
+    const start = position;
+    decoder.on('error', (error: FrameError) => {
+      const at = `at byte ${start + error.position}`;
+      const text = describe(error)
+        .replace('maxPayloadLength', '--max')
+        .replace(/at byte \d+/, at);
+      say(error.code === 'ERR_FRAME_TRUNCATED' ? text : `${text}. All that follows is passed on, but not decoded`);
+    });
+    source.on('data', (chunk) => {
+      if (decoder.writable) decoder.write(chunk);
+    });
+    source.on('end', () => decoder.end());
+    source.on('close', () => decoder.end());
+  };
+
+  const watchRest = (source: Readable, format: FormatOptions) => {
+    const { lengthFieldOffset = 0 } = format;
+    // Of a message of any length no more is kept than is printed.
+    const decoder = new LengthPrefixDecoder({ ...whole(format), stream: true });
+    decoder.on('data', ({ length, body }) => {
+      const wanted = Math.min(length, Math.max(shown, 1));
+      let bytes = Buffer.alloc(0);
+      const showBytes = () => show(lengthFieldOffset > 0 ? bytes[0] : undefined, length, bytes.subarray(0, shown));
+      body.on('data', (part: Buffer) => {
+        // What waited already still comes.
+        if (body.destroyed) return;
+        bytes = Buffer.concat([bytes, part.subarray(0, wanted - bytes.length)]);
+        if (bytes.length < wanted) return;
+        showBytes();
+        // The rest is passed over.
+        body.destroy();
+      });
+      // The connection ended inside it: what came of it is printed, and the decoder tells.
+      body.on('error', showBytes);
+    });
+    decoder.on('end', onEnd);
+    feed(decoder, source);
+  };
+
+  if (opening === undefined) {
+    watchRest(socket, format);
+    return;
+  }
+  let rest: FormatOptions | undefined;
+  const formatAfter = (message: Buffer) => {
+    rest = opening.after(message, format);
+    return rest && null;
+  };
+  const decoder = new LengthPrefixDecoder({ ...whole(format, opening), formatAfter });
+  decoder.on('data', (message) => {
+    // An answer of one byte has no length; messages that begin with theirs are short.
+    const type = message.length > 1 && message[0]! > 0 ? message[0] : undefined;
+    show(type, message.length, message.subarray(0, shown));
   });
-  socket.on('end', () => decoder.end());
-  socket.on('close', () => decoder.end());
+  decoder.on('end', () => (rest ? watchRest(decoder.detach(), rest) : onEnd()));
+  feed(decoder, socket);
 }
 
 const unprinted: string[] = [];

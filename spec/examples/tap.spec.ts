@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { connect as tlsConnect, createServer as tlsCreateServer } from 'node:tls';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { Conversation } from '../../examples/conversation.js';
+import { whole } from '../../examples/conversation.js';
 import { anyCut } from '../../lib/fuzz/index.js';
 import { type FormatOptions, formats } from '../../lib/index.js';
 import { drawings } from '../support/drawings.js';
@@ -162,15 +162,22 @@ describe('examples/tap', () => {
       ['<-', '17 0303 0001 ff', '<- 8 17 . 6'],
       ['->', '17 0303 0001 ff', '-> 16 17 . 6'],
     ],
+    'in TLS from the first byte on': [
+      ['->', '16 0301 0003 010000', '-> 0 16 . 8'],
+      ['<-', '16 0303 0002 0200', '<- 0 16 . 7'],
+      ['->', '17 0303 0001 ff', '-> 8 17 . 6'],
+      ['<-', '17 0303 0001 ff', '<- 7 17 . 6'],
+    ],
     'in GSSAPI': [
       ['->', '00000008 04d21630', '-> 0 - 8'],
       ['<-', '47', '<- 0 - 1'],
       ['->', '00000003 603040', '-> 8 - 7'],
       ['<-', '00000002 6030', '<- 1 - 6'],
+      ['->', '00000001 00', '-> 15 - 5'],
     ],
     'with a server that knows of no encryption': [
       ['->', '00000008 04d2162f', '-> 0 - 8'],
-      ['<-', '45 00000007 4d7800', '<- 0 - 8'],
+      ['<-', '45 00000007 4d7800', '<- 0 45 E 8'],
       ['->', startUp, '-> 8 - 18'],
       ['<-', '5a 00000005 49', '<- 8 5a Z 6'],
     ],
@@ -266,6 +273,20 @@ describe('examples/tap', () => {
     );
     expect(tap.lines).to.have.lengthOf(7);
     expect(tap.errors).to.deep.equal([]);
+  });
+
+  it('knows the place of a fault behind a start-up', async () => {
+    const { tap, open } = await startPair(['--format', 'postgres']);
+    const [client, server] = await open();
+    await pass(client, server, fromHex(`${startUp} 58 00000004 58 00000003`), 5);
+    await tap.line(/ERR/);
+    // Whatever follows.
+    await pass(client, server, Buffer.alloc(100_000), 100_000);
+    expect(messagesOf(tap)).to.deep.equal(['-> 0 - 18', '-> 18 58 X 5']);
+    expect(timeless(tap).at(-1)).to.match(/-> ERR_FRAME_CORRUPT: Frame at byte 23: .* but not decoded$/);
+    const [other, otherServer] = await open();
+    await pass(other, otherServer, Buffer.from('GET / HTTP/1.1\r\n\r\n'), 100);
+    expect(await tap.line(/#2 .*ERR/)).to.match(/Frame at byte 0: .* look like HTTP\./);
   });
 
   it('prints what came of a message that is not whole, and says so', async () => {
@@ -394,8 +415,8 @@ describe('examples/tap', () => {
   )) {
     it(`takes a frame of ${options} for a whole message`, async () => {
       const name = options.slice('formats.'.length);
-      const conversation = new Conversation((formats as Record<string, FormatOptions>)[name]!, name);
-      const { items, error } = await decode([fromHex(before)], conversation.format('<-'));
+      const format = whole((formats as Record<string, FormatOptions>)[name]!);
+      const { items, error } = await decode([fromHex(before)], format);
       expect(error).to.equal(undefined);
       expect(items).to.deep.equal([fromHex(before)]);
     });
