@@ -33,9 +33,10 @@ export function joined({ headLength, goesOn }: Continuation, maxLength = 64 * 10
   return new Transform({
     objectMode: true,
     transform(packet: Buffer, _encoding, callback) {
-      parts.push(packet.subarray(headLength));
-      length += packet.length - headLength;
-      if (length > maxLength) return callback(new Error(`A message has more than ${maxLength} bytes`));
+      const payload = packet.subarray(headLength);
+      parts.push(payload);
+      length += Math.max(payload.length, 100); // An empty one takes memory, too.
+      if (length > maxLength) return callback(new Error(`A message takes more than ${maxLength} bytes`));
       if (goesOn(packet)) return callback();
       const message = Buffer.concat(parts);
       parts = [];

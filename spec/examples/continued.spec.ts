@@ -50,11 +50,17 @@ describe('examples/continued', () => {
     expect(packets.map(([number]) => number)).to.deep.equal([0, 1]);
   });
 
+  it('takes a message of as many bytes as it may', async () => {
+    const packets = [...packetsOf(Buffer.alloc(12), short)];
+    expect(await Readable.from(packets).pipe(joined(short, 300)).toArray()).to.deep.equal([Buffer.alloc(12)]);
+  });
+
   it('fails where a message grows too long, and where the input ends inside of one', async () => {
     const packets = [...packetsOf(Buffer.alloc(12), short)];
     for (const [given, max, message] of [
-      [packets, 11, 'A message has more than 11 bytes'],
-      [packets.slice(0, 2), 12, 'The input ended inside a message'],
+      // Each of three packets counts as 100 bytes.
+      [packets, 299, 'A message takes more than 299 bytes'],
+      [packets.slice(0, 2), 300, 'The input ended inside a message'],
     ] as const) {
       const error = await Readable.from(given)
         .pipe(joined(short, max))
