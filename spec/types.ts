@@ -276,6 +276,8 @@ export async function chats(a: Socket, b: Socket): Promise<void> {
   sure<Same<typeof texts, string[]>>();
   const few = await chats.drop(1).take(2).toArray();
   sure<Same<typeof few, Chat[]>>();
+  const fromA = await chats.filter((each): each is Chat & { from: 'a' } => each.from === 'a').toArray();
+  sure<Same<typeof fromA, (Chat & { from: 'a' })[]>>();
   const found = await chats.find((each) => each.from === 'a');
   sure<Same<typeof found, Chat | undefined>>();
   const total = await chats.reduce((sum, each) => sum + each.text.length, 0);

@@ -26,6 +26,11 @@ export interface MessageReadable<T> extends node.Readable {
     options?: Abortable & { concurrency?: number },
   ): MessageReadable<Awaited<U>>;
   /** The messages that `fn` says true of. */
+  filter<U extends T>(
+    fn: (message: T, options: Abortable) => message is U,
+    options?: Abortable & { concurrency?: number },
+  ): MessageReadable<U>;
+  /** The messages that `fn` says true of. */
   filter(
     fn: (message: T, options: Abortable) => unknown,
     options?: Abortable & { concurrency?: number },
