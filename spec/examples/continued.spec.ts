@@ -1,4 +1,5 @@
 import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { type Continuation, joined, mysql, packetsOf } from '../../examples/continued.js';
@@ -62,10 +63,10 @@ describe('examples/continued', () => {
       [packets, 299, 'A message takes more than 299 bytes'],
       [packets.slice(0, 2), 300, 'The input ended inside a message'],
     ] as const) {
-      const error = await Readable.from(given)
-        .pipe(joined(short, max))
-        .toArray()
-        .catch((reason) => reason);
+      const reading = async (messages: AsyncIterable<Buffer>) => {
+        for await (const _ of messages);
+      };
+      const error = await pipeline(given, joined(short, max), reading).catch((reason) => reason);
       expect(error).to.be.instanceOf(Error).with.property('message', message);
     }
   });
