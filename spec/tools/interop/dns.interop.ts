@@ -2,7 +2,7 @@ import { connect } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { formats, framed } from '../../../lib/index.js';
-import { ways } from './recut.js';
+import { ways } from '../../support/recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 

@@ -4,8 +4,8 @@ import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { formats, framed, withFormat } from '../../../lib/index.js';
 import { rejectionCode } from '../../support/connections.js';
+import { ways } from '../../support/recut.js';
 import { expectAnswers } from './programs.js';
-import { ways } from './recut.js';
 import { Host } from './servers.js';
 
 /**

@@ -4,8 +4,8 @@ import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import { type Framed, framed, text } from '../../../lib/index.js';
 import { upTo } from '../../support/fields.js';
+import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
-import { ways } from './recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 

@@ -5,7 +5,7 @@ import { deflateSync, inflateSync } from 'node:zlib';
 import { expect } from 'chai';
 import { joined, mysql, packetsOf } from '../../../examples/continued.js';
 import { encode, type Framed, formats, framed, LengthPrefixDecoder, withFormat } from '../../../lib/index.js';
-import { ways } from './recut.js';
+import { ways } from '../../support/recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 

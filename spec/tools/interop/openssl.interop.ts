@@ -6,8 +6,8 @@ import { pipeline } from 'node:stream/promises';
 import { connect as connectTls, createServer as createTlsServer, type SecureVersion, type TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import { formats, framed } from '../../../lib/index.js';
+import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
-import { ways } from './recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 

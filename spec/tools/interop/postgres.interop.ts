@@ -6,8 +6,8 @@ import type { Duplex } from 'node:stream';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import { type Framed, formats, framed, LengthPrefixEncoder, type MessagePart, withFormat } from '../../../lib/index.js';
+import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
-import { ways } from './recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 

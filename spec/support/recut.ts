@@ -1,5 +1,5 @@
 import { Duplex, pipeline } from 'node:stream';
-import { Recut, type RecutOptions } from '../../../lib/fuzz/index.js';
+import { Recut, type RecutOptions } from '../../lib/fuzz/index.js';
 
 /** Single bytes, lengths that fit nothing, and what comes as it comes. */
 const sizes = [1, 2, 3, 1, 5, 1, 1000, 4, 16_381, 1, 70_000];
