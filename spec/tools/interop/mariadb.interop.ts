@@ -17,7 +17,7 @@ const OK = Buffer.of(0, 0, 0, 2, 0, 0, 0);
 const PLUGIN = 'mysql_native_password\0';
 /** CLIENT_LONG_PASSWORD, CLIENT_PROTOCOL_41, CLIENT_SECURE_CONNECTION, CLIENT_PLUGIN_AUTH */
 const CAPABILITIES = 0x0008_8201;
-
+/** CLIENT_COMPRESS */
 const COMPRESS = 0x20;
 
 /**
@@ -36,15 +36,11 @@ async function* inflated(messages: AsyncIterable<Buffer>): AsyncGenerator<Buffer
 
 /** Bytes of packets as compressed ones: the first as it is, so that there is one of each kind. */
 function* deflated(bytes: Buffer): Generator<Buffer> {
-  for (let at = 0, number = 0; at < bytes.length; number++) {
-    const data = bytes.subarray(at, at + (number === 0 ? 3 : FULL));
-    const isPlain = number === 0;
-    yield Buffer.concat([
-      Uint8Array.of(number),
-      uint(isPlain ? 0 : data.length, 3),
-      isPlain ? data : deflateSync(data),
-    ]);
-    at += data.length;
+  const first = bytes.subarray(0, 3);
+  yield Buffer.concat([Uint8Array.of(0), uint(0, 3), first]);
+  for (let at = first.length, number = 1; at < bytes.length; at += FULL, number++) {
+    const data = bytes.subarray(at, at + FULL);
+    yield Buffer.concat([Uint8Array.of(number), uint(data.length, 3), deflateSync(data)]);
   }
 }
 
@@ -103,6 +99,21 @@ function uint(value: number, width: number): Buffer {
   return bytes;
 }
 
+/** What a client answers to the greeting. */
+const logIn = (capabilities: number) =>
+  [uint(capabilities, 4), uint(2 ** 30, 4), uint(45, 1), new Uint8Array(23), `root\0\0${PLUGIN}`] as const;
+
+/** The row of one column that the server answers with. */
+async function rowOf(receive: () => Promise<Buffer | undefined>): Promise<Buffer> {
+  const columns = (await receive())!;
+  if (columns[0] !== 1) throw new Error(columns.toString('latin1'));
+  await receive();
+  expect((await receive())![0]).to.equal(EOF[0]);
+  const row = (await receive())!;
+  expect((await receive())![0]).to.equal(EOF[0]);
+  return row;
+}
+
 describe('formats.mysql', () => {
   let host: Host;
   before(() => {
@@ -124,35 +135,23 @@ describe('formats.mysql', () => {
     for (const [way, over] of ways) {
       it(`queries and rows of all lengths${way}`, async () => {
         const conversation = new Conversation(over(connect(port, '127.0.0.1')));
-        const command = async (code: number, sql = '') => {
+        const command = (code: number, sql = '') => {
           conversation.restart();
           conversation.send(Uint8Array.of(code), sql);
-          return (await conversation.receive())!;
         };
-        /** The row of one column that the server answers with. */
-        const query = async (sql: string) => {
-          const columns = await command(QUERY, sql);
-          if (columns[0] !== 1) throw new Error(columns.toString('latin1'));
-          await conversation.receive();
-          expect((await conversation.receive())![0]).to.equal(EOF[0]);
-          const row = (await conversation.receive())!;
-          expect((await conversation.receive())![0]).to.equal(EOF[0]);
-          return row;
+        const query = (sql: string) => {
+          command(QUERY, sql);
+          return rowOf(() => conversation.receive());
         };
 
         const greeting = (await conversation.receive())!;
         expect(greeting[0]).to.equal(10);
         expect(greeting.toString('latin1')).to.include('MariaDB').and.include(PLUGIN);
-        conversation.send(
-          uint(CAPABILITIES, 4),
-          uint(2 ** 30, 4),
-          uint(45, 1),
-          new Uint8Array(23),
-          `root\0\0${PLUGIN}`,
-        );
+        conversation.send(...logIn(CAPABILITIES));
         expect((await conversation.receive())![0]).to.equal(OK[0]);
 
-        expect((await command(PING))[0]).to.equal(OK[0]);
+        command(PING);
+        expect((await conversation.receive())![0]).to.equal(OK[0]);
         // The third fills a packet with its row, so that an empty one follows; the others with the query, and with neither.
         for (const length of [0, 1, FULL - 4, FULL - "\x03SELECT ''".length, 20_000_000]) {
           const text = Buffer.alloc(length, 'x');
@@ -172,9 +171,7 @@ describe('formats.mysql', () => {
         const messages: Framed = framed(over(connect(port, '127.0.0.1')), { ...formats.mysql, formatAfter });
         const received = messages[Symbol.asyncIterator]();
         expect((await received.next()).value![1]).to.equal(10);
-        const flags = uint(CAPABILITIES | COMPRESS, 4);
-        const rest = Buffer.from(`root\0\0${PLUGIN}`);
-        messages.write([Uint8Array.of(1), flags, uint(2 ** 30, 4), uint(45, 1), new Uint8Array(23), rest]);
+        messages.write([Uint8Array.of(1), ...logIn(CAPABILITIES | COMPRESS)]);
         expect(isOk((await received.next()).value!)).to.equal(true);
 
         const bytes = Readable.from(inflated({ [Symbol.asyncIterator]: () => received }), { objectMode: false });
@@ -184,17 +181,13 @@ describe('formats.mysql', () => {
           const sent = [...packetsOf(command, mysql)].map((packet) => encode(packet, formats.mysql));
           for (const message of deflated(Buffer.concat(sent))) messages.write(withFormat(compressed, message));
         };
-        const next = async (): Promise<Buffer> => (await answers.next()).value!;
+        const receive = async (): Promise<Buffer> => (await answers.next()).value!;
         for (const length of [0, 1, 70_000, FULL - "\x03SELECT ''".length, FULL - 4, 20_000_000]) {
           const text = Buffer.alloc(length, 'x');
           const row = Buffer.concat(stringOf(text));
           for (const sql of [`SELECT REPEAT('x', ${length})`, `SELECT '${text}'`]) {
             send(Buffer.concat([Uint8Array.of(QUERY), Buffer.from(sql)]));
-            expect((await next())[0]).to.equal(1);
-            await next();
-            expect((await next())[0]).to.equal(EOF[0]);
-            expectSame(await next(), row);
-            expect((await next())[0]).to.equal(EOF[0]);
+            expectSame(await rowOf(receive), row);
           }
         }
         send(Buffer.of(QUIT));
