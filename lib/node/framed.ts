@@ -576,6 +576,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     knownReadables.delete(readable);
     knownWritables.delete(this.#writable);
     if (!this.#isPair && allowHalfOpen !== undefined) readable.allowHalfOpen = allowHalfOpen;
+    // Our listener is gone: those that are left are somebody else's, for whom it flows again.
     if (flowing || readable.listenerCount('data') > 0) readable.resume();
     // Node has a setter: null is a stream that nobody has begun to read.
     else readable.readableFlowing = flowing ?? null;

@@ -66,6 +66,7 @@ export class Closing {
     if (bytes.length === 0 || this.refuses || this.#hasWritten()) return;
     this.refuses = true;
     const { writableEnded, writableFinished } = this.#writable;
+    // Not before its end is sent: `close()` would fail with that.
     if (writableFinished) reset(this.#readable);
     else if (writableEnded) this.#writable.once('finish', () => reset(this.#readable));
   }
