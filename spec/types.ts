@@ -246,7 +246,9 @@ export async function chats(a: Socket, b: Socket): Promise<void> {
   Readable.from([{ from: 'a', text: 'b' }]).pipe(new source.LengthPrefixEncoder(chat));
 
   const framedChat: source.Framed<Chat> = source.framed(a, chat);
-  sure<Same<source.Framed, source.Framed<Buffer, source.Message>>>();
+  const bytes: source.Framed = source.framed(a);
+  const same: source.Framed<Buffer, source.Message> = bytes;
+  same.write([Buffer.alloc(1), 'a']);
   sure<Same<source.Framed<Chat>, source.Framed<Chat, Chat>>>();
   sure<Same<source.Framed<any>, source.Framed<any, any>>>();
   framedChat.write({ from: 'a', text: 'b' });
@@ -290,6 +292,18 @@ export async function chats(a: Socket, b: Socket): Promise<void> {
   const format = { lengthField: 'varint', header: Buffer.alloc(0) } satisfies source.FormatOptions;
   source.framed(a, { ...format, ...chat }).write({ from: 'a', text: 'b' });
   new source.LengthPrefixDecoder({ ...format, batch: true }).on('data', ([first]) => first?.length);
+}
+
+/** A function that knows no more of its messages than their type. */
+export async function ask<T>(socket: Socket, codec: source.Codec<T>, question: T): Promise<T | undefined> {
+  const messages: source.Framed<T> = source.framed(socket, codec);
+  const same: source.Framed<T, T> = messages;
+  same.write(question);
+  // @ts-expect-error: no T
+  messages.write('a');
+  messages.end(question);
+  for await (const answer of messages) return answer;
+  return undefined;
 }
 
 /** All streams are node:stream's own, and declared as streams of messages. */

@@ -56,7 +56,7 @@ export type ByteStream =
     };
 
 /** A Duplex of messages: `In` is read, `Out` is written. Where bytes are read, any {@link Message} can be written. */
-export interface Framed<In = Buffer, Out = In extends Buffer ? Message : In> extends MessageDuplex<In, Out> {
+export interface Framed<In = Buffer, Out = In | (In extends Buffer ? Message : never)> extends MessageDuplex<In, Out> {
   /** The bytes that were taken from the stream. */
   readonly bytesRead: number;
   /** The bytes of the frames of all messages that were taken. A body counts from its write on. */
