@@ -52,6 +52,8 @@ export class Entry {
   isDone = false;
   /** The error that its messages fail with, though the stream goes on or is destroyed without one. */
   failure: Error | undefined;
+  /** The entry behind it. */
+  next: Entry | undefined;
 
   constructor(bytes: Buffer | undefined, job: BodyJob | undefined, fault: Error | undefined, callbacks: Callback[]) {
     this.bytes = bytes;
@@ -89,7 +91,9 @@ export class Writing {
   readonly #encode: ((value: any) => any) | undefined;
   readonly #builder: FrameBuilder<Buffer>;
   #encoding: BufferEncoding;
-  readonly #entries = new Fifo<Entry>();
+  /** The entries behind that of the last `_write`: the first, which leads to the others, and the last. */
+  #first: Entry | undefined;
+  #last: Entry | undefined;
   /** The entry of the last `_write`, until it is done. */
   #current: Entry | undefined;
   /** Its callback, until it is done. */
@@ -106,7 +110,7 @@ export class Writing {
   /** Of the messages in the builder. */
   #callbacks: Callback[] = none;
   /** Callbacks that are being called, in order. */
-  readonly #due = new Fifo<() => void>();
+  #due: Fifo<() => void> | undefined;
   #isCallingBack = false;
   /** Of a stream that was destroyed: its entries, and their callbacks, which Writable would call too early. */
   #left: { readonly entry: Outcome; readonly callbacks: readonly Callback[] }[] = none;
@@ -271,7 +275,9 @@ export class Writing {
   /** Gives Writable an entry, which counts with the length of `counted`. */
   #give(entry: Entry, counted: Buffer): boolean {
     const { callbacks, job } = entry;
-    this.#entries.push(entry);
+    if (this.#first === undefined) this.#first = entry;
+    else this.#last!.next = entry;
+    this.#last = entry;
     const callAll = (error?: Error | null) => {
       // A stream that fails and is not destroyed sends nothing more.
       if (error) job?.parts.destroy(error);
@@ -282,14 +288,23 @@ export class Writing {
 
   /** Calls back in order: a callback may read, and so make that of a later write due. */
   #callBack(callbacks: readonly Callback[], error: Error | undefined): void {
-    for (const callback of callbacks) this.#due.push(() => callback(error));
-    if (this.#isCallingBack) return;
+    this.#addDue(callbacks, error);
+    const due = this.#due;
+    if (due === undefined || this.#isCallingBack) return;
     this.#isCallingBack = true;
     try {
-      for (let next = this.#due.shift(); next !== undefined; next = this.#due.shift()) next();
+      for (let next = due.shift(); next !== undefined; next = due.shift()) next();
     } finally {
       this.#isCallingBack = false;
-      if (this.#due.length > 0) process.nextTick(() => this.#callBack([], undefined));
+      if (due.length > 0) process.nextTick(() => this.#callBack([], undefined));
+      else this.#due = undefined;
+    }
+  }
+
+  #addDue(callbacks: readonly Callback[], error: Error | undefined): void {
+    for (const callback of callbacks) {
+      this.#due ??= new Fifo();
+      this.#due.push(() => callback(error));
     }
   }
 
@@ -360,8 +375,12 @@ export class Writing {
   /** `_write` was called: returns its entry. */
   begin(callback: Callback): Entry {
     this.#held = callback;
-    this.#current = this.#entries.shift()!;
-    return this.#current;
+    const current = this.#first!;
+    this.#first = current.next;
+    // It is not kept alive until the next one comes.
+    if (this.#first === undefined) this.#last = undefined;
+    this.#current = current;
+    return current;
   }
 
   /** The entry of the last `_write` was sent, or failed: it is let go of. */
@@ -395,10 +414,7 @@ export class Writing {
 
   /** The entries behind that, as far as they are bytes. */
   *bytesAhead(): Generator<Entry> {
-    for (const entry of this.#entries) {
-      if (entry.bytes === undefined) return;
-      yield entry;
-    }
+    for (let entry = this.#first; entry?.bytes !== undefined; entry = entry.next) yield entry;
   }
 
   /** The head of a body had this length: it may be another than was assumed. */
@@ -413,9 +429,9 @@ export class Writing {
   destroy(error: Error | null | undefined): void {
     const reason = error ?? this.#stream.errored ?? streamDestroyed();
     const isLost = !!error || this.lost !== undefined;
-    const current = this.#current === undefined ? [] : [this.#current];
-    const rest = new Entry(undefined, undefined, undefined, this.#takeCallbacks());
-    const entries = [...current, ...this.#entries, rest];
+    const entries = this.#current === undefined ? [] : [this.#current];
+    for (let entry = this.#first; entry !== undefined; entry = entry.next) entries.push(entry);
+    entries.push(new Entry(undefined, undefined, undefined, this.#takeCallbacks()));
     for (const entry of entries) {
       if (isLost || !entry.isSent) this.#end(entry, this.lost ?? entry.fault ?? reason);
       entry.job?.parts.destroy(reason);
@@ -427,7 +443,8 @@ export class Writing {
     if (this.#held !== undefined) process.nextTick(this.#held);
     this.#held = undefined;
     this.#current = undefined;
-    this.#entries.clear();
+    this.#first = undefined;
+    this.#last = undefined;
     this.#builder.take();
   }
 
@@ -457,7 +474,7 @@ export class Writing {
   #callBackLeft(): void {
     while (this.#left[0]?.entry.isDone) {
       const { entry, callbacks } = this.#left.shift()!;
-      for (const callback of callbacks) this.#due.push(() => callback(entry.failure));
+      this.#addDue(callbacks, entry.failure);
     }
     this.#callBack([], undefined);
   }

@@ -16,6 +16,9 @@ const MOST_AT_ONCE = 131_072;
 
 const nothing = new Uint8Array(0);
 
+/** There may be very many builders: the empty ones share it. */
+const noPieces: never[] = [];
+
 /**
  * Messages in, frames out: joins small messages in one piece, and passes on large ones uncopied. It does no I/O.
  *
@@ -38,11 +41,10 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   readonly #memory: Memory<M>;
   readonly #large: number;
   /** The pieces that are complete. */
-  #pieces: M[] = [];
+  #pieces: M[] = noPieces;
   /** Small messages, joined. */
-  #run: M;
+  #run = nothing as Uint8Array as M;
   #runLength = 0;
-  readonly #nothing: M;
   /** The length of the run before: as much as the next one is given at once. */
   #usualLength = 0;
 
@@ -69,8 +71,6 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     this.#encode = encode;
     this.#memory = memory;
     this.#large = large;
-    this.#nothing = viewOf(nothing, memory);
-    this.#run = this.#nothing;
   }
 
   /**
@@ -201,7 +201,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
       copy(bytes, from, this.#run, at);
     } else {
       this.#closeRun();
-      this.#pieces.push(viewOf(bytes, this.#memory, from));
+      this.#addToPieces(viewOf(bytes, this.#memory, from));
       this.length += length;
     }
   }
@@ -210,9 +210,14 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   take(): M[] {
     this.#closeRun();
     const pieces = this.#pieces;
-    this.#pieces = [];
+    this.#pieces = noPieces;
     this.length = 0;
-    return pieces;
+    return pieces === noPieces ? [] : pieces;
+  }
+
+  #addToPieces(piece: M): void {
+    if (this.#pieces === noPieces) this.#pieces = [piece];
+    else this.#pieces.push(piece);
   }
 
   /** Room for this many bytes more at the end of the run. Returns where they begin. */
@@ -233,9 +238,9 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     const length = this.#runLength;
     if (length === 0) return;
     const run = this.#run;
-    this.#pieces.push(length === run.length ? run : new this.#memory.View(run.buffer, run.byteOffset, length));
+    this.#addToPieces(length === run.length ? run : new this.#memory.View(run.buffer, run.byteOffset, length));
     this.#usualLength = Math.min(length, MOST_AT_ONCE);
-    this.#run = this.#nothing;
+    this.#run = nothing as Uint8Array as M;
     this.#runLength = 0;
   }
 }

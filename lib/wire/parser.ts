@@ -49,11 +49,9 @@ interface Place {
   /** In the buffer. */
   readonly offset: number;
   readonly length: number;
-  /** In the stream. */
-  readonly position: number;
 }
 
-const start: Place = { buffer: nothing.buffer, offset: 0, length: 0, position: 0 };
+const nowhere: Place = { buffer: nothing.buffer, offset: 0, length: 0 };
 
 /** Rare state of a parser, in an object of its own: there may be very many parsers. */
 interface Aside {
@@ -97,7 +95,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   // No methods with #: an object has one more field with them, and there may be very many parsers.
   #settings: DecodingSettings<M>;
   #chunk: Uint8Array = nothing;
-  #place = start;
+  #place = nowhere;
+  /** The chunk's place in the stream. */
+  #chunkAt = 0;
   #at = 0;
   #open: OpenFrame<M> | undefined;
   #aside: Aside | undefined;
@@ -203,7 +203,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 
   /** The place of the next byte in the stream. */
   private get position(): number {
-    return this.#place.position + this.#at;
+    return this.#chunkAt + this.#at;
   }
 
   /** Goes on with a chunk whose first byte has this place in the stream. */
@@ -213,7 +213,10 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     const isOther = decode !== undefined && bytes.length > 0 && !(bytes instanceof memory.View);
     const chunk = isOther ? viewOf(bytes, memory) : bytes;
     this.#chunk = chunk;
-    this.#place = { buffer: chunk.buffer, offset: chunk.byteOffset, length: chunk.length, position };
+    // Very many parsers may hold no chunk.
+    this.#place =
+      bytes === nothing ? nowhere : { buffer: chunk.buffer, offset: chunk.byteOffset, length: chunk.length };
+    this.#chunkAt = position;
     this.#at = 0;
   }
 
@@ -614,8 +617,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 
   /** The bytes of all chunks that were pushed. */
   get bytesRead(): number {
-    const { position, length } = this.#place;
-    return position + length + (this.#aside?.waitingBytes ?? 0);
+    return this.#chunkAt + this.#place.length + (this.#aside?.waitingBytes ?? 0);
   }
 
   /** Whether a frame has begun that is not complete. */
