@@ -110,6 +110,23 @@ type Readable = NodeJS.ReadableStream &
   };
 type Writable = NodeJS.WritableStream & State & { cork?(): void; uncork?(): void };
 
+/** A stream is framed once in each direction. One that is both of its ends is a readable here. */
+const knownReadables = new WeakMap<object, FramedStream>();
+const knownWritables = new WeakMap<object, FramedStream>();
+
+const noOptions: FramedOptions = {};
+
+/** Listeners, by the names of their events. */
+type Listeners<Stream> = Record<string, (this: Stream, argument: any) => void>;
+
+function listenTo<Stream extends NodeJS.EventEmitter>(stream: Stream, listeners: Listeners<Stream>): void {
+  for (const [event, listener] of Object.entries(listeners)) stream.on(event, listener);
+}
+
+function stopListening<Stream extends NodeJS.EventEmitter>(stream: Stream, listeners: Listeners<Stream>): void {
+  for (const [event, listener] of Object.entries(listeners)) stream.removeListener(event, listener);
+}
+
 /**
  * Reading and writing have nothing to do with each other, but for the end:
  *
@@ -124,15 +141,14 @@ class FramedStream extends BaseDuplex<unknown, any> {
   readonly #writable: Writable;
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
   readonly #writing: Writing;
-  readonly #allowHalfOpen: boolean;
+  readonly #options: FramedOptions;
 
   /** Chunks that came while one was in hand. */
-  readonly #waiting = new Fifo<Buffer>();
+  #waiting: Fifo<Buffer> | undefined;
   /** No more chunks come: why, if it is an error. */
   #input: { readonly error: Error | undefined } | undefined;
   /** All messages were handed out. */
   #isInputOver = false;
-  readonly #onTaken: Callback;
   /** A failed readable of a pair waits for pending writes. */
   #failure: Error | undefined;
 
@@ -143,53 +159,134 @@ class FramedStream extends BaseDuplex<unknown, any> {
   /** Settles when a stream that is being closed is over. */
   #closed: Promise<void> | undefined;
 
-  /** Each removes a listener. */
-  readonly #listeners: (() => void)[] = [];
   /** How the stream was before. */
-  readonly #before: { readonly allowHalfOpen: boolean | undefined; readonly flowing: boolean | null | undefined };
+  readonly #wasHalfOpen: boolean | undefined;
+  readonly #wasFlowing: boolean | null | undefined;
 
-  readonly #loops: Loops;
+  #loops: Loops | undefined;
   /** The number of streams that are piped into this. */
   #pipes = 0;
   /** Listeners of its own for 'drain': their going or coming is not somebody's. */
   #ownDrain = 0;
+
+  // All share their listeners: there may be very many. One that was given back meanwhile is not known any more.
+  static readonly #ofReadable: Listeners<Readable> = {
+    data(chunk) {
+      const framed = knownReadables.get(this);
+      if (framed) framed.#take(chunk);
+    },
+    end() {
+      const framed = knownReadables.get(this);
+      if (framed) framed.#onInputEnd();
+    },
+    error(error) {
+      const framed = knownReadables.get(this);
+      if (framed) framed.#onError(error);
+    },
+    close() {
+      const framed = knownReadables.get(this);
+      if (framed) framed.#onClose(this);
+    },
+  };
+  /** Where the writable is another stream. */
+  static readonly #ofWritable: Listeners<Writable> = {
+    error(error) {
+      const framed = knownWritables.get(this);
+      if (framed) framed.#lose(error);
+    },
+    close() {
+      const framed = knownWritables.get(this);
+      if (framed) framed.#onClose(this);
+    },
+  };
+  static readonly #own: Listeners<FramedStream> = {
+    end() {
+      this.#onEnd();
+    },
+  };
+  /** Where it may end by itself. */
+  static readonly #ownOfPipes: Listeners<FramedStream> = {
+    pipe() {
+      this.#pipes++;
+    },
+    unpipe() {
+      this.#pipes--;
+      this.#lookSoon();
+    },
+  };
+
+  /** A chunk was used up. */
+  static readonly #onTaken = function (this: FramedStream, error?: Error | null): void {
+    if (error) this.#failWith(error);
+    else this.#advance();
+  };
+
+  static #failBehind(framed: FramedStream, error: Error): void {
+    framed.#endInput(error);
+  }
+
+  static #stopFraming(framed: FramedStream): void {
+    framed.#endFraming();
+  }
 
   static {
     // biome-ignore lint/complexity/noThisInStatic: TypeScript 7 has no name for the class here
     countWaiting(this.prototype, (framed) => framed.#writing.length);
   }
 
+  /** The one for these streams: it was made before, with the same options, or it is new. */
+  static of(stream: ByteStream, options: FramedOptions): FramedStream {
+    const { readable, writable } = endsOf(stream);
+    const ofWritable = knownReadables.get(writable);
+    const before =
+      knownReadables.get(readable) ??
+      knownWritables.get(writable) ??
+      (ofWritable && ofWritable.#writable === writable ? ofWritable : undefined);
+    if (before === undefined) {
+      if (readable.readableEncoding) throw invalidValue('stream', 'a stream of bytes, without setEncoding()', stream);
+      return new FramedStream(readable, writable, options);
+    }
+    if (before.#readable !== readable || before.#writable !== writable) {
+      throw invalidValue('stream', 'framed once, or in the same pair', stream);
+    }
+    const other = difference(before.#options, options);
+    if (other !== undefined) {
+      throw invalidValue('stream', `framed once, or with the same options: the first call had ${other}`, stream);
+    }
+    return before;
+  }
+
   constructor(readable: Readable, writable: Writable, options: FramedOptions) {
     const settings = readingSettings(options);
     const isPair = (readable as unknown) !== writable;
-    const { allowHalfOpen = (isPair ? undefined : readable.allowHalfOpen) ?? true } = options;
     const written = writingSettings(options);
     super({ ...duplexOptions(options, true, undefined, 65_536), allowHalfOpen: true });
     this.#readable = readable;
     this.#writable = writable;
-    this.#flow = readingFlow(
-      this,
-      settings,
-      (stream, error) => stream.#endInput(error),
-      (stream) => stream.#endFraming(),
-    );
+    this.#flow = readingFlow(this, settings, FramedStream.#failBehind, FramedStream.#stopFraming);
     this.#writing = new Writing(this, written, UNCOPIED);
-    this.#allowHalfOpen = allowHalfOpen;
-    this.#loops = new Loops(this, () => this.#lookSoon());
+    this.#options = Object.keys(options).length === 0 ? noOptions : { ...options };
     abortBy(options.signal, this);
-    this.#onTaken = (error) => (error ? this.#failWith(error) : this.#advance());
-    this.#before = { allowHalfOpen: readable.allowHalfOpen, flowing: readable.readableFlowing };
+    this.#wasHalfOpen = readable.allowHalfOpen;
+    this.#wasFlowing = readable.readableFlowing;
     // It would end itself before the last messages are read and answered.
     if (!isPair) readable.allowHalfOpen = true;
 
-    if (!allowHalfOpen) this.#watchPipes();
-    this.once('end', () => this.#onEnd());
-    this.#listen(readable, 'data', (chunk) => this.#take(chunk));
-    this.#listen(readable, 'end', () => this.#onInputEnd());
-    this.#watch(readable, (error) =>
-      this.#input === undefined || isPair ? this.#endInput(error) : this.#lose(error, false),
-    );
-    if (isPair) this.#watch(writable, (error) => this.#lose(error));
+    listenTo(this, FramedStream.#own);
+    if (!this.#mayBeHalfOpen) listenTo(this, FramedStream.#ownOfPipes);
+    knownReadables.set(readable, this);
+    listenTo(readable, FramedStream.#ofReadable);
+    if (isPair) {
+      knownWritables.set(writable, this);
+      listenTo(writable, FramedStream.#ofWritable);
+    }
+    publishFramed({ framed: this as unknown as node.Duplex, readable, writable });
+    // Nothing more will be emitted by these.
+    if (readable.errored) process.nextTick(() => this.#onError(readable.errored!));
+    if (readable.readableEnded) process.nextTick(() => this.#endInput(undefined));
+    if (readable.destroyed) process.nextTick(() => this.#onClose(readable));
+    if (isPair && writable.errored) process.nextTick(() => this.#lose(writable.errored!));
+    if (isPair && writable.destroyed) process.nextTick(() => this.#onClose(writable));
     readable.resume();
   }
 
@@ -197,20 +294,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
     return (this.#readable as unknown) !== this.#writable;
   }
 
-  #listen(stream: Readable | Writable, event: string, listener: (...args: any[]) => void): void {
-    stream.on(event, listener);
-    this.#listeners.push(() => stream.removeListener(event, listener));
-  }
-
-  /** Tells of the stream's error, or of its close before its end. */
-  #watch(stream: Readable | Writable, onError: (error: Error) => void): void {
-    const onClose = () => this.#onClose(stream);
-    this.#listen(stream, 'error', onError);
-    this.#listen(stream, 'close', onClose);
-    // Nothing more will be emitted by it.
-    if (stream.errored) process.nextTick(onError, stream.errored);
-    if (stream === this.#readable && stream.readableEnded) process.nextTick(() => this.#endInput(undefined));
-    if (stream.destroyed) process.nextTick(onClose);
+  /** Whether its writable side stays open when all messages were read. */
+  get #mayBeHalfOpen(): boolean {
+    return this.#options.allowHalfOpen ?? (this.#isPair ? undefined : this.#wasHalfOpen) ?? true;
   }
 
   #onClose(stream: Readable | Writable): void {
@@ -266,12 +352,22 @@ class FramedStream extends BaseDuplex<unknown, any> {
       return;
     }
     const bytes = Buffer.isBuffer(chunk) ? chunk : viewOf(chunk, buffers);
-    this.#waiting.push(bytes);
-    this.#advance();
+    if (this.#flow.isIdle && this.#waiting === undefined) {
+      this.#advance(bytes);
+    } else {
+      this.#waiting ??= new Fifo();
+      this.#waiting.push(bytes);
+      this.#advance();
+    }
     // Not later: the stream may be about to end, and does so only when it is empty.
     const parser = parserOf(this.#flow.work);
     if (parser.mayStop && parser.isStopped) this.#endFraming();
     else if (this.#flow.isBusy) this.#readable.pause();
+  }
+
+  #onError(error: Error): void {
+    if (this.#input === undefined || this.#isPair) this.#endInput(error);
+    else this.#lose(error, false);
   }
 
   #onInputEnd(): void {
@@ -286,12 +382,13 @@ class FramedStream extends BaseDuplex<unknown, any> {
     this.#advance();
   }
 
-  /** A chunk was used up: goes on with what is next. */
-  #advance(): void {
+  /** A chunk was used up, or came while none was in hand: goes on with what is next. */
+  #advance(chunk?: Buffer): void {
     const flow = this.#flow;
     try {
-      flow.goOn();
-      while (!flow.isBusy && this.#waiting.length > 0) flow.take(this.#waiting.shift()!, this.#onTaken);
+      if (chunk === undefined) flow.goOn();
+      else flow.take(chunk, FramedStream.#onTaken);
+      while (!flow.isBusy && this.#waiting !== undefined) flow.take(this.#nextWaiting(), FramedStream.#onTaken);
     } catch (error) {
       // Of a listener: as with a socket, what comes behind the message is still handed out.
       process.nextTick(() => this.#advance());
@@ -303,6 +400,12 @@ class FramedStream extends BaseDuplex<unknown, any> {
     } else {
       this.#finishInput(this.#input.error ?? this.#writing.lost);
     }
+  }
+
+  #nextWaiting(): Buffer {
+    const chunk = this.#waiting!.shift()!;
+    if (this.#waiting!.length === 0) this.#waiting = undefined;
+    return chunk;
   }
 
   #finishInput(error: Error | undefined): void {
@@ -520,11 +623,11 @@ class FramedStream extends BaseDuplex<unknown, any> {
   #endFraming(): void {
     if (this.destroyed || this.#leaving !== undefined) return;
     // It may throw.
-    const rest = Buffer.concat([parserOf(this.#flow.work).rest(), ...this.#waiting]);
+    const rest = Buffer.concat([parserOf(this.#flow.work).rest(), ...(this.#waiting ?? [])]);
     const readable = this.#readable;
     const leaving = new Detaching();
     this.#leaving = leaving;
-    this.#waiting.clear();
+    this.#waiting = undefined;
     this.#flow.destroy(undefined);
     if (readable.readableEnded) {
       leaving.rest = rest;
@@ -571,11 +674,15 @@ class FramedStream extends BaseDuplex<unknown, any> {
   /** Everything is as it was before. */
   #handBack(): void {
     const readable = this.#readable;
-    const { allowHalfOpen, flowing } = this.#before;
-    for (const remove of this.#listeners) remove();
+    const flowing = this.#wasFlowing;
+    stopListening(readable, FramedStream.#ofReadable);
     knownReadables.delete(readable);
-    knownWritables.delete(this.#writable);
-    if (!this.#isPair && allowHalfOpen !== undefined) readable.allowHalfOpen = allowHalfOpen;
+    if (this.#isPair) {
+      stopListening(this.#writable, FramedStream.#ofWritable);
+      knownWritables.delete(this.#writable);
+    } else if (this.#wasHalfOpen !== undefined) {
+      readable.allowHalfOpen = this.#wasHalfOpen;
+    }
     // Our listener is gone: those that are left are somebody else's, for whom it flows again.
     if (flowing || readable.listenerCount('data') > 0) readable.resume();
     // Node has a setter: null is a stream that nobody has begun to read.
@@ -595,7 +702,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (this.#leaving === undefined) {
       const leaving = new Closing(this.#readable, this.#writable, () => this.bytesWritten > 0);
       this.#leaving = leaving;
-      const ahead = [...this.#waiting].reduce((sum, { length }) => sum + length, 0);
+      const ahead = [...(this.#waiting ?? [])].reduce((sum, { length }) => sum + length, 0);
       parserOf(this.#flow.work).stopBehind(ahead, () => process.nextTick(() => this.#endReading(leaving)));
     }
     // A stream that is ended emits no 'drain', and a reader that waits for one would never come to its end.
@@ -642,7 +749,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   override _destroy(error: Error | null, callback: Callback): void {
     publishClose(error, () => ({ framed: this, readable: this.#readable, writable: this.#writable }));
     this.#flow.destroy(error);
-    this.#waiting.clear();
+    this.#waiting = undefined;
     const isOver = this.readableEnded && this.writableFinished;
     const leaving = this.#detaching;
     if (leaving?.promise !== undefined) {
@@ -665,16 +772,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
     this.#writing.callBackLast(() => super._destroy(error, callback));
   }
 
-  #watchPipes(): void {
-    this.on('pipe', () => this.#pipes++);
-    this.on('unpipe', () => {
-      this.#pipes--;
-      this.#lookSoon();
-    });
-  }
-
   #onEnd(): void {
-    this.#loops.watchLast();
+    this.#loops?.watchLast();
     this.#lookSoon();
     if (this.#writing.lost !== undefined) this.destroy(this.#writing.lost);
     else if (this.#writable.closed) this.#onClose(this.#writable);
@@ -682,12 +781,12 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** Not at once: a reader may have an answer to the last message. */
   #lookSoon(): void {
-    if (!this.#allowHalfOpen && this.readableEnded && this.#leaving === undefined) setImmediate(() => this.#look());
+    if (!this.#mayBeHalfOpen && this.readableEnded && this.#leaving === undefined) setImmediate(() => this.#look());
   }
 
   /** All messages were read. Ends the writable side, unless there is a trace of somebody who is still to write. */
   #look(): void {
-    if (!this.writable || this.#leaving !== undefined || this.#pipes > 0 || this.#loops.areOpen) return;
+    if (!this.writable || this.#leaving !== undefined || this.#pipes > 0 || this.#loops?.areOpen) return;
     // A generator that a pipeline pumps into this leaves no other trace.
     if (this.listenerCount('drain') > this.#ownDrain) this.#watchDrain();
     else this.end();
@@ -709,6 +808,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }: {
     destroyOnReturn?: boolean;
   } = {}): AsyncIteratorObject<any, any, any> {
+    this.#loops ??= new Loops(this, () => this.#lookSoon());
     return this.#loops.open(super.iterator({ destroyOnReturn: false }), destroyOnReturn);
   }
 
@@ -728,17 +828,6 @@ function destroyedBefore(): Error {
 function prematureClose(): Error {
   return nodeError(new Error('Premature close'), 'ERR_STREAM_PREMATURE_CLOSE');
 }
-
-interface Known {
-  readonly stream: FramedStream;
-  readonly readable: Readable;
-  readonly writable: Writable;
-  readonly options: FramedOptions;
-}
-
-/** A stream is framed once in each direction. */
-const knownReadables = new WeakMap<object, Known>();
-const knownWritables = new WeakMap<object, Known>();
 
 /**
  * A stream of bytes as a Duplex of messages: messages that are written are sent, messages that come are read.
@@ -776,27 +865,7 @@ export function framed<Batch extends boolean = false, T = Buffer, Stream extends
   stream: ByteStream,
   options: FramedOptions<Batch, T, Stream, Out> = {},
 ): Framed<Decoded<Batch, T, Stream>, Out> {
-  const { readable, writable } = endsOf(stream);
-  const before = knownReadables.get(readable) ?? knownWritables.get(writable);
-  if (before !== undefined) {
-    if (before.readable !== readable || before.writable !== writable) {
-      throw invalidValue('stream', 'framed once, or in the same pair', stream);
-    }
-    const other = difference(before.options, options);
-    if (other !== undefined) {
-      throw invalidValue('stream', `framed once, or with the same options: the first call had ${other}`, stream);
-    }
-    return before.stream as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
-  }
-  if (readable.readableEncoding) {
-    throw invalidValue('stream', 'a stream of bytes, without setEncoding()', stream);
-  }
-  const made = new FramedStream(readable, writable, options as FramedOptions);
-  const known: Known = { stream: made, readable, writable, options: { ...options } as FramedOptions };
-  knownReadables.set(readable, known);
-  knownWritables.set(writable, known);
-  publishFramed({ framed: made, readable, writable });
-  return made as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
+  return FramedStream.of(stream, options as FramedOptions) as unknown as Framed<Decoded<Batch, T, Stream>, Out>;
 }
 
 function endsOf(stream: ByteStream): { readable: Readable; writable: Writable } {

@@ -79,14 +79,19 @@ export function asError(fault: unknown): Error {
  * Calls the callback of a write. Node itself defers the callback of one that is done inside `_write`. One that is done later
  * is deferred here: it may not come before those, nor inside a `read`.
  */
-export function release(_stream: unknown, done: Callback, isSync: boolean): void {
-  if (isSync) done();
-  else process.nextTick(done);
+export function release(stream: unknown, done: Callback, isSync: boolean): void {
+  if (isSync) done.call(stream);
+  else process.nextTick(call, done, stream);
 }
 
 /** Calls the callback of a write with its fault. */
-export function fail(_stream: unknown, done: Callback, fault: unknown): void {
-  process.nextTick(done, asError(fault));
+export function fail(stream: unknown, done: Callback, fault: unknown): void {
+  process.nextTick(call, done, stream, asError(fault));
+}
+
+/** `this` of a callback is its stream: all streams of a kind can share one. */
+function call(done: Callback, stream: unknown, error?: Error): void {
+  done.call(stream, error);
 }
 
 const { destroy } = Writable.prototype as unknown as { destroy(error?: Error, callback?: Callback): unknown };

@@ -121,6 +121,11 @@ export class Flow<Stream, In, Out> {
     return this.#done !== undefined;
   }
 
+  /** Whether it has nothing in hand, and nothing to hand out. */
+  get isIdle(): boolean {
+    return this.#done === undefined && (this.#flags & PUMPING) === 0 && this.work.isSettled;
+  }
+
   /** The fault that waits to show. */
   get fault(): unknown {
     return this.#fault?.error;
