@@ -73,12 +73,27 @@ async function each(count: number, make: () => unknown): Promise<number> {
   return (after - before) / count;
 }
 
+/** Stands for a socket. */
+function duplex(): Duplex {
+  return new Duplex({ allowHalfOpen: false, read() {}, write: (_chunk, _encoding, callback) => callback() });
+}
+
 async function idle(): Promise<void> {
   const kinds: Record<string, () => unknown> = {
     through: () => new PassThrough(),
     plain: () => new LengthPrefixDecoder(),
     varint: () => new LengthPrefixDecoder({ lengthField: 'varint' }),
     skip: () => new LengthPrefixDecoder({ oversize: 'skip' }),
+    encoder: () => new LengthPrefixEncoder(),
+    duplex,
+    framed: () => framed(duplex()),
+    framedAfterTraffic: () => {
+      const stream = duplex();
+      const messages = framed(stream).resume();
+      messages.write('a');
+      stream.push(Buffer.concat([frame('a'), frame(Buffer.alloc(60_000))]));
+      return messages;
+    },
     prefix: () => {
       const decoder = new LengthPrefixDecoder();
       decoder.write(prefix(16 * MIB));
@@ -129,6 +144,10 @@ async function idle(): Promise<void> {
   row('idle', 'decoder, idle, to PassThrough', of('plain') / of('through'), 1.2, 'times');
   row('idle', "decoder, idle, lengthField: 'varint', to PassThrough", of('varint') / of('through'), undefined, 'times');
   row('idle', "decoder, idle, oversize: 'skip', to PassThrough", of('skip') / of('through'), undefined, 'times');
+  row('idle', 'encoder, idle, to PassThrough', of('encoder') / of('through'), 1.6, 'times');
+  const framedAlone = (name: string): number => (of(name) - of('duplex')) / of('duplex');
+  row('idle', 'framed, idle, to the smallest Duplex', framedAlone('framed'), 1.75, 'times');
+  row('idle', 'framed, idle behind messages, to the smallest Duplex', framedAlone('framedAfterTraffic'), 1.75, 'times');
   for (const [name, what] of Object.entries({
     prefix: 'the prefix of a 16 MiB frame, more than idle',
     cutPrefix: 'the same prefix byte by byte, more than idle',
