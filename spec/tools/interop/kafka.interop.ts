@@ -1,17 +1,24 @@
+import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
-import { Kafka, logLevel, Partitioners } from 'kafkajs';
-import { formats, framed, LengthPrefixDecoder } from '../../../lib/index.js';
+import { Kafka, type KafkaConfig, logLevel, Partitioners } from 'kafkajs';
+import { formats, framed, LengthPrefixDecoder, type MessagePart, withFormat } from '../../../lib/index.js';
 import { cleanUp, listen } from '../../examples/programs.js';
+import { rejectionCode } from '../../support/connections.js';
+import { ways } from '../../support/recut.js';
 import { messageOf } from './programs.js';
+import { expectSame } from './same.js';
+import { Host } from './servers.js';
 
 const PRODUCE = 0;
 const METADATA = 3;
+const SASL_HANDSHAKE = 17;
 const API_VERSIONS = 18;
 
 /** The newest version of each request that the server here knows. */
 const versions = new Map([
   [PRODUCE, 2],
   [METADATA, 1],
+  [SASL_HANDSHAKE, 0],
   [API_VERSIONS, 0],
 ]);
 
@@ -62,14 +69,16 @@ class Broker {
   async start(): Promise<void> {
     this.port = await listen(async (socket) => {
       const messages = framed(socket, formats.kafka);
-      for await (const message of messages) {
-        const request = new Request(message);
-        const [key, version, correlationId] = [request.int16(), request.int16(), request.take(4)];
-        request.string(); // the client's name
-        messages.write([correlationId, await this.#answer(key, version, request)]);
-      }
+      for await (const message of messages) messages.write(await this.answer(message));
       messages.end();
     });
+  }
+
+  async answer(message: Buffer): Promise<MessagePart[]> {
+    const request = new Request(message);
+    const [key, version, correlationId] = [request.int16(), request.int16(), request.take(4)];
+    request.string(); // the client's name
+    return [correlationId, await this.#answer(key, version, request)];
   }
 
   async #answer(key: number, version: number, request: Request): Promise<Buffer> {
@@ -79,6 +88,7 @@ class Broker {
       return Buffer.concat([int16(error), array(known)]);
     }
     expect(version, `of request ${key}`).to.equal(versions.get(key));
+    if (key === SASL_HANDSHAKE) return Buffer.concat([int16(0), array([string('PLAIN')])]);
     if (key === METADATA) return this.#metadata();
     return await this.#produce(request);
   }
@@ -106,6 +116,32 @@ class Broker {
   }
 }
 
+/** How long a message may be in front of the log-in. The token is as long. */
+const LIMIT = 1000;
+const TOKEN = '\0bob\0'.padEnd(LIMIT, 'secret');
+
+/** SASL in its old form: behind the request for it comes a token without a request's head. So is the answer to it. */
+async function serveBehindLogIn(broker: Broker, stream: Duplex): Promise<void> {
+  let isAsked = false;
+  let token: Buffer | undefined;
+  const formatAfter = (message: Buffer) => {
+    if (token !== undefined) return undefined;
+    if (isAsked) token = message;
+    else isAsked = message.readInt16BE() === SASL_HANDSHAKE;
+    return token && formats.kafka;
+  };
+  const messages = framed(stream, { ...formats.kafka, maxPayloadLength: LIMIT, formatAfter });
+  for await (const message of messages) {
+    if (message === token) {
+      expect(`${token}`).to.equal(TOKEN);
+      messages.write(withFormat(formats.kafka, ''));
+    } else {
+      messages.write(await broker.answer(message));
+    }
+  }
+  messages.end();
+}
+
 /** A message set is length-prefixed, too: an offset of eight bytes, a size, a message. */
 async function valuesOf(messageSet: Buffer): Promise<Buffer[]> {
   const decoder = new LengthPrefixDecoder({ ...formats.kafka, lengthFieldOffset: 8 });
@@ -123,8 +159,8 @@ async function valuesOf(messageSet: Buffer): Promise<Buffer[]> {
 describe('kafkajs', () => {
   afterEach(cleanUp);
 
-  const clientOf = ({ port }: Broker) =>
-    new Kafka({ brokers: [`127.0.0.1:${port}`], logLevel: logLevel.ERROR, retry: { retries: 0 } });
+  const clientOf = ({ port }: Broker, options: Partial<KafkaConfig> = {}) =>
+    new Kafka({ brokers: [`127.0.0.1:${port}`], logLevel: logLevel.ERROR, retry: { retries: 0 }, ...options });
 
   it('produces messages to our server, and understands its answers', async () => {
     const broker = new Broker(['small', 'large']);
@@ -160,6 +196,53 @@ describe('kafkajs', () => {
       expect(await admin.listTopics()).to.deep.equal(topics);
     } finally {
       await admin.disconnect();
+    }
+  });
+
+  describe('that logs in by SASL, behind which messages may be longer', () => {
+    let host: Host;
+    before(() => {
+      host = new Host();
+    });
+    after(() => host.close());
+
+    const bob = { mechanism: 'plain', username: 'bob', password: TOKEN.slice('\0bob\0'.length) } as const;
+    const tooLong: [string, Partial<KafkaConfig>][] = [
+      ['a request', { sasl: bob, clientId: 'x'.repeat(LIMIT) }],
+      ['a token', { sasl: { ...bob, password: `${bob.password}x` } }],
+    ];
+
+    for (const [way, over] of ways) {
+      it(`a token of as many bytes as may be, a longer request, a longer answer${way}`, async () => {
+        const topics = Array.from({ length: 100 }, (_, i) => `topic-${i}`);
+        const broker = new Broker(topics);
+        broker.port = await host.serve((socket) => serveBehindLogIn(broker, over(socket)));
+        const client = clientOf(broker, { sasl: bob });
+        const producer = client.producer({ createPartitioner: Partitioners.DefaultPartitioner });
+        await producer.connect();
+        try {
+          const value = messageOf(5_000_000);
+          await producer.send({ topic: 'topic-7', messages: [{ value }] });
+          expect(broker.produced.map(({ topic }) => topic)).to.deep.equal(['topic-7']);
+          expectSame(broker.produced[0]!.value, value);
+        } finally {
+          await producer.disconnect();
+        }
+      });
+
+      for (const [what, options] of tooLong) {
+        it(`${what} over the limit is refused${way}`, async () => {
+          const broker = new Broker([]);
+          const { port, connection } = await host.serveOne();
+          broker.port = port;
+          const refused = rejectionCode(connection.then((socket) => serveBehindLogIn(broker, over(socket))));
+          const admin = clientOf(broker, { ...options, logLevel: logLevel.NOTHING }).admin();
+          // Where a reset is the answer to its token, the client waits for another one.
+          admin.connect().catch(() => {});
+          expect(await refused).to.equal('ERR_FRAME_TOO_LONG');
+          await admin.disconnect();
+        });
+      }
     }
   });
 });
