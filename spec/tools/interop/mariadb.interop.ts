@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { join } from 'node:path';
-import { type Duplex, Readable } from 'node:stream';
+import { type Duplex, pipeline } from 'node:stream';
 import { deflateSync, inflateSync } from 'node:zlib';
 import { expect } from 'chai';
 import { joined, mysql, packetsOf } from '../../../examples/continued.js';
@@ -24,7 +25,7 @@ const COMPRESS = 0x20;
  * Packets that are compressed together, behind the log-in: the length of what follows, a number, the length before compression
  * or 0, data. https://mariadb.com/kb/en/0-packet/#compressed-packet
  */
-const compressed = { lengthField: 'uint24le', lengthAdjustment: 4 } as const;
+const compressed = { lengthField: 'uint24le', lengthAdjustment: 4, maxPayloadLength: 4 + FULL } as const;
 
 /** The bytes of packets, from compressed ones. */
 async function* inflated(messages: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -34,49 +35,69 @@ async function* inflated(messages: AsyncIterable<Buffer>): AsyncGenerator<Buffer
   }
 }
 
-/** Bytes of packets as compressed ones: the first as it is, so that there is one of each kind. */
-function* deflated(bytes: Buffer): Generator<Buffer> {
-  const first = bytes.subarray(0, 3);
-  yield Buffer.concat([Uint8Array.of(0), uint(0, 3), first]);
-  for (let at = first.length, number = 1; at < bytes.length; at += FULL, number++) {
-    const data = bytes.subarray(at, at + FULL);
-    yield Buffer.concat([Uint8Array.of(number), uint(data.length, 3), deflateSync(data)]);
+/** Compressed packets without their number, from bytes of packets: as they are where they would get no shorter. */
+function* deflated(bytes: Buffer): Generator<Buffer[]> {
+  // The first three never do, so that there is one of each kind.
+  for (let at = 0, end = 3; at < bytes.length; at = end, end += FULL) {
+    const data = bytes.subarray(at, end);
+    const shorter = deflateSync(data);
+    yield shorter.length < data.length ? [uint(data.length, 3), shorter] : [uint(0, 3), data];
   }
 }
 
-/** Payloads in packets that are numbered on within a command, either end's. */
+/** Payloads in packets; or, behind the log-in, in compressed ones. The outer ones are numbered on within a command, either end's. */
 class Conversation {
   readonly #messages: Framed;
-  readonly #received: AsyncIterator<Buffer>;
+  readonly #payloads: AsyncIterator<Buffer>;
+  /** The number of the last packet of the log-in that is received, where compressed ones come behind it. */
+  readonly #last: number | undefined;
   #number = 0;
+  #isCompressed = false;
 
-  constructor(stream: Duplex) {
-    this.#messages = framed(stream, formats.mysql);
-    this.#received = this.#messages[Symbol.asyncIterator]();
+  constructor(stream: Duplex, last?: number) {
+    this.#last = last;
+    const formatAfter = ([number]: Buffer) => (number === last ? compressed : undefined);
+    this.#messages = framed(stream, { ...formats.mysql, formatAfter });
+    this.#payloads = pipeline(this.#packets(), joined(mysql), () => {})[Symbol.asyncIterator]();
   }
 
-  /** A new command's packets are numbered from 0. */
+  async *#packets(): AsyncGenerator<Buffer> {
+    for await (const packet of this.#received()) {
+      yield packet;
+      if (packet[0] === this.#last) break;
+    }
+    yield* pipeline(inflated(this.#received()), new LengthPrefixDecoder(formats.mysql), () => {});
+  }
+
+  async *#received(): AsyncGenerator<Buffer> {
+    for await (const message of this.#messages.iterator({ destroyOnReturn: false })) {
+      expect(message[0]).to.equal(this.#number++);
+      yield message;
+    }
+  }
+
+  /** A new command's packets are numbered from 0. The first one ends the log-in. */
   restart(): void {
     this.#number = 0;
+    this.#isCompressed = this.#last !== undefined;
   }
 
   send(...parts: (Uint8Array | string)[]): void {
     const payload = Buffer.concat(parts.map((part) => Buffer.from(part as string)));
-    for (let at = 0; at <= payload.length; at += FULL) {
-      this.#messages.write([Uint8Array.of(this.#number++), payload.subarray(at, at + FULL)]);
+    const number = () => Uint8Array.of(this.#number++);
+    if (!this.#isCompressed) {
+      for (const packet of packetsOf(payload, { ...mysql, head: number })) this.#messages.write(packet);
+      return;
+    }
+    const packets = [...packetsOf(payload, mysql)].map((packet) => encode(packet, formats.mysql));
+    for (const data of deflated(Buffer.concat(packets))) {
+      this.#messages.write(withFormat(compressed, [number(), ...data]));
     }
   }
 
   /** A payload, or nothing at the end. */
   async receive(): Promise<Buffer | undefined> {
-    const parts: Buffer[] = [];
-    for (;;) {
-      const { value: message, done } = await this.#received.next();
-      if (done) return undefined;
-      expect(message[0]).to.equal(this.#number++);
-      parts.push(message.subarray(1));
-      if (message.length <= FULL) return Buffer.concat(parts);
-    }
+    return (await this.#payloads.next()).value;
   }
 
   end(): void {
@@ -99,20 +120,10 @@ function uint(value: number, width: number): Buffer {
   return bytes;
 }
 
-/** What a client answers to the greeting. */
-const logIn = (capabilities: number) =>
-  [uint(capabilities, 4), uint(2 ** 30, 4), uint(45, 1), new Uint8Array(23), `root\0\0${PLUGIN}`] as const;
-
-/** The row of one column that the server answers with. */
-async function rowOf(receive: () => Promise<Buffer | undefined>): Promise<Buffer> {
-  const columns = (await receive())!;
-  if (columns[0] !== 1) throw new Error(columns.toString('latin1'));
-  await receive();
-  expect((await receive())![0]).to.equal(EOF[0]);
-  const row = (await receive())!;
-  expect((await receive())![0]).to.equal(EOF[0]);
-  return row;
-}
+/** Plain packets, or compressed ones, over each way. */
+const variants = [false, true].flatMap((isCompressed) =>
+  ways.map(([way, over]) => [`${isCompressed ? ', compressed' : ''}${way}`, over, isCompressed] as const),
+);
 
 describe('formats.mysql', () => {
   let host: Host;
@@ -132,79 +143,67 @@ describe('formats.mysql', () => {
       port = await host.startOnPort('mariadbd', args, /ready for connections/);
     });
 
-    for (const [way, over] of ways) {
-      it(`queries and rows of all lengths${way}`, async () => {
-        const conversation = new Conversation(over(connect(port, '127.0.0.1')));
+    for (const [variant, over, isCompressed] of variants) {
+      it(`queries and rows of all lengths${variant}`, async () => {
+        const conversation = new Conversation(over(connect(port, '127.0.0.1')), isCompressed ? 2 : undefined);
         const command = (code: number, sql = '') => {
           conversation.restart();
           conversation.send(Uint8Array.of(code), sql);
         };
-        const query = (sql: string) => {
+        const receive = async () => (await conversation.receive())!;
+        /** The one row of one column that the server answers with. */
+        const query = async (sql: string) => {
           command(QUERY, sql);
-          return rowOf(() => conversation.receive());
+          const columns = await receive();
+          if (columns[0] !== 1) throw new Error(columns.toString('latin1'));
+          await receive();
+          expect((await receive())[0]).to.equal(EOF[0]);
+          const row = await receive();
+          expect((await receive())[0]).to.equal(EOF[0]);
+          return row;
         };
 
-        const greeting = (await conversation.receive())!;
+        const greeting = await receive();
         expect(greeting[0]).to.equal(10);
         expect(greeting.toString('latin1')).to.include('MariaDB').and.include(PLUGIN);
-        conversation.send(...logIn(CAPABILITIES));
-        expect((await conversation.receive())![0]).to.equal(OK[0]);
+        const capabilities = CAPABILITIES | (isCompressed ? COMPRESS : 0);
+        const numbers = [uint(capabilities, 4), uint(2 ** 30, 4), uint(45, 1)];
+        conversation.send(...numbers, new Uint8Array(23), `root\0\0${PLUGIN}`);
+        expect((await receive())[0]).to.equal(OK[0]);
 
         command(PING);
-        expect((await conversation.receive())![0]).to.equal(OK[0]);
-        // The third fills a packet with its row, so that an empty one follows; the others with the query, and with neither.
-        for (const length of [0, 1, FULL - 4, FULL - "\x03SELECT ''".length, 20_000_000]) {
+        expect((await receive())[0]).to.equal(OK[0]);
+        // One fills a packet with its row, so that an empty one follows; the next with the query; the others with neither.
+        for (const length of [0, 1, 70_000, FULL - 4, FULL - "\x03SELECT ''".length, 20_000_000]) {
           const text = Buffer.alloc(length, 'x');
           const row = Buffer.concat(stringOf(text));
           expectSame(await query(`SELECT REPEAT('x', ${length})`), row);
           expectSame(await query(`SELECT '${text}'`), row);
         }
 
+        // Bytes that get no shorter when they are compressed.
+        const random = randomBytes(20_000_000);
+        expectSame(await query(`SELECT UNHEX('${random.toString('hex')}')`), Buffer.concat(stringOf(random)));
+
         conversation.restart();
         conversation.send(Uint8Array.of(QUIT));
         expect(await conversation.receive()).to.equal(undefined);
-      });
-
-      it(`compressed packets, another format behind the log-in${way}`, async () => {
-        const isOk = (message: Buffer) => message[1] === OK[0] && message[0] === 2;
-        const formatAfter = (message: Buffer) => (isOk(message) ? compressed : undefined);
-        const messages: Framed = framed(over(connect(port, '127.0.0.1')), { ...formats.mysql, formatAfter });
-        const received = messages[Symbol.asyncIterator]();
-        expect((await received.next()).value![1]).to.equal(10);
-        messages.write([Uint8Array.of(1), ...logIn(CAPABILITIES | COMPRESS)]);
-        expect(isOk((await received.next()).value!)).to.equal(true);
-
-        const bytes = Readable.from(inflated({ [Symbol.asyncIterator]: () => received }), { objectMode: false });
-        const packets = bytes.pipe(new LengthPrefixDecoder(formats.mysql));
-        const answers = packets.pipe(joined(mysql))[Symbol.asyncIterator]();
-        const send = (command: Buffer) => {
-          const sent = [...packetsOf(command, mysql)].map((packet) => encode(packet, formats.mysql));
-          for (const message of deflated(Buffer.concat(sent))) messages.write(withFormat(compressed, message));
-        };
-        const receive = async (): Promise<Buffer> => (await answers.next()).value!;
-        for (const length of [0, 1, 70_000, FULL - "\x03SELECT ''".length, FULL - 4, 20_000_000]) {
-          const text = Buffer.alloc(length, 'x');
-          const row = Buffer.concat(stringOf(text));
-          for (const sql of [`SELECT REPEAT('x', ${length})`, `SELECT '${text}'`]) {
-            send(Buffer.concat([Uint8Array.of(QUERY), Buffer.from(sql)]));
-            expectSame(await rowOf(receive), row);
-          }
-        }
-        send(Buffer.of(QUIT));
-        expect((await answers.next()).done).to.equal(true);
       });
     }
   });
 
   describe('with the client mariadb', () => {
     /** Answers each query with its own text. */
-    async function serve(stream: Duplex): Promise<void> {
-      const conversation = new Conversation(stream);
-      const [low, high] = [uint(CAPABILITIES % 2 ** 16, 2), uint(CAPABILITIES >> 16, 2)];
+    async function serve(stream: Duplex, isCompressed: boolean): Promise<void> {
+      const conversation = new Conversation(stream, isCompressed ? 1 : undefined);
+      const capabilities = CAPABILITIES | (isCompressed ? COMPRESS : 0);
+      const [low, high] = [uint(capabilities % 2 ** 16, 2), uint(capabilities >> 16, 2)];
       const salt = 'x'.repeat(20);
       const begin = ['\x0aours\0', uint(1, 4), salt.slice(0, 8), '\0', low, uint(45, 1), uint(2, 2), high];
       conversation.send(...begin, uint(21, 1), new Uint8Array(10), `${salt.slice(8)}\0`, PLUGIN);
-      expect((await conversation.receive())!.toString('latin1')).to.include('bob\0');
+      const logIn = (await conversation.receive())!;
+      expect(logIn.readUInt32LE() & COMPRESS).to.equal(isCompressed ? COMPRESS : 0);
+      expect(logIn.toString('latin1')).to.include('bob\0');
       conversation.send(OK);
       for (;;) {
         conversation.restart();
@@ -221,12 +220,15 @@ describe('formats.mysql', () => {
       conversation.end();
     }
 
-    for (const [way, over] of ways) {
-      it(`queries and rows of all lengths${way}`, async () => {
-        const port = await host.serve((socket) => serve(over(socket)));
-        const lengths = [1, FULL - 1, FULL - 4, 20_000_000];
-        const queries = lengths.map((length) => 'x'.repeat(length));
-        const options = ['--no-defaults', '-h', '127.0.0.1', '-P', String(port), '-u', 'bob', '-N', '-r', '-B'];
+    for (const [variant, over, isCompressed] of variants) {
+      it(`queries and rows of all lengths${variant}`, async () => {
+        const port = await host.serve((socket) => serve(over(socket), isCompressed));
+        const queries = [1, FULL - 1, FULL - 4].map((length) => 'x'.repeat(length));
+        // Letters and digits that hardly get shorter when they are compressed, 20,000,000.
+        queries.push(randomBytes(15_000_000).toString('base64'));
+        const compress = isCompressed ? ['--compress'] : [];
+        const address = ['-h', '127.0.0.1', '-P', String(port), '-u', 'bob'];
+        const options = ['--no-defaults', ...compress, ...address, '-N', '-r', '-B'];
         const input = queries.map((sql) => `${sql};\n`).join('');
         const output = await host.run('mariadb', [...options, '--max-allowed-packet=64M'], input);
         expectSame(output, queries.map((sql) => `${sql}\n`).join(''));
