@@ -164,6 +164,26 @@ export async function startExample(
   return { server, port: portOf(await server.line(/^Listening on /)) };
 }
 
+interface Tapped {
+  /** Of the connection. */
+  number: number;
+  direction: string;
+  position: number;
+  /** `51 Q`, or `-` */
+  type: string;
+  length: number;
+}
+
+/** The messages that a tap has printed. */
+export function tapped(tap: Program): Tapped[] {
+  return tap.lines.flatMap((line) => {
+    const match = /^ *\d+ #(\d+) +(->|<-) +(\d+) (-|[0-9a-f]{2} .) +(\d+) /.exec(line);
+    if (match === null) return [];
+    const [number, direction, position, type, length] = match.slice(1) as [string, string, string, string, string];
+    return { number: Number(number), direction, position: Number(position), type, length: Number(length) };
+  });
+}
+
 /** A connection of a test's own. What breaks it shows in `closed`. */
 export async function connectTo(port: number, host = '127.0.0.1'): Promise<Socket> {
   const socket = connecting(port, host);

@@ -22,11 +22,9 @@ import {
   Program,
   sized,
   startServer,
+  tapped,
   temporaryDirectory,
 } from './programs.js';
-
-/** What is printed of a message: its direction, its place, its type, its length. */
-const MESSAGE = /^ *\d+ #(\d+) +(->|<-) +(\d+) (-|[0-9a-f]{2} .) +(\d+) /;
 
 describe('examples/tap', () => {
   afterEach(cleanUp);
@@ -49,10 +47,9 @@ describe('examples/tap', () => {
   /** Its lines without the time. */
   const timeless = (tap: Program) => tap.lines.filter((line) => /^ *\d+ #/.test(line)).map((line) => line.slice(8));
   const messagesOf = (tap: Program, connection = 1) =>
-    tap.lines.flatMap((line) => {
-      const [, number, direction, position, type, length] = MESSAGE.exec(line) ?? [];
-      return Number(number) === connection ? [`${direction} ${position} ${type} ${length}`] : [];
-    });
+    tapped(tap)
+      .filter(({ number }) => number === connection)
+      .map(({ direction, position, type, length }) => `${direction} ${position} ${type} ${length}`);
 
   /** What comes to the end of one direction. (`toArray` would close the other one, too.) */
   async function received(socket: Socket): Promise<Buffer> {
