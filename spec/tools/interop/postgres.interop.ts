@@ -6,6 +6,7 @@ import type { Duplex } from 'node:stream';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import { type Framed, formats, framed, LengthPrefixEncoder, type MessagePart, withFormat } from '../../../lib/index.js';
+import { cleanUp, type Program, startServer, tapped } from '../../examples/programs.js';
 import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
 import { expectSame } from './same.js';
@@ -156,6 +157,68 @@ describe('formats.postgres and formats.postgresStartup', () => {
         expect(await messages.toArray()).to.deep.equal([]);
       });
     }
+
+    describe('and psql, a tap between them', () => {
+      afterEach(cleanUp);
+
+      const ROWS = 5000;
+      const row = 'x'.repeat(1000);
+      const script = [
+        'CREATE TEMP TABLE lines (number serial, line text);',
+        'COPY lines (line) FROM STDIN;',
+        ...new Array(ROWS).fill(row),
+        'x'.repeat(LARGE),
+        '\\.',
+        'COPY (SELECT line FROM lines ORDER BY number) TO STDOUT;',
+        "SELECT 'no number'::int;",
+        '\\echo :LAST_ERROR_SQLSTATE :LAST_ERROR_MESSAGE',
+        '',
+      ].join('\n');
+      const psql = (port: number, sslmode: string) =>
+        host.run('psql', ['-X', `host=127.0.0.1 port=${port} user=bob dbname=postgres sslmode=${sslmode}`], script);
+
+      /** The messages in one direction, each of which begins where the one before ends. */
+      function sideOf(tap: Program, direction: string): { types: string[]; length: number } {
+        const messages = tapped(tap).filter((message) => message.direction === direction);
+        let length = 0;
+        for (const message of messages) {
+          expect(message.position).to.equal(length);
+          length += message.length;
+        }
+        expect(length).to.be.above(2 * LARGE);
+        return { types: messages.map(({ type }) => type), length };
+      }
+
+      /** Waits until the tap has printed that the connection is over. */
+      async function throughTap(sslmode: string, over: RegExp[]) {
+        const args = ['--target-port', String(port), '--format', 'postgres'];
+        const { server: tap, port: tapPort } = await startServer(args, {}, 'tap');
+        const direct = await psql(port, sslmode);
+        expect(direct).to.include(row).and.include('22P02 invalid input syntax for type integer: "no number"');
+        expectSame(await psql(tapPort, sslmode), direct);
+        await Promise.all(over.map((line) => tap.line(line)));
+        expect(tap.errors).to.deep.equal([]);
+        return { client: sideOf(tap, '->'), server: sideOf(tap, '<-'), tap };
+      }
+
+      it('prints all messages', async () => {
+        const { client, server, tap } = await throughTap('disable', [/-> end/, /<- end/]);
+        const letters = ({ types }: typeof client) => types.map((type) => type.at(-1)).join('');
+        expect(letters(client)).to.match(/^-QQd+cQQX$/);
+        expect(letters(server)).to.match(new RegExp(`^RS+KZCZGCZHd{${ROWS + 1}}cCZEZ$`));
+        const ends = tap.lines.flatMap((line) => /.. end, after .*/.exec(line)?.[0] ?? []);
+        expect(ends).to.have.members([`-> end, after ${client.length} bytes`, `<- end, after ${server.length} bytes`]);
+      });
+
+      it('prints the records of TLS behind the request for it', async () => {
+        // The server has left before it reads that the client ends TLS: mostly it resets the connection.
+        const { client, server } = await throughTap('require', [/<- (end|read ECONNRESET)/]);
+        for (const { types } of [client, server]) {
+          expect(types.slice(0, 2)).to.deep.equal(['-', '16 .']);
+          expect(types.at(-1)).to.equal('17 .');
+        }
+      });
+    });
   });
 
   describe('with somebody between client and server, who adds a message in plaintext (CVE-2021-23222)', () => {
