@@ -7,6 +7,8 @@ export interface Memory<M extends Uint8Array> {
   readonly View: {
     /** A view of `length` bytes of `buffer`. */
     new (buffer: ArrayBufferLike, byteOffset: number, length: number): M;
+    /** A copy, in memory that nothing else uses. */
+    new (bytes: Uint8Array): M;
   };
   /** New memory of `length` bytes that nothing else uses. It need not be zeroed. */
   allocate(length: number): M;

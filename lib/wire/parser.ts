@@ -272,13 +272,13 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
    */
   next(): (Batch extends true ? T[] : T) | undefined;
   next(): unknown {
-    const { format, memory, isQuick, batch } = this.#settings;
+    const { format, memory, isQuick, batch, formatAfter } = this.#settings;
     if (batch) {
       const messages = this.nextAll();
       return messages.length > 0 ? messages : undefined;
     }
     const { quick } = format;
-    if (this.#open === undefined && quick !== undefined && isQuick) {
+    if (this.#open === undefined && quick !== undefined && formatAfter === undefined) {
       // As `nextWhole`, without a call or an object: small messages take half the time.
       const chunk = this.#chunk;
       const at = this.#at;
@@ -288,9 +288,13 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
         const start = at + format.stripped;
         const end = payloadAt + payload;
         if (payload >= 0 && payload <= format.maxPayloadLength && start <= end && end <= chunk.length) {
-          this.#at = end;
           const { buffer, offset } = this.#place;
-          return new memory.View(buffer, offset + start, end - start);
+          const message = isQuick
+            ? new memory.View(buffer, offset + start, end - start)
+            : this.inChunk(start, end, this.#chunkAt + at);
+          // `decode` may have destroyed the stream.
+          if (this.#chunk === chunk) this.#at = end;
+          return message;
         }
       }
       return this.nextInSteps();
@@ -378,9 +382,9 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 
   /** The loop of `next` with all that it looks up in front of it: this makes batches of small messages twice as fast. */
   private addWhole(messages: T[]): void {
-    const { format, memory, isQuick } = this.#settings;
+    const { format, memory, isQuick, formatAfter } = this.#settings;
     const { quick, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
-    if (this.#open !== undefined || quick === undefined || !isQuick) return;
+    if (this.#open !== undefined || quick === undefined || formatAfter !== undefined) return;
     const chunk = this.#chunk;
     const { buffer, offset } = this.#place;
     const { length } = chunk;
@@ -391,8 +395,17 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       const start = at + stripped;
       const end = payloadAt + payload;
       if (payload < 0 || payload > maxPayloadLength || start > end || end > length) break;
-      messages.push(new View(buffer, offset + start, end - start) as unknown as T);
+      if (isQuick) {
+        messages.push(new View(buffer, offset + start, end - start) as unknown as T);
+      } else {
+        // A fault comes upon this frame again.
+        this.#at = at;
+        messages.push(this.inChunk(start, end, this.#chunkAt + at));
+        // `decode` may have destroyed the stream, or given away the chunk's memory.
+        if (this.#chunk !== chunk) return;
+      }
       at = end;
+      if (chunk.length !== length) break;
     }
     this.#at = at;
   }
@@ -462,9 +475,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     const { memory, copy: own } = this.#settings;
     const { buffer, offset } = this.#place;
     if (!own) return new memory.View(buffer, offset + start, end - start);
-    const copy = memory.allocate(end - start);
-    copy.set(this.#chunk.subarray(start, end));
-    return copy;
+    return new memory.View(new memory.View(buffer, offset + start, end - start));
   }
 
   /** The long way, for every frame. */
