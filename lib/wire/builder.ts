@@ -1,6 +1,6 @@
 import { type EncodingOptions, encodingSettings } from './encoding.js';
 import { Format, type FormatOptions, formatOf, type WrittenHead } from './format.js';
-import { concat, lengthOf, type Memory, uint8Arrays, viewOf } from './memory.js';
+import { concat, isBytes, lengthOf, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { encodeValue, type Message, type MessagePart, partBytes, partsBytes } from './message.js';
 import { checkKnown, checkMemory } from './options.js';
 import { WithFormat } from './with-format.js';
@@ -126,6 +126,11 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
       this.addBytes(partBytes(message, 'message', this.#memory, encoding));
       return;
     }
+    const length = lengthInBytes(message);
+    if (length < this.#large && this.#format.isInPlace) {
+      this.#addJoined(message, length);
+      return;
+    }
     // A hole in the array is undefined.
     const parts = partsBytes([...message], 'message', this.#memory, encoding);
     if (parts.length === 1) this.addBytes(parts[0]!);
@@ -142,13 +147,13 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   addBytes(message: Uint8Array): void {
     const { length } = message;
     const format = this.#format;
-    if (format.headLength > 0 && length < this.#large) {
+    if (format.isInPlace && length < this.#large) {
       // No object for each message.
-      const frameLength = format.frameLength(length, this.position);
-      const at = this.#extend(frameLength);
-      format.writeHeadInto(this.#run, at, length);
-      copy(message, 0, this.#run, at + format.headLength);
-      this.position += frameLength;
+      const front = format.frontOf(length, this.position);
+      const at = this.#extend(front + length);
+      copy(message, 0, this.#run, at + front);
+      format.writeHeadInto(this.#run, at, front, length);
+      this.position += front + length;
       this.count++;
     } else {
       const head = format.writeHead(message, length, this.position);
@@ -159,6 +164,21 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
       this.position += head.bytes.length + length - head.kept + format.trailerWidth;
       this.count++;
     }
+  }
+
+  /** Adds a small message in parts, which are `length` bytes, as `addBytes` adds one. */
+  #addJoined(parts: readonly Uint8Array[], length: number): void {
+    const format = this.#format;
+    const front = format.frontOf(length, this.position);
+    const at = this.#extend(front + length);
+    let partAt = at + front;
+    for (const part of parts) {
+      copy(part, 0, this.#run, partAt);
+      partAt += part.length;
+    }
+    format.writeHeadInto(this.#run, at, front, length);
+    this.position += front + length;
+    this.count++;
   }
 
   #addParts(parts: readonly Uint8Array[]): void {
@@ -243,6 +263,16 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     this.#run = nothing as Uint8Array as M;
     this.#runLength = 0;
   }
+}
+
+/** The length of a message in parts; infinity where one of them is no bytes. */
+function lengthInBytes(parts: readonly unknown[]): number {
+  let length = 0;
+  for (const part of parts) {
+    if (!isBytes(part)) return Number.POSITIVE_INFINITY;
+    length += part.length;
+  }
+  return length;
 }
 
 /** Copies `bytes`, from `from` on, to `target[at]`. */

@@ -13,10 +13,13 @@ import {
 import { Header } from './header.js';
 import {
   FixedLengthField,
+  isVarint,
   type LengthField,
   type LengthFieldName,
   lengthFieldNamed,
   lengthFieldNames,
+  varintWidth,
+  writeVarint,
 } from './length-field.js';
 import { concat, isBytes, uint8Arrays } from './memory.js';
 import { formatOptions, nearest } from './options.js';
@@ -215,11 +218,10 @@ export class Format {
   /** Bytes cut off the front of a frame, where that is a fixed number; otherwise the whole head is, and this is -1. */
   readonly stripped: number;
 
-  /**
-   * The length of the head that the encoder puts in front of every message, where that is the same for all and nothing comes
-   * behind them; else 0.
-   */
-  readonly headLength: number;
+  /** Whether the encoder can write the head of a message where it is to stand, with nothing behind the message. */
+  readonly isInPlace: boolean;
+  /** Whether other bytes than the length field are put in front of messages. */
+  readonly #hasFront: boolean;
 
   readonly #field: FixedLengthField | LengthField;
   /** The bytes that are put in front of messages. Undefined: zeros. */
@@ -252,7 +254,9 @@ export class Format {
     this.stripped = this.#checkedStrip(initialBytesToStrip);
     this.trailer = trailer === undefined ? undefined : new Trailer(trailer);
     this.trailerWidth = this.trailer?.width ?? 0;
-    this.headLength = this.stripped >= this.maxHeadLength && this.trailer === undefined ? this.stripped : 0;
+    const isOwnVarint = !(field instanceof FixedLengthField) && isVarint(field) && this.stripped === WHOLE_HEAD;
+    this.isInPlace = (this.fixed !== undefined || isOwnVarint) && this.trailer === undefined;
+    this.#hasFront = this.#frontLength > 0 && (offset > 0 || this.fixed?.width !== this.#frontLength);
     this.#header = this.#checkedHeader(header);
     this.header = this.#headerToCheck(headerMask);
     this.quick = this.header === undefined && this.trailer === undefined ? this.fixed : undefined;
@@ -462,23 +466,32 @@ export class Format {
   }
 
   /**
-   * Where `headLength` is known: the length of the frame that carries a message of this length.
+   * Where {@link isInPlace}: how many bytes are put in front of a message of this length.
    *
    * @throws FrameError as {@link writeHead} does.
    */
-  frameLength(messageLength: number, position: number): number {
-    const frameLength = this.headLength + messageLength;
-    this.#checkPayload(frameLength - this.maxHeadLength, messageLength, position);
-    return frameLength;
+  frontOf(messageLength: number, position: number): number {
+    if (this.fixed === undefined) {
+      this.#checkPayload(messageLength, messageLength, position);
+      return this.lengthFieldOffset + varintWidth(messageLength - this.lengthAdjustment);
+    }
+    this.#checkPayload(this.stripped + messageLength - this.maxHeadLength, messageLength, position);
+    return this.stripped;
   }
 
-  /** Where `headLength` is known: writes the head for a message of this length. */
-  writeHeadInto(target: Uint8Array, at: number, messageLength: number): void {
-    const field = this.fixed!;
-    if (this.#header !== undefined) target.set(this.#header, at);
-    else if (this.headLength > field.width) target.fill(0, at, at + this.headLength);
-    const payload = this.headLength + messageLength - this.maxHeadLength;
-    field.write(payload - this.lengthAdjustment, target, at + this.lengthFieldOffset);
+  /** Where {@link isInPlace}: writes the head at `at`. The message is there already, `front` bytes behind. */
+  writeHeadInto(target: Uint8Array, at: number, front: number, messageLength: number): void {
+    if (this.#hasFront) {
+      if (this.#header !== undefined) target.set(this.#header, at);
+      else target.fill(0, at, at + this.#frontLength);
+    }
+    const fieldAt = at + this.lengthFieldOffset;
+    if (this.fixed === undefined) {
+      writeVarint(messageLength - this.lengthAdjustment, target, fieldAt);
+    } else {
+      const payload = front + messageLength - this.maxHeadLength;
+      this.fixed.write(payload - this.lengthAdjustment, target, fieldAt);
+    }
   }
 
   #writeOwnHead(start: Uint8Array, messageLength: number, position: number): WrittenHead {

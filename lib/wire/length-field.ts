@@ -125,21 +125,36 @@ export const varint: LengthField = {
     return undefined;
   },
   write(length) {
-    let width = 1;
-    for (let most = 128; most <= length; most *= 128) width++;
-    const bytes = new Uint8Array(width);
-    let rest = length;
-    for (let at = 0; at < width - 1; at++) {
-      bytes[at] = (rest % 128) | 0x80;
-      rest = Math.floor(rest / 128);
-    }
-    bytes[width - 1] = rest;
+    const bytes = new Uint8Array(varintWidth(length));
+    writeVarint(length, bytes, 0);
     return bytes;
   },
 };
 
+/** The bytes that a varint takes. */
+export function varintWidth(length: number): number {
+  let width = 1;
+  for (let most = 128; most <= length; most *= 128) width++;
+  return width;
+}
+
+export function writeVarint(length: number, bytes: Uint8Array, start: number): void {
+  let rest = length;
+  let at = start;
+  for (; rest >= 128; at++) {
+    bytes[at] = (rest % 128) | 0x80;
+    rest = Math.floor(rest / 128);
+  }
+  bytes[at] = rest;
+}
+
 /** MQTT's "remaining length": a varint of at most four bytes. MQTT 5.0, section 1.5.5. */
 export const mqttLength: LengthField = Object.freeze({ ...varint, maxWidth: 4, maxLength: 268_435_455 });
+
+/** Whether a length field is written as {@link writeVarint} does. */
+export function isVarint(field: LengthField): boolean {
+  return field === varint || field === mqttLength;
+}
 
 /** The least lengths that CompactSize has 2, 4 and 8 bytes for. */
 const leastCompact = [0xfd, 0x1_0000, 0x1_0000_0000];

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import { type FormatOptions, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
 import { formatOf } from '../../lib/wire/format.js';
+import { varint } from '../../lib/wire/length-field.js';
 import { decodeBatches, drawings, itIsAsDrawn } from '../support/drawings.js';
 import { compactSize } from '../support/fields.js';
 import { decode, encode, fromHex, thrownBy } from '../support/streams.js';
@@ -380,16 +381,25 @@ describe('formatOf', () => {
     for (const [options, isShort] of ways) expect(formatOf(options).quick !== undefined).to.equal(isShort);
   });
 
-  it('knows the length of the head, where the encoder puts the same number of bytes in front of all messages', () => {
-    const lengths: [FormatOptions, number][] = [
+  it('knows how many bytes the encoder puts in front of a message, where it can write the head in its place', () => {
+    const fronts: [FormatOptions, number | undefined][] = [
       [{}, 4],
       [{ lengthFieldOffset: 2 }, 6],
       [{ initialBytesToStrip: 7 }, 7],
       [{ initialBytesToStrip: 0 }, 0],
-      [{ lengthFieldOffset: 2, initialBytesToStrip: 2 }, 0],
-      [{ lengthField: 'varint' }, 0],
-      [{ lengthField: 'varint', lengthFieldOffset: 2, initialBytesToStrip: 2 }, 0],
+      [{ lengthFieldOffset: 2, initialBytesToStrip: 2 }, 2],
+      [{ lengthFieldOffset: 2, initialBytesToStrip: 1, header: Buffer.of(1) }, 1],
+      [{ lengthField: 'varint' }, 2],
+      [{ lengthField: 'varint', lengthFieldOffset: 3 }, 5],
+      [{ lengthField: 'varint', lengthAdjustment: 100 }, 1],
+      [{ lengthField: 'varint', lengthFieldOffset: 2, initialBytesToStrip: 2 }, undefined],
+      [{ lengthField: { ...varint } }, undefined],
+      [{ trailer: Buffer.of(1) }, undefined],
     ];
-    for (const [options, length] of lengths) expect(formatOf(options).headLength).to.equal(length);
+    for (const [options, front] of fronts) {
+      const format = formatOf(options);
+      expect(format.isInPlace).to.equal(front !== undefined);
+      if (front !== undefined) expect(format.frontOf(200, 0)).to.equal(front);
+    }
   });
 });
