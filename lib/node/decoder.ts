@@ -4,6 +4,7 @@ import { streamDestroyed } from '../wire/errors.js';
 import type { Flow } from '../wire/flow.js';
 import { parserOf } from '../wire/parser.js';
 import type { Callback } from './declarations.js';
+import { messagesOf } from './loops.js';
 import { Raw } from './raw.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
 import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
@@ -142,7 +143,7 @@ export class LengthPrefixDecoder<
   /** @hidden */
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
-    if (!parserOf(this.#flow.work).mayStop) return super[Symbol.asyncIterator]();
+    if (!parserOf(this.#flow.work).mayStop) return messagesOf(this, super[Symbol.asyncIterator]());
     // At its end, Node's own would destroy the decoder, and with it the raw bytes that go on.
     return loop(this, super.iterator({ destroyOnReturn: false }));
   }

@@ -1,10 +1,93 @@
 import type * as node from 'node:stream';
 
-type Messages = AsyncIterator<unknown, undefined>;
+type Result = IteratorResult<unknown, undefined>;
 
 // So that loops have what all async iterators have, such as Symbol.asyncDispose.
 const prototype = Object.getPrototypeOf(Object.getPrototypeOf((async function* () {})()));
 const AsyncIteratorPrototype = Object.getPrototypeOf(prototype);
+
+/**
+ * The messages of a stream, of which Node's own iterator is a generator: it takes several microtasks for each. Those that are
+ * there already are read as the generator would read them, while it stands at its `yield`. All else is left to it: waiting,
+ * the end, errors, and the stream's destruction.
+ *
+ *     idle --- next(): there is a message ---> read, for a microtask ---> idle
+ *      | ^                                      | next(), return(), throw() wait
+ *      | \-- it yields --\
+ *      \-- all else ---> the generator's turn, which keeps a queue itself
+ */
+class Messages {
+  readonly #stream: node.Readable;
+  readonly #own: AsyncIterator<unknown, undefined>;
+  /** The calls of the generator that have not settled. */
+  #pending = 0;
+  #isAtYield = false;
+  /** A message was read, and not yet handed out. */
+  #isReading = false;
+  /** The calls that came meanwhile: the generator, too, does one at a time. */
+  #waiting: (() => void)[] = [];
+  readonly #onRead = (): void => {
+    this.#isReading = false;
+    if (this.#waiting.length > 0) for (const call of this.#waiting.splice(0)) call();
+  };
+
+  constructor(stream: node.Readable, own: AsyncIterator<unknown>) {
+    this.#stream = stream;
+    this.#own = own as AsyncIterator<unknown, undefined>;
+  }
+
+  next(): Promise<Result> {
+    if (this.#isReading) return this.#behind(() => this.next());
+    if (!this.#isAtYield || this.#stream.destroyed) return this.#ask(this.#own.next());
+    let value: unknown;
+    try {
+      value = this.#stream.read();
+    } catch (error) {
+      // Of a 'data' listener.
+      return this.throw(error);
+    }
+    if (value === null) return this.#ask(this.#own.next());
+    const result = Promise.resolve({ value, done: false as const });
+    this.#isReading = true;
+    result.then(this.#onRead);
+    return result;
+  }
+
+  throw(reason: unknown): Promise<Result> {
+    if (this.#isReading) return this.#behind(() => this.throw(reason));
+    return this.#ask(this.#own.throw!(reason));
+  }
+
+  return(value?: undefined): Promise<Result> {
+    if (this.#isReading) return this.#behind(() => this.return(value));
+    return this.#ask(this.#own.return!(value));
+  }
+
+  #behind(call: () => Promise<Result>): Promise<Result> {
+    return new Promise((resolve) => {
+      this.#waiting.push(() => resolve(call()));
+    });
+  }
+
+  /** The generator's own promise is returned: one made of it would settle later. */
+  #ask(result: Promise<Result>): Promise<Result> {
+    this.#isAtYield = false;
+    this.#pending++;
+    result.then(
+      ({ done }) => {
+        this.#pending--;
+        this.#isAtYield = this.#pending === 0 && !done;
+      },
+      () => {},
+    );
+    return result;
+  }
+}
+
+/** A loop over the messages of a stream; `own` is Node's iterator of it. */
+export function messagesOf(stream: node.Readable, own: AsyncIterator<unknown>): AsyncIteratorObject<any, any, any> {
+  return new Messages(stream, own) as unknown as AsyncIteratorObject<any, any, any>;
+}
 
 /** The loops over the messages of a stream that have not come round to their `done`: their bodies may still write. */
 export class Loops {
@@ -24,7 +107,7 @@ export class Loops {
   /** Begins a loop. */
   open(messages: AsyncIterator<unknown>, destroys: boolean): AsyncIteratorObject<any, any, any> {
     this.#open ??= new Set();
-    const loop = new Loop(this.#stream, messages as Messages, destroys, (each) => this.#close(each));
+    const loop = new Loop(this.#stream, new Messages(this.#stream, messages), destroys, (each) => this.#close(each));
     this.#open.add(loop);
     return loop as unknown as AsyncIteratorObject<any, any, any>;
   }
@@ -49,7 +132,7 @@ class Loop {
   readonly #messages: Messages;
   readonly #destroys: boolean;
   readonly #close: (loop: Loop) => boolean;
-  #pending: Promise<IteratorResult<unknown, undefined>> | undefined;
+  #pending: Promise<Result> | undefined;
 
   constructor(stream: node.Duplex, messages: Messages, destroys: boolean, close: (loop: Loop) => boolean) {
     this.#stream = stream;
@@ -58,7 +141,7 @@ class Loop {
     this.#close = close;
   }
 
-  next(): Promise<IteratorResult<unknown, undefined>> {
+  next(): Promise<Result> {
     // Most messages come before the end: for them, nothing is added to the promise.
     this.#pending = this.#messages.next();
     if (this.#stream.readableEnded) this.watchLast();
@@ -66,25 +149,26 @@ class Loop {
   }
 
   watchLast(): void {
-    const closeIfDone = ({ done }: IteratorResult<unknown, undefined>) => {
+    const closeIfDone = ({ done }: Result) => {
       // As Node's, it leaves a listener behind: an error of a later write is not an unhandled one.
       if (done && this.#close(this) && this.#destroys) this.#stream.on('error', ignore);
     };
     this.#pending?.then(closeIfDone, () => this.#close(this));
   }
 
-  throw(reason: unknown): Promise<IteratorResult<unknown, undefined>> {
+  throw(reason: unknown): Promise<Result> {
     this.#close(this);
-    return this.#messages.throw!(reason);
+    return this.#messages.throw(reason);
   }
 
-  async return(value?: undefined): Promise<IteratorResult<unknown, undefined>> {
+  async return(value?: undefined): Promise<Result> {
     this.#close(this);
-    const result = await this.#messages.return!(value);
+    const result = await this.#messages.return(value);
     // As Node's: a loop that has not begun leaves the stream alone.
     if (this.#destroys && this.#pending !== undefined) this.#stream.destroy();
     return result;
   }
 }
 
+Object.setPrototypeOf(Messages.prototype, AsyncIteratorPrototype);
 Object.setPrototypeOf(Loop.prototype, AsyncIteratorPrototype);

@@ -1,7 +1,10 @@
 import { Duplex, PassThrough } from 'node:stream';
 import { expect } from 'chai';
-import { encode, framed } from '../../lib/index.js';
+import fc from 'fast-check';
+import * as userland from 'readable-stream';
+import { encode, framed, LengthPrefixDecoder } from '../../lib/index.js';
 import { Loops } from '../../lib/node/loops.js';
+import { runs } from '../support/runs.js';
 import { leavesLater } from '../support/runtime.js';
 import { turns } from '../torture/support.js';
 
@@ -121,5 +124,66 @@ describe('a loop over the messages of framed', () => {
       await loop.return!();
       expect(closed).to.equal(1);
     }
+  });
+});
+
+/** What may be done to a decoder, and to a loop over its messages, at a time. */
+const step = fc.oneof(
+  { weight: 4, arbitrary: fc.record({ do: fc.constant('next' as const) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('write' as const), count: fc.nat(40) }) },
+  { weight: 3, arbitrary: fc.record({ do: fc.constant('turn' as const) }) },
+  fc.record({ do: fc.constantFrom('end', 'cut', 'destroy', 'fail', 'return', 'throw', 'read', 'burst') }),
+);
+
+/** Everything that a user sees of it. */
+async function seen(steps: readonly { do: string; count?: number }[], own: boolean, throwsAt: number) {
+  const decoder = new LengthPrefixDecoder({ decode: (bytes, start, end) => bytes.toString('latin1', start, end) });
+  const events: string[] = [];
+  decoder.on('error', ({ message }) => events.push(message)).on('close', () => events.push('close'));
+  if (throwsAt > 0) {
+    let count = 0;
+    decoder.on('data', () => {
+      if (++count === throwsAt) throw new Error('of a listener');
+    });
+    decoder.pause();
+  }
+  const node = userland.Readable.prototype as any;
+  const loop: any = own ? decoder[Symbol.asyncIterator]() : node[Symbol.asyncIterator].call(decoder);
+  let written = 0;
+  let asked = 0;
+  const note = (name: string, result: Promise<IteratorResult<unknown>>): void => {
+    const call = `${name} ${asked++}`;
+    result.then(
+      ({ value, done }) => events.push(`${call}: ${done ? 'done' : value}`),
+      ({ message }) => events.push(`${call}: ${message}`),
+    );
+  };
+  for (const { do: what, count = 0 } of steps) {
+    if (what === 'next') note('next', loop.next());
+    else if (what === 'burst') for (let i = 0; i < 5; i++) note('next', loop.next());
+    else if (what === 'write' && decoder.writable) {
+      decoder.write(Buffer.concat(Array.from({ length: count }, () => encode(`${written++}`))), () => {});
+    } else if (what === 'end') decoder.end();
+    else if (what === 'cut') decoder.end(Buffer.of(7));
+    else if (what === 'destroy') decoder.destroy();
+    else if (what === 'fail') decoder.destroy(new Error('on purpose'));
+    else if (what === 'return') note('return', loop.return());
+    else if (what === 'throw') note('throw', loop.throw(new Error('into it')));
+    else if (what === 'read') events.push(`read ${throwsAt > 0 ? '' : decoder.read()}`);
+    else await turns(1);
+  }
+  await turns(3);
+  const { destroyed, readableEnded, readableLength } = decoder;
+  return { events, destroyed, readableEnded, readableLength, listeners: decoder.eventNames() };
+}
+
+describe('a loop over the messages of a decoder', () => {
+  it("does what Node's iterator does, whatever is done to both", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.constantFrom(0, 0, 1, 3), async (steps, throwsAt) => {
+        expect(await seen(steps, true, throwsAt)).to.deep.equal(await seen(steps, false, throwsAt));
+      }),
+      { numRuns: runs(400) },
+    );
   });
 });
