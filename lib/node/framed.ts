@@ -623,11 +623,10 @@ class FramedStream extends BaseDuplex<unknown, any> {
   #endFraming(): void {
     if (this.destroyed || this.#leaving !== undefined) return;
     // It may throw.
-    const rest = Buffer.concat([parserOf(this.#flow.work).rest(), ...(this.#waiting ?? [])]);
+    const rest = this.#takeRest();
     const readable = this.#readable;
     const leaving = new Detaching();
     this.#leaving = leaving;
-    this.#waiting = undefined;
     this.#flow.destroy(undefined);
     if (readable.readableEnded) {
       leaving.rest = rest;
@@ -637,6 +636,13 @@ class FramedStream extends BaseDuplex<unknown, any> {
     }
     this.#input ??= { error: undefined };
     if (!this.#isInputOver) this.#advance();
+  }
+
+  /** All bytes that came and are no message. */
+  #takeRest(): Buffer {
+    const rest = Buffer.concat([parserOf(this.#flow.work).rest(), ...(this.#waiting ?? [])]);
+    this.#waiting = undefined;
+    return rest;
   }
 
   detach(): Promise<any> {
@@ -718,8 +724,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** Frames that have begun were handed out. */
   #endReading(leaving: Closing): void {
+    const rest = this.#takeRest();
     this.#endInput(undefined);
-    leaving.readIsOver(Buffer.from(parserOf(this.#flow.work).rest()));
+    leaving.readIsOver(rest);
     // For its end to come.
     this.#readable.resume();
   }

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
+import process from 'node:process';
 import { Duplex, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
@@ -246,6 +247,86 @@ describe('close() of framed', () => {
     messages.end('too late');
     expect((await coming).bytes).to.have.lengthOf(1_000_004);
     await closing;
+  });
+
+  it('end() that is too late calls back at the end, and lets go of the body it was given', async () => {
+    for (const late of [
+      (messages: Framed, body: Readable, done: () => void) => messages.end({ length: 1, body }, done),
+      (messages: Framed, body: Readable, done: () => void) => messages.end({ length: 1, body }, 'utf8', done),
+      (messages: Framed, body: Readable, done: () => void) => {
+        body.destroy();
+        messages.end(done);
+      },
+      (messages: Framed, body: Readable, done: () => void) => {
+        body.destroy();
+        messages.end(undefined as never, done);
+      },
+    ]) {
+      const { messages, client } = await pair();
+      messages.resume();
+      const coming = received(client);
+      messages.write('a');
+      const closing = messages.close();
+      const body = Readable.from(['x']).on('error', () => {});
+      const bodyClosed = new Promise((resolve) => body.once('close', resolve));
+      const errors: unknown[] = [];
+      messages.on('error', (error) => errors.push(error));
+      const drained = once(messages, 'drain');
+      await new Promise<void>((resolve) => late(messages, body, resolve));
+      await Promise.all([drained, bodyClosed, closing]);
+      expect((await coming).bytes).to.equal(`${frame('a')}`);
+      expect(errors).to.deep.equal([]);
+    }
+  });
+
+  it('wakes a reader that waits for a drain which cannot come any more', async () => {
+    const stream = new Duplex({ read() {}, write() {}, emitClose: true });
+    const messages = framed(stream, { writableHighWaterMark: 10 }).on('error', () => {}) as Framed;
+    expect(messages.write('more than ten bytes')).to.equal(false);
+    const drained = once(messages, 'drain');
+    const closing = messages.close({ deadline: 1 });
+    await drained;
+    expect(await rejectionCode(closing)).to.equal('ERR_FRAME_TIMEOUT');
+    // Who waits for nothing is told nothing.
+    const quiet = framed(new Duplex({ read() {}, write() {} })).on('error', () => {}) as Framed;
+    let drains = 0;
+    quiet.on('drain', () => drains++);
+    expect(await rejectionCode(quiet.close({ deadline: 1 }))).to.equal('ERR_FRAME_TIMEOUT');
+    expect(drains).to.equal(0);
+  });
+
+  it('hands out all frames that have begun in chunks which wait for the reader', async () => {
+    const stream = new Duplex({
+      read() {},
+      write: (_chunk, _encoding, callback) => callback(),
+      final: (callback) => callback(),
+    });
+    const messages = framed(stream, { readableHighWaterMark: 1 }) as Framed;
+    // It does not stop when it is told to.
+    for (const text of ['a', 'b', 'c', 'd']) stream.emit('data', frame(text));
+    stream.emit('data', frame('e').subarray(0, 3));
+    const closing = messages.close();
+    stream.emit('data', frame('e').subarray(3));
+    stream.emit('data', frame('late'));
+    stream.push(null);
+    expect(await all(messages)).to.deep.equal(['a', 'b', 'c', 'd', 'e']);
+    await closing;
+  });
+
+  it('leaves no timer behind, and is refused behind detach()', async () => {
+    const { messages, client } = await pair();
+    client.resume().on('end', () => client.end());
+    messages.resume();
+    const timers = (): number => process.getActiveResourcesInfo().filter((name) => name === 'Timeout').length;
+    const before = timers();
+    await messages.close({ deadline: 100_000 });
+    expect(timers()).to.equal(before);
+
+    const { messages: other } = await pair();
+    const detached = other.resume().detach<Socket>();
+    expect(await rejectionCode(other.close())).to.equal('ERR_INVALID_STATE');
+    expect(await rejectionCode(other.close({ deadline: -1 }))).to.equal('ERR_OUT_OF_RANGE');
+    (await detached).destroy();
   });
 
   it('ends an echo by a pipeline', async () => {
