@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
-import { finished, PassThrough, Readable } from 'node:stream';
+import { Duplex, finished, PassThrough, Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { pipeline } from 'node:stream/promises';
 import { connect as connectTls, TLSSocket } from 'node:tls';
@@ -43,6 +43,31 @@ describe('detach() of framed', () => {
     const [answer] = await once(inTls, 'data');
     expect(`${answer}`).to.equal('secret hello');
     await serving;
+  });
+
+  it('with autoDestroy: false, settles when the last message is read and the last one sent', async () => {
+    for (const last of ['read', 'sent'] as const) {
+      let send = (): void => {};
+      const stream = new Duplex({
+        read() {},
+        write(_chunk, _encoding, callback) {
+          send = callback;
+        },
+      });
+      const messages = framed(stream, { autoDestroy: false });
+      messages.write('x');
+      await new Promise(setImmediate);
+      stream.push(Buffer.concat([frame('a'), frame('b'), frame('c').subarray(0, 2)]));
+      await once(messages, 'readable');
+      const detached = messages.detach();
+      if (last === 'read') send();
+      if (last === 'read') await once(messages, 'finish');
+      expect((await messages.toArray()).map(String)).to.deep.equal(['a', 'b']);
+      if (last === 'sent') send();
+      expect(await detached).to.equal(stream);
+      expect(stream.read()).to.deep.equal(frame('c').subarray(0, 2));
+      expect(messages.destroyed).to.equal(true);
+    }
   });
 
   it('plaintext in front of TLS is never taken for decrypted bytes (CVE-2021-23222)', async () => {
