@@ -1,6 +1,5 @@
 import { Buffer } from 'node:buffer';
 import { createRequire } from 'node:module';
-import { performance } from 'node:perf_hooks';
 import process from 'node:process';
 import { Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
@@ -371,28 +370,6 @@ describe('an encoder, as it must be', () => {
       expect(first.errored).to.equal(reason);
       expect(why).to.equal(reason);
     });
-  });
-
-  it('takes a time that is linear in the number of parts', async function () {
-    this.timeout(60_000);
-    const part = Buffer.alloc(64 * KIB);
-    const timed = async (count: number): Promise<number> => {
-      const { encoder } = quiet({ lengthField: 'uint64le', maxPayloadLength: 2 ** 40 });
-      let length = 0;
-      encoder.on('data', (chunk) => {
-        length += chunk.length;
-      });
-      const start = performance.now();
-      encoder.end(Array(count).fill(part));
-      while (!encoder.readableEnded) await turn();
-      const took = performance.now() - start;
-      expect(length).to.equal(8 + count * part.length);
-      return took;
-    };
-    await timed(2000);
-    const few = Math.min(await timed(10_000), await timed(10_000), await timed(10_000));
-    const many = Math.min(await timed(40_000), await timed(40_000));
-    expect(many).to.be.lessThan(16 * few + 50);
   });
 
   describe('bytes of another realm', () => {

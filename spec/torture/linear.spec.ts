@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
+import { once } from 'node:events';
 import { expect } from 'chai';
-import { buffers, LengthPrefixDecoder } from '../../lib/index.js';
+import { buffers, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
 import { Expected } from '../../lib/wire/expected.js';
 import { Format } from '../../lib/wire/format.js';
 import type { Memory } from '../../lib/wire/memory.js';
@@ -10,7 +11,7 @@ import { frame, turns } from './support.js';
 const KIB = 1024;
 const MIB = 1024 * KIB;
 
-/** The work done on memory: what a clock would be too noisy to tell in a test. */
+/** The work done on memory and queues: what a clock would be too noisy to tell in a test. */
 interface Work {
   /** Bytes copied from one place to another. */
   copied: number;
@@ -21,19 +22,23 @@ interface Work {
   allocations: number;
   /** Views made. */
   views: number;
+  /** Items of arrays moved from one place to another. */
+  moved: number;
+  /** How often a Buffer was asked for its length. */
+  lengths: number;
 }
 
 const ofTypedArrays = Object.getPrototypeOf(Uint8Array.prototype) as Record<string, (...args: never[]) => unknown>;
 
-/** Counts what is copied, by whatever of the ways there are, while `run` runs. */
+/** Counts what is copied and moved, by whatever of the ways there are, while `run` runs. */
 async function counted(run: (work: Work) => unknown): Promise<Work> {
-  const work: Work = { copied: 0, copies: 0, allocated: 0, allocations: 0, views: 0 };
-  const undo: (() => void)[] = [];
-  const watch = (holder: object, name: string, look: (self: Uint8Array, args: unknown[]) => void): void => {
+  const work: Work = { copied: 0, copies: 0, allocated: 0, allocations: 0, views: 0, moved: 0, lengths: 0 };
+  const undo: (() => unknown)[] = [];
+  const watch = (holder: object, name: string, look: (self: any, args: unknown[]) => void): void => {
     const own = holder as Record<string, unknown>;
     const had = Object.hasOwn(own, name);
     const method = own[name] as (...args: unknown[]) => unknown;
-    own[name] = function (this: Uint8Array, ...args: unknown[]): unknown {
+    own[name] = function (this: unknown, ...args: unknown[]): unknown {
       look(this, args);
       return method.apply(this, args);
     };
@@ -57,6 +62,22 @@ async function counted(run: (work: Work) => unknown): Promise<Work> {
   });
   watch(Buffer, 'from', (_self, [source]) => copy((source as Uint8Array).length));
   watch(Uint8Array, 'from', (_self, [source]) => copy((source as Uint8Array).length));
+  // Not splice: Node's Writable takes off the front of its buffer by it, 257 entries at once.
+  for (const name of ['shift', 'unshift', 'slice', 'concat']) {
+    watch(Array.prototype, name, (self: unknown[]) => {
+      work.moved += self.length;
+    });
+  }
+  const { get: lengthOf } = Object.getOwnPropertyDescriptor(ofTypedArrays, 'length')!;
+  const length = {
+    configurable: true,
+    get(): number {
+      work.lengths++;
+      return lengthOf!.call(this);
+    },
+  };
+  Object.defineProperty(Buffer.prototype, 'length', length);
+  undo.push(() => delete (Buffer.prototype as { length?: number }).length);
   try {
     await run(work);
   } finally {
@@ -142,6 +163,8 @@ describe('torture: linear time (node dist/spec/torture/linear.js prints the time
         allocated: work.allocated / size,
         allocations: work.allocations / size,
         views: work.views / size,
+        moved: work.moved / size,
+        lengths: work.lengths / size,
       });
     }
     const first = each[1]!;
@@ -211,6 +234,58 @@ describe('torture: linear time (node dist/spec/torture/linear.js prints the time
       });
       expect(got).to.equal(1);
       expect(work.copied).to.be.at.most(2 * 4 * MIB + 64 * KIB);
+    }
+  });
+
+  describe('large parts in an encoder', () => {
+    type Write = (encoder: LengthPrefixEncoder, count: number) => unknown;
+    type Read = (encoder: LengthPrefixEncoder, take: (chunk: Buffer) => void) => unknown;
+
+    const part = Buffer.alloc(64 * KIB);
+    const ways: Record<string, Write> = {
+      'of one message': (encoder, count) => encoder.end(new Array(count).fill(part)),
+      'of messages of their own': (encoder, count) => {
+        for (let i = 0; i < count; i++) encoder.write(part);
+        encoder.end();
+      },
+    };
+    const readers: Record<string, Read> = {
+      "by 'data'": (encoder, take) => encoder.on('data', take),
+      'by read()': (encoder, take) => {
+        encoder.on('readable', () => {
+          for (let chunk = encoder.read(); chunk !== null; chunk = encoder.read()) take(chunk);
+        });
+      },
+    };
+
+    /** The work of sending so many. */
+    function send(count: number, write: Write, read: Read): Promise<Work> {
+      return counted(async () => {
+        const encoder = new LengthPrefixEncoder({ lengthField: 'uint64le', maxPayloadLength: 2 ** 40 });
+        let got = 0;
+        read(encoder, (chunk) => {
+          got += chunk.length;
+        });
+        write(encoder, count);
+        await once(encoder, 'end');
+        expect(got)
+          .to.equal(encoder.bytesWritten)
+          .and.to.be.above(count * part.length);
+      });
+    }
+
+    for (const [way, write] of Object.entries(ways)) {
+      for (const [reader, read] of Object.entries(readers)) {
+        it(`do not wait at each other's expense: ${way}, read ${reader}`, async () => {
+          const few = await send(1000, write, read);
+          const many = await send(8000, write, read);
+          for (const name of Object.keys(few) as (keyof Work)[]) {
+            expect(many[name], name).to.be.at.most(8.1 * few[name] + 64);
+          }
+          expect(many.copied, 'copied').to.be.at.most(8 * 8000);
+          expect(many.moved, 'moved').to.be.at.most(20 * 8000);
+        });
+      }
     }
   });
 });
