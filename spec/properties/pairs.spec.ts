@@ -6,6 +6,7 @@ import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { runs } from '../support/runs.js';
+import { codeArgs, deafProgram } from '../support/runtime.js';
 import { reset } from '../support/wire.js';
 import { turns } from '../torture/support.js';
 import {
@@ -112,35 +113,31 @@ const plainReader = fc.constantFrom(...Object.keys(readers).filter((name) => nam
 /** A failure that hangs is made simpler only as long as that. */
 const settings = { interruptAfterTimeLimit: runs(15_000) };
 
-/**
- * A child. It echoes messages, so many, and then ends as it is told; or it closes its input and says messages of its own,
- * some before a fourth pipe ends and some after that.
- */
-const program = `
-  const [mode, count, size, before] = JSON.parse(process.argv[1]);
-  const leave = () => (mode === 'crash' ? process.kill(process.pid, 'SIGKILL') : process.exit());
-  if (mode === 'deaf') {
-    require('node:fs').closeSync(0);
-    const bytesOf = (from, to) => {
-      const all = [];
-      for (let i = from; i < to; i++) {
-        const message = Buffer.alloc(4 + size, i);
-        message.writeUInt32LE(size);
-        all.push(message);
-      }
-      return Buffer.concat(all);
-    };
-    process.stdout.write(bytesOf(0, before));
-    new (require('node:net').Socket)({ fd: 3 }).resume().on('end', () => {
-      process.stdout.write(bytesOf(before, count), leave);
-    });
-  } else {
-    let input = Buffer.alloc(0);
-    process.stdin.on('data', (chunk) => {
-      input = Buffer.concat([input, chunk]);
-      if (input.length === count * (4 + size)) process.stdout.write(input, leave);
-    });
-  }`;
+/** The code of a child that echoes so many messages, and then ends as it is told. */
+const echoing = (mode: string, count: number, size: number) => `
+  const leave = () => ('${mode}' === 'crash' ? process.kill(process.pid, 'SIGKILL') : process.exit());
+  let input = Buffer.alloc(0);
+  process.stdin.on('data', (chunk) => {
+    input = Buffer.concat([input, chunk]);
+    if (input.length === ${count * (4 + size)}) process.stdout.write(input, leave);
+  });`;
+
+/** The code of a child that says messages of its own, some before a fourth pipe ends and some after that. */
+const saying = (count: number, size: number, before: number) => `
+  import { Socket } from 'node:net';
+  const bytesOf = (from, to) => {
+    const all = [];
+    for (let i = from; i < to; i++) {
+      const message = Buffer.alloc(${4 + size}, i);
+      message.writeUInt32LE(${size});
+      all.push(message);
+    }
+    return Buffer.concat(all);
+  };
+  process.stdout.write(bytesOf(0, ${before}));
+  new Socket({ fd: 3 }).resume().on('end', () => {
+    process.stdout.write(bytesOf(${before}, ${count}), () => process.exit());
+  });`;
 
 const children: ChildProcess[] = [];
 
@@ -361,9 +358,11 @@ describe('properties: framed pairs', function () {
         property(async () => {
           const activity = new Activity();
           const first = Math.max(1, Math.floor(count * before));
-          const child = spawn(process.execPath, ['-e', program, JSON.stringify([mode, count, size, first])], {
-            stdio: ['pipe', 'pipe', 'inherit', 'pipe'],
-          });
+          const isDeaf = mode === 'deaf';
+          const [command, args] = isDeaf
+            ? deafProgram(saying(count, size, first))
+            : [process.execPath, codeArgs(echoing(mode, count, size))];
+          const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit', 'pipe'] });
           children.push(child);
           const go = child.stdio[3] as Duplex;
           go.on('error', () => {}).resume();
@@ -371,7 +370,6 @@ describe('properties: framed pairs', function () {
           const over = once(child, 'close');
           const { stream, watch, within } = rigOf(child.stdout, child.stdin, activity);
           const messages = Array.from({ length: count }, (_, i) => Buffer.alloc(size, i));
-          const isDeaf = mode === 'deaf';
           if (!isDeaf) for (const message of messages) watch.write(message, size);
           if (waits && !isDeaf) {
             // It is gone before anybody reads, if a pipe has room for all.

@@ -5,6 +5,7 @@ import { type Duplex, PassThrough, Readable } from 'node:stream';
 import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import { closed, closeLinks, framedStream, link, soon } from '../properties/links.js';
+import { codeArgs, deafProgram } from '../support/runtime.js';
 import { reset } from '../support/wire.js';
 import { frame, turns } from '../torture/support.js';
 
@@ -29,9 +30,9 @@ function readSlowly(messages: Duplex, each: (message: string) => unknown = () =>
   return { got, done };
 }
 
-/** A child that runs the code, with a fourth pipe that tells it when to go. */
-function child(code: string) {
-  const process_ = spawn(process.execPath, ['-e', code], { stdio: ['pipe', 'pipe', 'inherit', 'pipe'] });
+/** A child with a fourth pipe that tells it when to go. */
+function child([command, args]: [string, string[]]) {
+  const process_ = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit', 'pipe'] });
   children.push(process_);
   const messages = framedStream({ readable: process_.stdout, writable: process_.stdin });
   const go = process_.stdio[3] as Duplex;
@@ -42,6 +43,8 @@ function child(code: string) {
 
 const children: ReturnType<typeof spawn>[] = [];
 
+const running = (code: string): [string, string[]] => [process.execPath, codeArgs(code)];
+
 const answers = (count: number) => `
   let input = Buffer.alloc(0);
   process.stdin.on('data', (chunk) => {
@@ -49,16 +52,16 @@ const answers = (count: number) => `
     if (input.length === ${bytesOf(...numbered(count)).length}) process.stdout.write(input, () => process.exit());
   });`;
 
-/** Closes its input, and sends 100 messages: some before it is told to go, the others after that. */
-const closesItsInput = (before: number) => `
-  require('node:fs').closeSync(0);
+/** Sends 100 messages: some before it is told to go, the others after that. */
+const sends = (before: number) => `
+  import { Socket } from 'node:net';
   const bytesOf = (from, to) => {
     let bytes = '';
     for (let i = from; i < to; i++) bytes += '\\xd0\\x07\\0\\0' + ('message ' + i).padEnd(2000);
     return Buffer.from(bytes, 'latin1');
   };
   process.stdout.write(bytesOf(0, ${before}));
-  new (require('node:net').Socket)({ fd: 3 }).resume().on('end', () => {
+  new Socket({ fd: 3 }).resume().on('end', () => {
     process.stdout.write(bytesOf(${before}, 100), () => process.exit());
   });`;
 
@@ -72,7 +75,7 @@ describe('regressions: framed pairs', function () {
 
   describe('a child process', () => {
     it('that answers 20 messages and exits: all are read, then the end, and no error', async () => {
-      const { process, messages } = child(answers(20));
+      const { process, messages } = child(running(answers(20)));
       const errors: unknown[] = [];
       messages.on('error', (error) => errors.push(error));
       const ended = new Promise<void>((resolve) => messages.once('end', resolve));
@@ -92,7 +95,7 @@ describe('regressions: framed pairs', function () {
     });
 
     it('that exits while a slow reader reads: all are read, then the end, and no error', async () => {
-      const { messages } = child(answers(20));
+      const { messages } = child(running(answers(20)));
       const errors: unknown[] = [];
       messages.on('error', (error) => errors.push(error));
       for (const message of numbered(20)) messages.write(message);
@@ -111,7 +114,7 @@ describe('regressions: framed pairs', function () {
       it(`that has closed its input: a write meets EPIPE, 100 messages ${when} are still read`, async () => {
         // More than one chunk has room for.
         const due = numbered(100).map((message) => message.padEnd(2000));
-        const { messages, go } = child(closesItsInput(count));
+        const { messages, go } = child(deafProgram(sends(count)));
         let failure: NodeJS.ErrnoException | null | undefined;
         const { got, done } = readSlowly(messages, async (message) => {
           if (message !== due[0]) return;
@@ -128,9 +131,10 @@ describe('regressions: framed pairs', function () {
     }
 
     it('that crashes: all that it said is read', async () => {
-      const { messages } = child(`
+      const code = `
         const bytes = Buffer.from('${bytesOf(...numbered(20)).toString('base64')}', 'base64');
-        process.stdout.write(bytes, () => process.kill(process.pid, 'SIGKILL'));`);
+        process.stdout.write(bytes, () => process.kill(process.pid, 'SIGKILL'));`;
+      const { messages } = child(running(code));
       const { got, done } = readSlowly(messages);
       expect(await soon(done, 'the reader is done')).to.equal(undefined);
       expect(got).to.deep.equal(numbered(20));

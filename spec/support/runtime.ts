@@ -41,6 +41,12 @@ export function codeArgs(code: string): string[] {
   return runtime === 'deno' ? ['eval', code] : ['--input-type=module', '--eval', code];
 }
 
+/** A program and its arguments: it runs the code, a module, with its input closed, so that a write to it meets EPIPE. */
+export function deafProgram(code: string): [string, string[]] {
+  // By a shell: Deno has no way to close its own.
+  return ['/bin/sh', ['-c', 'exec "$0" "$@" <&-', process.execPath, ...codeArgs(code)]];
+}
+
 let directory: string | undefined;
 let count = 0;
 
