@@ -124,7 +124,7 @@ const echoing = (mode: string, count: number, size: number) => `
 
 /** The code of a child that says messages of its own, some before a fourth pipe ends and some after that. */
 const saying = (count: number, size: number, before: number) => `
-  import { Socket } from 'node:net';
+  import { createReadStream } from 'node:fs';
   const bytesOf = (from, to) => {
     const all = [];
     for (let i = from; i < to; i++) {
@@ -135,7 +135,7 @@ const saying = (count: number, size: number, before: number) => `
     return Buffer.concat(all);
   };
   process.stdout.write(bytesOf(0, ${before}));
-  new Socket({ fd: 3 }).resume().on('end', () => {
+  createReadStream(null, { fd: 3 }).resume().on('end', () => {
     process.stdout.write(bytesOf(${before}, ${count}), () => process.exit());
   });`;
 

@@ -54,14 +54,14 @@ const answers = (count: number) => `
 
 /** Sends 100 messages: some before it is told to go, the others after that. */
 const sends = (before: number) => `
-  import { Socket } from 'node:net';
+  import { createReadStream } from 'node:fs';
   const bytesOf = (from, to) => {
     let bytes = '';
     for (let i = from; i < to; i++) bytes += '\\xd0\\x07\\0\\0' + ('message ' + i).padEnd(2000);
     return Buffer.from(bytes, 'latin1');
   };
   process.stdout.write(bytesOf(0, ${before}));
-  new Socket({ fd: 3 }).resume().on('end', () => {
+  createReadStream(null, { fd: 3 }).resume().on('end', () => {
     process.stdout.write(bytesOf(${before}, 100), () => process.exit());
   });`;
 

@@ -38,8 +38,7 @@ const memory =
 const DENO_WRITES =
   "a socket of Deno fails a write under way with EPIPE when the other side's end comes in; Node shows the end";
 
-/** Not looked into: it may be Bun's own children that do so. */
-const BUN_CHILDREN = "Bun takes away a child's output when a write to its input fails";
+const BUN_CHILDREN = 'Bun calls a write to a child that has closed its input back without an error; Node with EPIPE';
 const BUN_STREAMS = "it draws any use of Node's streams; Bun's are others, as at the Readable.toWeb of an ended stream";
 const BUN_TRANSFER = 'Bun can not transfer web streams';
 /** Seen about once in 25 of 5 MB each with two plain Transforms of readable-stream; never with those of node:stream. */
@@ -92,12 +91,6 @@ export const exceptions: readonly Exception[] = [
   },
   {
     runtime: 'bun',
-    test: 'framed pairs a child that answers and exits: all answers arrive, though what is written meets no reader',
-    reason: BUN_CHILDREN,
-    sometimes: true,
-  },
-  {
-    runtime: 'bun',
     test: 'properties: framed pairs a child process: nothing of what it says is lost, however it goes',
     reason: BUN_CHILDREN,
     sometimes: true,
@@ -106,13 +99,11 @@ export const exceptions: readonly Exception[] = [
     runtime: 'bun',
     test: 'regressions: framed pairs a child process that has closed its input: a write meets EPIPE, 100 messages that came before are still read',
     reason: BUN_CHILDREN,
-    sometimes: true,
   },
   {
     runtime: 'bun',
     test: 'regressions: framed pairs a child process that has closed its input: a write meets EPIPE, 100 messages that come later are still read',
     reason: BUN_CHILDREN,
-    sometimes: true,
   },
   {
     runtime: 'bun',
