@@ -160,12 +160,6 @@ export const exceptions: readonly Exception[] = [
   },
   {
     runtime: 'bun',
-    test: 'torture: a flood of messages leaves others their turn of web streams',
-    reason: 'Bun runs several messages of a MessageChannel in one turn',
-    sometimes: true,
-  },
-  {
-    runtime: 'bun',
     test: `${memory} prefix`,
     reason:
       'JavaScriptCore tells far too little memory of 20,000 idle decoders at times (0.15 of as many PassThroughs)',
