@@ -91,14 +91,18 @@ describe('frameTimeout', () => {
     const [socket] = (await accepted) as [Socket];
     const messages = framed(socket, { frameTimeout });
     const reading = text(messages);
-    client.write(a.subarray(0, 2));
-    await new Promise((resolve) => socket.once('data', resolve));
-    client.end(a.subarray(2));
-    // Until the bytes are sent: they are not read in this turn.
-    const end = performance.now() + 3 * frameTimeout;
-    while (performance.now() < end);
-    expect(await reading).to.equal('a');
-    server.close();
+    try {
+      client.write(a.subarray(0, 2));
+      await new Promise((resolve) => socket.once('data', resolve));
+      client.end(a.subarray(2));
+      // Until the bytes are sent: they are not read in this turn.
+      const end = performance.now() + 3 * frameTimeout;
+      while (performance.now() < end);
+      expect(await reading).to.equal('a');
+    } finally {
+      client.destroy();
+      server.close();
+    }
   });
 
   it('the reader of a body may take its time; the body and the decoder fail when the peer does', async () => {

@@ -220,9 +220,9 @@ describe('properties: framed over sockets', function () {
             watch.write(one.make(), one.size);
             if (watch.owesDrain) await within(once(stream, 'drain'), `'drain' behind ${one.name}`);
           }
-          peer.socket.end();
           stream.end();
           expect(await within(peer.over, 'the peer sees the end')).to.equal('end');
+          peer.socket.end();
           await expectOver(rig);
           expectBytes(peer.bytes, framesOf(written.map(({ bytes }) => bytes)));
         }),

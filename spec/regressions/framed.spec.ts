@@ -213,14 +213,16 @@ describe('regressions: framed', () => {
   });
 
   describe('what was written before the end is sent', () => {
-    it("write('bye') and destroy() in one tick", async () => {
-      const { near, peer } = await link();
-      const messages = framedStream(near);
-      messages.write('bye');
-      messages.destroy();
-      expect(await soon(peer.over, 'the peer sees the end')).to.equal('end');
-      expect(peer.texts).to.deep.equal(['bye']);
-    });
+    for (const near of ['client', 'server'] as const) {
+      it(`write('bye') and destroy() in one tick, of a ${near}`, async () => {
+        const { near: socket, peer } = await link({ near });
+        const messages = framedStream(socket);
+        messages.write('bye');
+        messages.destroy();
+        expect(await soon(peer.over, 'the peer sees the end')).to.equal('end');
+        expect(peer.texts).to.deep.equal(['bye']);
+      });
+    }
 
     it("write('bye') and leaving the loop in one tick", async () => {
       for (const leave of ['asyncIterator', 'iterator()']) {

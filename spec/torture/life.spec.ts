@@ -83,7 +83,10 @@ describe('torture: the life of many connections', () => {
       const messages = framed(socket).resume();
       messages.on('error', () => {}).write('hello');
       served.push(messages);
-      client.on('error', () => {}).resume();
+      client.on('error', () => {});
+      // Deno fails a write under way where the other side's end comes in.
+      await once(client, 'data');
+      client.resume();
       if (i % 3 === 0) client.end();
       // It never ends, inside a frame or with more and more of them.
       else if (i % 3 === 1) client.write(frame('abc').subarray(0, 5));
