@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendFileSync, createReadStream, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { programArgs, replaceExport } from '../support/runtime.js';
+import { programArgs, replaceExport, runtime } from '../support/runtime.js';
 import {
   cleanUp,
   closed,
@@ -49,7 +49,9 @@ describe('examples/server and examples/client', () => {
       process.on('exit', () => console.log('peak', peakMemory()));`;
     const { server, port } = await startServer(['--save', saved, ...format], { preload });
     const file = join(temporaryDirectory(), 'file');
-    const length = 170_000_000;
+    const length = 300_000_000;
+    // Deno gives memory back late: 160 MB here, 180 MB at twice the length.
+    const most = runtime === 'deno' ? 250_000_000 : 150_000_000;
     writeFileSync(file, 'first');
     truncateSync(file, length - 4);
     appendFileSync(file, 'last');
@@ -61,7 +63,7 @@ describe('examples/server and examples/client', () => {
     expect(await digest(join(saved, name!))).to.equal(await digest(file));
     for (const program of [client, server]) {
       expect(program.lines.at(-2)).to.include(`Size: ${length}`);
-      expect(Number(program.lines.at(-1)!.slice('peak '.length))).to.be.within(10_000_000, 150_000_000);
+      expect(Number(program.lines.at(-1)!.slice('peak '.length))).to.be.within(10_000_000, most);
     }
   });
 
