@@ -111,6 +111,22 @@ async function failure(
   return error;
 }
 
+/** The result, and the delays of the timers that expired meanwhile. */
+async function expired<T>(run: () => Promise<T>): Promise<{ result: T; delays: number[] }> {
+  const { setTimeout } = globalThis;
+  const delays: number[] = [];
+  globalThis.setTimeout = ((callback: () => void, ms: number) =>
+    setTimeout(() => {
+      delays.push(ms);
+      callback();
+    }, ms)) as typeof setTimeout;
+  try {
+    return { result: await run(), delays };
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+}
+
 const sizesOf = ({ chunks }: CutError) => chunks.map(({ length }) => length);
 const headOf = ({ message }: CutError) => message.split('\n')[0];
 
@@ -166,14 +182,13 @@ describe('checkAnyCut', () => {
             return number < 1;
           };
         });
-        const start = Date.now();
-        const error = await failure(hangs, small, hello, { timeout: 50 });
+        const { result: error, delays } = await expired(() => failure(hangs, small, hello, { timeout: 50 }));
         // A source that is piped is read ahead.
         const input = name.includes('piped') ? 'the input ended' : '9 of 9 bytes';
         expect(headOf(error)).to.equal(
           `9 bytes in 2 chunks, 1 + 8: it hangs: after ${input} and 1 of 1 messages, nothing for 50 ms`,
         );
-        expect(Date.now() - start).to.be.within(45, 5000);
+        expect(new Set(delays)).to.deep.equal(new Set([50]));
       });
 
       it('tells of messages that are wrong, too many, too few and glued', async () => {
@@ -497,12 +512,12 @@ describe('checkAnyCut', () => {
     for (const [name, decoder] of Object.entries(forms)) {
       it(`tells of one that holds a message until the next chunk or the end: ${name}`, async () => {
         await checkAnyCut(decoder, wire, messages, { runs: 50 });
-        const start = Date.now();
-        const error = await failure(decoder, wire, messages, { prompt: true, timeout: 60 });
+        const options = { prompt: true, timeout: 60 };
+        const { result: error, delays } = await expired(() => failure(decoder, wire, messages, options));
         expect(headOf(error)).to.equal(
           '19 bytes in one chunk: it holds a message back: after 19 of 19 bytes and 0 of 3 messages, nothing for 60 ms',
         );
-        expect(Date.now() - start).to.be.within(55, 5000);
+        expect(new Set(delays)).to.deep.equal(new Set([60]));
       });
     }
 
@@ -624,25 +639,34 @@ describe('checkAnyCut', () => {
           yield* take.take(chunk);
         }
       };
-      const start = Date.now();
-      const error = await failure(hangs, long, due, { timeout: 500, runs: 5, seed: 1 });
+      const options = { timeout: 500, runs: 5, seed: 1 };
+      const { result: error, delays } = await expired(() => failure(hangs, long, due, options));
       expect(sizesOf(error)).to.deep.equal([1, 1, 1498]);
       expect(headOf(error)).to.match(/nothing for 500 ms$/);
       // Both times in full, and a few times briefly.
-      expect(Date.now() - start).to.be.within(990, 4000);
+      expect(delays.filter((ms) => ms !== 25)).to.deep.equal([500, 500]);
+      expect(delays.length).to.be.within(3, 50);
     });
 
     it('stops the search for a simpler cut in time, with the simplest that it found, and says so', async () => {
       const slow = decoderThat((sizes) => sizes.length > 200);
-      const late: AnyDecoder = async function* (chunks) {
-        await delay(20);
-        yield* slow(chunks) as AsyncIterable<unknown>;
+      const { now } = performance;
+      // Each cut takes 20 ms.
+      let tries = 0;
+      const late: AnyDecoder = (chunks) => {
+        tries++;
+        return slow(chunks);
       };
-      const start = Date.now();
-      const error = await failure(late, long, due, { runs: 2, shrinkTimeout: 150 });
-      expect(Date.now() - start).to.be.within(150, 5000);
-      expect(sizesOf(error).length).to.be.within(202, 1400);
-      expect(error.message).to.match(/\n {2}again with +seed: -?\d+\n {2}shrinking +stopped after 150 ms; .*$/);
+      performance.now = () => 20 * tries;
+      try {
+        const error = await failure(late, long, due, { runs: 2, shrinkTimeout: 150 });
+        // Two at the most until it fails, and then as many as take 150 ms.
+        expect(tries).to.be.within(8, 2 + 8);
+        expect(sizesOf(error).length).to.be.within(202, 1400);
+        expect(error.message).to.match(/\n {2}again with +seed: -?\d+\n {2}shrinking +stopped after 150 ms; .*$/);
+      } finally {
+        performance.now = now;
+      }
       const first = await failure(late, long, due, { runs: 2, shrinkTimeout: 0 });
       expect(sizesOf(first)).to.have.lengthOf(1500);
       expect(first.message).to.match(/stopped after 0 ms/);
