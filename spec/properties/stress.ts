@@ -5,7 +5,7 @@ import { createContext, runInContext } from 'node:vm';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import * as userland from 'readable-stream';
-import { readsOn } from '../support/runtime.js';
+import { webReadsOn } from '../support/runtime.js';
 import { codeOf } from '../support/streams.js';
 
 /** Lets the event loop turn. */
@@ -579,7 +579,7 @@ export abstract class Rig {
     };
     const source = stream as unknown as Readable;
     // Web streams take strings for objects, where what they are made of counts characters.
-    const canBeWeb = readsOn && stream.readableEncoding === null;
+    const canBeWeb = webReadsOn && stream.readableEncoding === null;
     const read = reader.read === 'web' && !canBeWeb ? 'iterator' : reader.read;
     if (read === 'data' || read === 'pausing') {
       stream.on('data', (piece) => {

@@ -9,11 +9,11 @@ export type Runtime = 'node' | 'bun' | 'deno';
 /** The runtime that runs this. */
 export const runtime: Runtime = 'Bun' in globalThis ? 'bun' : 'Deno' in globalThis ? 'deno' : 'node';
 
-/**
- * Whether Node's own streams read on as those of Node 20 do. From Node 24 on, `Readable.toWeb` does not read a stream that
- * has ended to its 'end', and in Node 26 a Transform may stop behind `once(stream, 'data')`.
- */
-export const readsOn = runtime !== 'node' || Number.parseInt(process.versions.node, 10) < 24;
+/** Whether a Transform of node:stream goes on when each 'readable' is followed by one read(). From Node 26 on it may stop. */
+export const readsOn = runtime === 'node' && Number.parseInt(process.versions.node, 10) < 26;
+
+/** Whether `Readable.toWeb` reads a stream that has ended to its 'end'. From Node 24 on it does not. */
+export const webReadsOn = runtime === 'deno' || (runtime === 'node' && Number.parseInt(process.versions.node, 10) < 24);
 
 /** Whether a loop over one of Node's streams that is left destroys it later than in the call. From Node 26 on it does so at once. */
 export const leavesLater = runtime !== 'node' || Number.parseInt(process.versions.node, 10) < 26;
