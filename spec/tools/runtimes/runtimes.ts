@@ -41,44 +41,12 @@ const DENO_WRITES =
 const DENO_READS = 'Deno runs setImmediate, up to hundreds of times, before it reads what has come to a socket';
 
 const BUN_CHILDREN = 'Bun calls a write to a child that has closed its input back without an error; Node with EPIPE';
-const BUN_STREAMS = "it draws any use of Node's streams; Bun's are others, as at the Readable.toWeb of an ended stream";
 const BUN_TRANSFER = 'Bun can not transfer web streams';
 /** Seen about once in 25 of 5 MB each with two plain Transforms of readable-stream; never with those of node:stream. */
 const BUN_STDIN =
   "Bun's process.stdin, in a pipeline with Transforms of readable-stream, loses its end at times after megabytes";
 
-/** Properties that draw what Bun does in its own way, such as the `Readable.toWeb` of a stream that has ended. */
-const drawn = [
-  'any use of an encoder sends exactly the frames, calls back in order, tells of room when there is some, and ends',
-  'any use of an encoder fails at what can not be sent, behind all that was written before it',
-  'any use of an encoder calls everything back once and lets go of all bodies, destroyed at any moment',
-  'any use of a decoder is judged by rules that a plain Transform keeps',
-  'any use of a decoder hands out each message once, in order, in front of any fault, holds no more than it may, and ends',
-  'any use of a decoder hands out bodies one at a time, however much of each is read',
-  'any use of a decoder calls everything back once, destroyed at any moment',
-  'any use of a decoder gives nothing but bytes of the input, in order, whatever a length field answers',
-  'properties: framed over sockets all that is written arrives, all that comes is read, both ends end',
-  "properties: framed over sockets 'drain' comes to all who wait for it, though nobody reads",
-  'properties: framed over sockets all answers arrive, then the end',
-  'properties: framed over sockets destroy() and a loop that is left send what was written before',
-  'properties: framed over sockets destroy(error), a signal and a fault drop what was written, and reset the connection',
-  "properties: framed over sockets the peer's reset and a cut frame: the messages before come first, then the error; writes are told",
-  'properties: framed over sockets a socket that is destroyed under it: it closes, whatever is done',
-  "properties: framed over sockets a server's socket stays open as long as something may write to it, and ends when that goes",
-  'properties: framed over sockets a proxy passes on messages, ends and failures',
-  'properties: framed pairs all that is written arrives, all that comes is read',
-  'properties: framed pairs a readable that fails waits for what was written; then the error shows, and both are destroyed',
-  'properties: framed pairs a writable that fails tells all writes at once, and waits for the end of what comes; then the error shows',
-];
-
 export const exceptions: readonly Exception[] = [
-  ...drawn.map((test): Exception => ({ runtime: 'bun', test, reason: BUN_STREAMS, sometimes: true })),
-  {
-    runtime: 'bun',
-    test: 'any use of an encoder is judged by rules that a plain Transform keeps',
-    reason: "it tries the model on a Transform of node:stream, and Bun's keeps other rules",
-    sometimes: true,
-  },
   {
     runtime: 'bun',
     test: 'examples/native-messaging-host answers each message, in order, and ends when its input does',
@@ -231,6 +199,7 @@ export const exceptions: readonly Exception[] = [
     test: 'torture: a message larger than its memory (npm run large -- --gib 5) is sent and received within 150 MB at either end, byte for byte',
     reason:
       'Deno gives the memory of what a socket received back late: a bare one that takes 256 MiB has 198 MB at its peak, this one 176 MB; the bytes are right',
+    sometimes: true,
   },
 ];
 
