@@ -503,6 +503,10 @@ class FramedStream extends BaseDuplex<unknown, any> {
       if (entry.isDone) process.nextTick(() => this.#sent());
       return;
     }
+    if (entry.next === undefined) {
+      this.#sendEntry(entry);
+      return;
+    }
     const writable = this.#writable;
     writable.cork?.();
     this.#sendEntry(entry);

@@ -622,7 +622,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       (this.#aside?.isStopped || !this.#aside?.waiting?.length);
     const isUsedUp = isTaken && (this.#open === undefined || this.#open.kept.length === 0 || isHeld(this.#open));
     // A chunk is not kept alive until the next one comes.
-    if (isUsedUp) this.hold(nothing);
+    if (isUsedUp && this.#chunk !== nothing) this.hold(nothing);
     return isUsedUp;
   }
 
