@@ -93,19 +93,17 @@ const clock: Clock = {
 export const readingOutlet: Outlet<node.Duplex, unknown> = {
   isEager: false,
 
-  push(stream, piece, isFirst) {
-    // `push` would test the same, emit 'data' and do nothing else but what it did for the first piece. That takes longer
-    // than the listener of a small message does. Inside `_read`, the first piece waits in the buffer, and this is false.
-    const isFlowing =
-      !isFirst &&
-      stream.readableFlowing === true &&
-      stream.readableLength === 0 &&
-      stream.readableEncoding === null &&
-      stream.listenerCount('data') > 0;
-    if (!isFlowing) return stream.push(piece);
-    stream.emit('data', piece);
-    return true;
-  },
+  push: (stream, piece) => stream.push(piece),
+
+  // `push` tests the same, emits 'data' and does nothing else but what it did for the first piece. That takes longer than the
+  // listener of a small message does. Inside `_read`, the first piece waits in the buffer, and this is false.
+  flows: (stream) =>
+    stream.readableFlowing === true &&
+    stream.readableLength === 0 &&
+    stream.readableEncoding === null &&
+    stream.listenerCount('data') > 0,
+
+  emit: (stream, piece) => void stream.emit('data', piece),
 
   isRead: (stream) => stream.readableLength === 0,
 

@@ -29,8 +29,12 @@ export interface Outlet<Stream, Out> {
   readonly isEager: boolean;
   /** Whether the reader asks for its first piece, too. Default: that is wanted from the beginning. */
   readonly asksFirst?: boolean;
-  /** Hands out a piece. Returns whether the reader wants more. `isFirst`: it is the first one since the flow went on. */
-  push(stream: Stream, piece: Out, isFirst: boolean): boolean;
+  /** Hands out a piece. Returns whether the reader wants more. */
+  push(stream: Stream, piece: Out): boolean;
+  /** Whether {@link emit} would do what `push` does, and the reader would want more. Not asked for a first piece. */
+  flows?(stream: Stream): boolean;
+  /** The short way. */
+  emit?(stream: Stream, piece: Out): void;
   /** Whether the reader has taken all that was handed out. */
   isRead(stream: Stream): boolean;
   /** Calls `done`, at once or soon. `isSync`: the call that began the write has not returned. */
@@ -209,13 +213,17 @@ export class Flow<Stream, In, Out> {
             isUsedUp = true;
             break;
           }
-          this.#flags &= ~WANTED;
           count += hasBatches ? (piece as unknown as unknown[]).length : 1;
           if (count >= tiredAt) {
             tiredAt = nextRest(count);
             this.#flags |= TIRED;
           }
-          if (outlet.push(stream, piece, isFirst)) this.#flags |= WANTED;
+          if (!isFirst && outlet.flows?.(stream)) {
+            outlet.emit!(stream, piece);
+            continue;
+          }
+          this.#flags &= ~WANTED;
+          if (outlet.push(stream, piece)) this.#flags |= WANTED;
           isFirst = false;
         }
         const isDone = isUsedUp || (this.#flags & (EAGER | BODY_WAITING)) !== 0;

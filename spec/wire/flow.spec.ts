@@ -44,18 +44,23 @@ interface Reader {
   onPush: ((piece: string) => void) | undefined;
 }
 
-/** A flow, and all that it did in order: pieces, the first of each go in capitals; what was called back. */
+/** A flow, and all that it did in order: pieces, in capitals those that did not go the short way; what was called back. */
 function flowing({ isEager = false, room = Number.POSITIVE_INFINITY } = {}) {
   const reader: Reader = { log: [], room, unread: 0, onPush: undefined };
+  const take = (stream: Reader, piece: string, logged: string): void => {
+    stream.log.push(logged);
+    stream.unread++;
+    stream.room--;
+    stream.onPush?.(piece);
+  };
   const outlet: Outlet<Reader, string> = {
     isEager,
-    push(stream, piece, isFirst) {
-      stream.log.push(isFirst ? piece.toUpperCase() : piece);
-      stream.unread++;
-      stream.room--;
-      stream.onPush?.(piece);
+    push(stream, piece) {
+      take(stream, piece, piece.toUpperCase());
       return stream.room > 0;
     },
+    flows: (stream) => stream.room > 1,
+    emit: (stream, piece) => take(stream, piece, piece),
     isRead: (stream) => stream.unread === 0,
     release(stream, done, isSync) {
       stream.log.push(isSync ? 'sync' : 'later');
@@ -93,7 +98,7 @@ describe('Flow', () => {
   it("goes at the reader's pace: calls back when a piece more than the last one is wanted", () => {
     const { flow, done, read, seen } = flowing({ room: 2 });
     flow.take('abc', done('one'));
-    expect(seen()).to.equal('A b');
+    expect(seen()).to.equal('A B');
     expect(flow.isBusy).to.equal(true);
     read(1);
     expect(seen()).to.equal('C');
@@ -108,7 +113,7 @@ describe('Flow', () => {
   it('an eager one calls back when the last piece was handed out', () => {
     const { flow, done, read, seen } = flowing({ isEager: true, room: 2 });
     flow.take('ab', done('one'));
-    expect(seen()).to.equal('A b sync one');
+    expect(seen()).to.equal('A B sync one');
     flow.take('cd', done('two'));
     expect(seen()).to.equal('');
     read(1);
@@ -136,7 +141,7 @@ describe('Flow', () => {
       flow.goOn();
     };
     flow.take('abc', done('one'));
-    expect(seen()).to.equal('A b c sync one');
+    expect(seen()).to.equal('A B C sync one');
   });
 
   it('what is wanted while nothing is in hand is handed out with the next write', () => {
