@@ -11,7 +11,7 @@ export const LARGE = 65_536;
 /** Up to this many bytes, a loop copies faster than a call of `set`. */
 const BY_HAND = 8;
 
-/** The most bytes that a new run is given at once, because the one before was as long. */
+/** The most bytes that a new run is given at once, because the one before was as long: more than most ticks write. */
 const MOST_AT_ONCE = 131_072;
 
 const nothing = new Uint8Array(0);
@@ -45,7 +45,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   /** Small messages, joined. */
   #run = nothing as Uint8Array as M;
   #runLength = 0;
-  /** The length of the run before: as much as the next one is given at once. */
+  /** The length of the longest run of those taken together last: as much as the next one is given at once. */
   #usualLength = 0;
 
   /**
@@ -245,6 +245,11 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     const at = this.#runLength;
     const end = at + length;
     if (end > this.#run.length) {
+      // Another piece costs less than to copy so many bytes again.
+      if (at >= LARGE) {
+        this.#closeRun();
+        return this.#extend(length);
+      }
       const grown = this.#memory.allocateShared(Math.max(end, 2 * this.#run.length, this.#usualLength));
       if (at > 0) grown.set(this.#run.subarray(0, at));
       this.#run = grown;
@@ -258,8 +263,10 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     const length = this.#runLength;
     if (length === 0) return;
     const run = this.#run;
+    // The longest since `take`.
+    const before = this.#pieces === noPieces ? 0 : this.#usualLength;
+    this.#usualLength = Math.min(Math.max(length, before), MOST_AT_ONCE);
     this.#addToPieces(length === run.length ? run : new this.#memory.View(run.buffer, run.byteOffset, length));
-    this.#usualLength = Math.min(length, MOST_AT_ONCE);
     this.#run = nothing as Uint8Array as M;
     this.#runLength = 0;
   }

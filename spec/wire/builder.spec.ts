@@ -72,7 +72,7 @@ describe('FrameBuilder', () => {
     builder.add(larger!);
     builder.add('b');
     const pieces = builder.take();
-    expect(pieces.map(({ length }) => length)).to.deep.equal([9, LARGE, LARGE + 3 + 4, LARGE + 1, 5]);
+    expect(pieces.map(({ length }) => length)).to.deep.equal([9, LARGE, LARGE + 3, 4, LARGE + 1, 5]);
     expect(pieces.map(({ buffer }) => buffer)).to.include.members([large!.buffer, larger!.buffer]);
     expect(pieces.map(({ buffer }) => buffer)).not.to.include(small!.buffer);
   });
@@ -121,7 +121,7 @@ describe('FrameBuilder', () => {
     expect(piece!.buffer.byteLength).to.be.at.most(16_384);
   });
 
-  it('asks for memory by doubling, and at once for as much as the piece before had, up to 128 KiB', () => {
+  it('asks for memory by doubling up to 64 KiB, and at once for as much as was joined before, up to 128 KiB', () => {
     const asked: number[] = [];
     const allocateShared = (length: number) => {
       asked.push(length);
@@ -135,9 +135,11 @@ describe('FrameBuilder', () => {
     };
     expect(add(4, 16)).to.deep.equal([20, 40, 80]);
     expect(add(4, 16)).to.deep.equal([80]);
-    expect(add(3, 60_000)).to.deep.equal([60_004, 120_008, 240_016]);
-    expect(add(1, 16)).to.deep.equal([131_072]);
+    // Not one byte from 64 KiB on is copied again.
+    expect(add(5, 60_000)).to.deep.equal([60_004, 120_008, 120_008, 120_008]);
+    expect(add(1, 16)).to.deep.equal([120_008]);
     expect(add(1, 16)).to.deep.equal([20]);
+    expect(add(3, 65_000)).to.deep.equal([65_004, 130_008, 130_008]);
   });
 
   it('has strings in an encoding where the memory knows it', () => {
