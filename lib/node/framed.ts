@@ -199,6 +199,13 @@ class FramedStream extends BaseDuplex<unknown, any> {
       if (framed) framed.#onClose(this);
     },
   };
+  /** Of the writable, when it was ended. */
+  static readonly #ofEnded: Listeners<Writable> = {
+    finish() {
+      const framed = knownWritables.get(this) ?? knownReadables.get(this);
+      if (framed) framed.#onFinish();
+    },
+  };
   static readonly #own: Listeners<FramedStream> = {
     end() {
       this.#onEnd();
@@ -343,7 +350,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
   // ---------------------------------------------------------------- reading
 
   #take(chunk: unknown): void {
-    if (this.#input !== undefined) {
+    if (this.#input !== undefined || this.destroyed) {
+      this.#detaching?.late.push(chunk as Buffer);
       this.#closing?.take(chunk as Buffer);
       return;
     }
@@ -352,7 +360,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
       return;
     }
     const bytes = Buffer.isBuffer(chunk) ? chunk : viewOf(chunk, buffers);
-    if (this.#flow.isIdle && this.#waiting === undefined) {
+    if (!this.#flow.isBusy && this.#flow.work.isSettled && this.#waiting === undefined) {
       this.#advance(bytes);
     } else {
       this.#waiting ??= new Fifo();
@@ -599,7 +607,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (writable.writableFinished || this.#detaching?.promise !== undefined) {
       this.#onFinish();
     } else {
-      writable.on('finish', () => this.#onFinish());
+      listenTo(writable, FramedStream.#ofEnded);
       writable.end();
       // Not inside `end`, which would forget its callback.
       if (writable.destroyed) process.nextTick(() => this.#lose(prematureClose()));
@@ -607,8 +615,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   #onFinish(): void {
-    const callback = this.#ending!;
+    const callback = this.#ending;
     this.#ending = undefined;
+    if (callback === undefined) return;
     if (this.#closing === undefined) callback();
     else this.#closing.finish(callback);
   }
@@ -632,13 +641,13 @@ class FramedStream extends BaseDuplex<unknown, any> {
     const leaving = new Detaching();
     this.#leaving = leaving;
     this.#flow.destroy(undefined);
+    this.#input ??= { error: undefined };
     if (readable.readableEnded) {
       leaving.rest = rest;
     } else {
       readable.pause();
       if (rest.length > 0) readable.unshift!(rest);
     }
-    this.#input ??= { error: undefined };
     if (!this.#isInputOver) this.#advance();
   }
 
@@ -682,10 +691,11 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   /** Everything is as it was before. */
-  #handBack(): void {
+  #handBack(leaving: Detaching): void {
     const readable = this.#readable;
     const flowing = this.#wasFlowing;
     stopListening(readable, FramedStream.#ofReadable);
+    stopListening(this.#writable, FramedStream.#ofEnded);
     knownReadables.delete(readable);
     if (this.#isPair) {
       stopListening(this.#writable, FramedStream.#ofWritable);
@@ -693,6 +703,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
     } else if (this.#wasHalfOpen !== undefined) {
       readable.allowHalfOpen = this.#wasHalfOpen;
     }
+    const late = Buffer.concat(leaving.late);
+    if (readable.readableEnded) leaving.rest ??= late;
+    else if (late.length > 0) readable.unshift!(late);
     // Our listener is gone: those that are left are somebody else's, for whom it flows again.
     if (flowing || readable.listenerCount('data') > 0) readable.resume();
     // Node has a setter: null is a stream that nobody has begun to read.
@@ -765,7 +778,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     const leaving = this.#detaching;
     if (leaving?.promise !== undefined) {
       if (isOver && !error) {
-        this.#handBack();
+        this.#handBack(leaving);
         super._destroy(error, (...args) => {
           callback(...args);
           leaving.resolve!();

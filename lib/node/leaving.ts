@@ -18,6 +18,8 @@ export interface BytesStream {
 export class Detaching {
   /** Bytes that could not be put in front of it again: it had ended when it became clear that they are no message. */
   rest: Buffer | undefined;
+  /** Chunks that came all the same: somebody else made the stream flow. */
+  readonly late: Buffer[] = [];
   /** Settle the promise of `detach()`, once that was called. */
   resolve: (() => void) | undefined;
   reject: ((error: Error) => void) | undefined;

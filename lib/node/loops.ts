@@ -22,6 +22,8 @@ class Messages {
   /** The calls of the generator that have not settled. */
   #pending = 0;
   #isAtYield = false;
+  /** There are no more. */
+  isDone = false;
   /** A message was read, and not yet handed out. */
   #isReading = false;
   /** The calls that came meanwhile: the generator, too, does one at a time. */
@@ -76,6 +78,7 @@ class Messages {
     result.then(
       ({ done }) => {
         this.#pending--;
+        this.isDone ||= done === true;
         this.#isAtYield = this.#pending === 0 && !done;
       },
       () => {},
@@ -162,10 +165,10 @@ class Loop {
   }
 
   async return(value?: undefined): Promise<Result> {
-    this.#close(this);
+    const isUnderWay = this.#close(this) && this.#pending !== undefined && !this.#messages.isDone;
     const result = await this.#messages.return(value);
-    // As Node's: a loop that has not begun leaves the stream alone.
-    if (this.#destroys && this.#pending !== undefined) this.#stream.destroy();
+    // As Node's: a loop that has not begun, or is done, leaves the stream alone.
+    if (this.#destroys && isUnderWay) this.#stream.destroy();
     return result;
   }
 }

@@ -375,7 +375,8 @@ export class Writing {
   /** `_write` was called: returns its entry. */
   begin(callback: Callback): Entry {
     this.#held = callback;
-    const current = this.#first!;
+    // Node calls `_write` for an end that came too late, too, where the stream failed and is not destroyed yet.
+    const current = this.#first ?? new Entry(undefined, undefined, undefined, none);
     this.#first = current.next;
     // It is not kept alive until the next one comes.
     if (this.#first === undefined) this.#last = undefined;

@@ -152,31 +152,26 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
       const front = format.frontOf(length, this.position);
       const at = this.#extend(front + length);
       copy(message, 0, this.#run, at + front);
-      format.writeHeadInto(this.#run, at, front, length);
-      this.position += front + length;
-      this.count++;
+      this.#finishJoined(at, front, length);
     } else {
-      const head = format.writeHead(message, length, this.position);
-      const trailer = format.trailer && this.#trailerOf(head, [message]);
-      this.addPiece(head.bytes);
-      this.addPiece(message, head.kept);
-      if (trailer !== undefined) this.#addTrailer(trailer);
-      this.position += head.bytes.length + length - head.kept + format.trailerWidth;
-      this.count++;
+      this.#addParts([message]);
     }
   }
 
   /** Adds a small message in parts, which are `length` bytes, as `addBytes` adds one. */
   #addJoined(parts: readonly Uint8Array[], length: number): void {
-    const format = this.#format;
-    const front = format.frontOf(length, this.position);
+    const front = this.#format.frontOf(length, this.position);
     const at = this.#extend(front + length);
     let partAt = at + front;
     for (const part of parts) {
       copy(part, 0, this.#run, partAt);
       partAt += part.length;
     }
-    format.writeHeadInto(this.#run, at, front, length);
+    this.#finishJoined(at, front, length);
+  }
+
+  #finishJoined(at: number, front: number, length: number): void {
+    this.#format.writeHeadInto(this.#run, at, front, length);
     this.position += front + length;
     this.count++;
   }
@@ -187,9 +182,9 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     const head = format.writeHead(parts[0] ?? nothing, length, this.position);
     const trailer = format.trailer && this.#trailerOf(head, parts);
     this.addPiece(head.bytes);
-    for (const part of parts) this.addPiece(part);
+    for (const [i, part] of parts.entries()) this.addPiece(part, i === 0 ? head.kept : 0);
     if (trailer !== undefined) this.#addTrailer(trailer);
-    this.position += head.bytes.length + length + format.trailerWidth;
+    this.position += head.bytes.length + length - head.kept + format.trailerWidth;
     this.count++;
   }
 
@@ -274,12 +269,8 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
 
 /** The length of a message in parts; infinity where one of them is no bytes. */
 function lengthInBytes(parts: readonly unknown[]): number {
-  let length = 0;
-  for (const part of parts) {
-    if (!isBytes(part)) return Number.POSITIVE_INFINITY;
-    length += part.length;
-  }
-  return length;
+  for (const part of parts) if (!isBytes(part)) return Number.POSITIVE_INFINITY;
+  return lengthOf(parts as readonly Uint8Array[]);
 }
 
 /** Copies `bytes`, from `from` on, to `target[at]`. */

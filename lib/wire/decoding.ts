@@ -94,26 +94,22 @@ export function decodingSettings<M extends Uint8Array>(
   checkKnown(options);
   checkMemory(memory);
   const format = formatOf(options);
-  const { copy = false, batch = false, stream = false, oversize = 'error', decode, onOversize } = options;
+  const { copy = false, batch = false, stream = false, oversize = 'error', decode, onOversize, formatAfter } = options;
   const frameTimeout = milliseconds('frameTimeout', options.frameTimeout ?? 0);
   for (const [name, value] of Object.entries({ copy, batch, stream })) {
     if (typeof value !== 'boolean') throw invalidType(`options.${name}`, 'of type boolean', value);
   }
   if (oversize !== 'error' && oversize !== 'skip') throw invalidValue('oversize', "'error' or 'skip'", oversize);
-  if (decode !== undefined && typeof decode !== 'function') throw invalidType('decode', 'of type function', decode);
-  if (onOversize !== undefined && typeof onOversize !== 'function') {
-    throw invalidType('onOversize', 'of type function', onOversize);
+  for (const [name, value] of Object.entries({ decode, onOversize, formatAfter })) {
+    if (value !== undefined && typeof value !== 'function') throw invalidType(name, 'of type function', value);
   }
   if (onOversize !== undefined && oversize !== 'skip') {
     throw invalidValue('oversize', "'skip' where onOversize is given", oversize);
   }
-  const { formatAfter } = options;
-  if (formatAfter !== undefined && typeof formatAfter !== 'function') {
-    throw invalidType('formatAfter', 'of type function', formatAfter);
-  }
-  if (stream && formatAfter) throw invalidValue('formatAfter', 'left out where stream is true', formatAfter);
   if (stream && batch) throw invalidValue('batch', 'false where stream is true', batch);
-  if (stream && decode) throw invalidValue('decode', 'left out where stream is true', decode);
+  for (const [name, value] of Object.entries({ formatAfter, decode })) {
+    if (stream && value) throw invalidValue(name, 'left out where stream is true', value);
+  }
   const isQuick = !copy && decode === undefined && formatAfter === undefined;
   const told = oversize === 'skip' ? (onOversize ?? (() => {})) : undefined;
   return { format, memory, copy, decode, batch, inParts: stream, onOversize: told, frameTimeout, formatAfter, isQuick };

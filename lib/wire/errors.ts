@@ -36,6 +36,11 @@ export class FrameError extends Error {
   }
 }
 
+/** For bytes, or for what a function made, that can't be right. */
+export function corrupt(position: number, what: string, options?: { cause?: unknown }): FrameError {
+  return new FrameError('ERR_FRAME_CORRUPT', position, what, options);
+}
+
 /** `1 byte`, `2 bytes`. */
 export function bytes(count: number): string {
   return `${count} byte${count === 1 ? '' : 's'}`;

@@ -125,11 +125,6 @@ export class Flow<Stream, In, Out> {
     return this.#done !== undefined;
   }
 
-  /** Whether it has nothing in hand, and nothing to hand out. */
-  get isIdle(): boolean {
-    return this.#done === undefined && (this.#flags & PUMPING) === 0 && this.work.isSettled;
-  }
-
   /** The fault that waits to show. */
   get fault(): unknown {
     return this.#fault?.error;
@@ -209,6 +204,8 @@ export class Flow<Stream, In, Out> {
           isInWork = true;
           const piece = work.next();
           isInWork = false;
+          // By a function of the user's that was called for it.
+          if ((this.#flags & OVER) !== 0) break;
           if (piece === undefined) {
             isUsedUp = true;
             break;

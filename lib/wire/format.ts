@@ -1,5 +1,6 @@
 import {
   bytes,
+  corrupt,
   FrameError,
   hex,
   invalidReturn,
@@ -390,7 +391,7 @@ export class Format {
         throw invalidReturn('lengthField.read', '{ length, width } or undefined', typeOf(read));
       }
     } catch (cause) {
-      throw new FrameError('ERR_FRAME_CORRUPT', position, `the length field can't be read: ${reason(cause)}`, {
+      throw corrupt(position, `the length field can't be read: ${reason(cause)}`, {
         cause,
       });
     }
@@ -400,13 +401,13 @@ export class Format {
     if (!isLength || !Number.isInteger(width) || width < 1 || width > end - start) {
       const found = `the length field was read as ${typeOf(length)} in ${typeOf(width)} of ${bytes(end - start)}`;
       const what = `${found}; a length is a whole number, in 1 to ${bytes(end - start)}`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+      throw corrupt(position, what);
     }
     return read;
   }
 
   #corrupt(input: Uint8Array, start: number, end: number, position: number, what: string): FrameError {
-    return new FrameError('ERR_FRAME_CORRUPT', position, what + this.#suspicion(input, start, end));
+    return corrupt(position, what + this.#suspicion(input, start, end));
   }
 
   /** The error for a payload over a limit: `limit` says which. */
@@ -447,14 +448,11 @@ export class Format {
    */
   writeHead(start: Uint8Array, length: number, position: number): WrittenHead {
     if (this.fixed === undefined) return this.#writeOwnHead(start, length, position);
-    const strip = this.stripped;
-    const payload = strip + length - this.maxHeadLength;
-    this.#checkPayload(payload, length, position);
-    const bytes = new Uint8Array(Math.max(strip, this.maxHeadLength));
-    if (this.#header !== undefined) bytes.set(this.#header);
-    const kept = bytes.length - strip;
-    bytes.set(start.subarray(0, kept), strip);
-    this.fixed.write(payload - this.lengthAdjustment, bytes, this.lengthFieldOffset);
+    const front = this.frontOf(length, position);
+    const bytes = new Uint8Array(Math.max(front, this.maxHeadLength));
+    const kept = bytes.length - front;
+    bytes.set(start.subarray(0, kept), front);
+    this.writeHeadInto(bytes, 0, front, length);
     return { bytes, kept };
   }
 
@@ -466,7 +464,7 @@ export class Format {
   }
 
   /**
-   * Where {@link isInPlace}: how many bytes are put in front of a message of this length.
+   * How many bytes are put in front of a message of this length, where {@link isInPlace} or the length field has a fixed width.
    *
    * @throws FrameError as {@link writeHead} does.
    */
@@ -479,7 +477,7 @@ export class Format {
     return this.stripped;
   }
 
-  /** Where {@link isInPlace}: writes the head at `at`. The message is there already, `front` bytes behind. */
+  /** Then writes the head at `at`. The message is there already, `front` bytes behind. */
   writeHeadInto(target: Uint8Array, at: number, front: number, messageLength: number): void {
     if (this.#hasFront) {
       if (this.#header !== undefined) target.set(this.#header, at);
@@ -506,7 +504,7 @@ export class Format {
     const stands = end > fieldAt ? this.#readOwn(start, fieldAt, end, position) : undefined;
     if (stands === undefined) {
       const what = `a message of ${bytes(messageLength)} has no whole length field at ${fieldAt}`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+      throw corrupt(position, what);
     }
     const kept = fieldAt + stands.width;
     const payload = messageLength - kept;
@@ -527,12 +525,12 @@ export class Format {
       written = field.write(length, message);
     } catch (cause) {
       const what = `the length ${length} can't be written: ${reason(cause)}`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
+      throw corrupt(position, what, { cause });
     }
     if (!isBytes(written) || written.length < 1 || written.length > field.maxWidth) {
       const allowed = `a Uint8Array of 1 to ${bytes(field.maxWidth)}`;
       const what = `the length ${length} was written as ${typeOf(written)}, and must be ${allowed}`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+      throw corrupt(position, what);
     }
     return written;
   }
@@ -548,7 +546,7 @@ export class Format {
     if (payload < this.shortest) {
       const needed = messageLength - payload + this.shortest;
       const what = `a message of ${bytes(messageLength)} was given, this format needs at least ${needed}`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+      throw corrupt(position, what);
     }
   }
 }

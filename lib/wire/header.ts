@@ -1,4 +1,4 @@
-import { FrameError, lookalike } from './errors.js';
+import { corrupt, type FrameError, lookalike } from './errors.js';
 import { Expected } from './expected.js';
 
 /** The bytes that every frame has to begin with, those of the length field aside. */
@@ -30,6 +30,6 @@ export class Header {
   error(found: Uint8Array, from: number, position: number): FrameError {
     const isFront = from < this.front;
     const what = `the header${this.#expected.difference(found, from, isFront ? this.front : this.length)}`;
-    return new FrameError('ERR_FRAME_CORRUPT', position, what + (isFront ? lookalike(found) : ''));
+    return corrupt(position, what + (isFront ? lookalike(found) : ''));
   }
 }

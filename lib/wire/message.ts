@@ -1,4 +1,4 @@
-import { bytes, FrameError, invalidReturn, invalidType, outOfRange, reason, typeOf } from './errors.js';
+import { bytes, corrupt, FrameError, invalidReturn, invalidType, outOfRange, reason, typeOf } from './errors.js';
 import { concat, isBytes, type Memory } from './memory.js';
 
 /** Bytes, or a string, which is sent in the encoding of the write, UTF-8 by default. */
@@ -116,7 +116,7 @@ export function encodeValue(encode: (value: any) => Message, value: unknown, pos
 
 /** For a value of which `encode` threw `cause`, or made what `cause` refuses. */
 export function notEncoded(cause: unknown, position: number): FrameError {
-  return new FrameError('ERR_FRAME_CORRUPT', position, `the message can't be encoded: ${reason(cause)}`, { cause });
+  return corrupt(position, `the message can't be encoded: ${reason(cause)}`, { cause });
 }
 
 /**

@@ -1,7 +1,7 @@
 import { Assembler } from './assembler.js';
 import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, type DecodingSettings, decodingSettings } from './decoding.js';
-import { bytes, FrameError, invalidReturn, invalidState, MOST_SHOWN, memoryGone, reason } from './errors.js';
+import { bytes, corrupt, FrameError, invalidReturn, invalidState, MOST_SHOWN, memoryGone, reason } from './errors.js';
 import { Fifo } from './fifo.js';
 import { Format, type FormatOptions, formatOf } from './format.js';
 import type { Header } from './header.js';
@@ -185,7 +185,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   /** The memory of the chunk may have been transferred to another thread, or resized. */
   private checkMemory(): void {
     const { buffer, offset, length } = this.#place;
-    if (buffer.byteLength < offset + length) throw memoryGone();
+    if (this.#at < length && buffer.byteLength < offset + length) throw memoryGone();
   }
 
   private setAside(): Aside {
@@ -333,7 +333,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       this.#settings = { ...this.#settings, format: formatOf(answer as FormatOptions) };
     } catch (cause) {
       const what = `'formatAfter' gave no format for what follows: ${reason(cause)}`;
-      this.setAside().fault = { error: new FrameError('ERR_FRAME_CORRUPT', position, what, { cause }) };
+      this.setAside().fault = { error: corrupt(position, what, { cause }) };
     } finally {
       caller = outer;
     }
@@ -453,19 +453,19 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       value = this.#settings.decode!(message, start, end);
     } catch (cause) {
       const what = `a message of ${bytes(end - start)} can't be decoded: ${reason(cause)}`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
+      throw corrupt(position, what, { cause });
     } finally {
       caller = outer;
     }
     if (value === undefined || value === null) {
       const advice = value === null ? '; null can be sent inside an object or an array, such as [null]' : '';
       const what = `a message of ${bytes(end - start)} was decoded as ${value}, which a stream can't hand out${advice}`;
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+      throw corrupt(position, what);
     }
-    if (value instanceof Promise) {
-      value.catch(() => {});
+    if (typeof (value as { then?: unknown }).then === 'function') {
+      Promise.resolve(value).catch(() => {});
       const what = "'decode' returned a promise, and can't be asynchronous; await in the reader, as in decoder.map(fn)";
-      throw new FrameError('ERR_FRAME_CORRUPT', position, what);
+      throw corrupt(position, what);
     }
     return value;
   }
@@ -474,8 +474,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   private view(start: number, end: number): M {
     const { memory, copy: own } = this.#settings;
     const { buffer, offset } = this.#place;
-    if (!own) return new memory.View(buffer, offset + start, end - start);
-    return new memory.View(new memory.View(buffer, offset + start, end - start));
+    const view = new memory.View(buffer, offset + start, end - start);
+    return own ? new memory.View(view) : view;
   }
 
   /** The long way, for every frame. */
@@ -800,8 +800,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 
   /** Returns false when there is more to pass over than the chunk has. */
   private passOver(frame: OpenFrame<M>): boolean {
-    const count = Math.min(frame.skip, this.#chunk.length - this.#at);
-    if (count < 0) throw memoryGone();
+    this.checkMemory();
+    const count = Math.min(frame.skip, Math.max(0, this.#chunk.length - this.#at));
     const { header } = this.#settings.format;
     if (header !== undefined) {
       const from = this.position - frame.position;
@@ -875,7 +875,7 @@ function isHeld({ isInParts, trailer, kept, due }: OpenFrame<any>): boolean {
 function oversizeFault(cause: unknown, position: number): unknown {
   if (cause) return cause;
   const what = `an 'oversize' listener threw ${String(cause)}`;
-  return new FrameError('ERR_FRAME_CORRUPT', position, what, { cause });
+  return corrupt(position, what, { cause });
 }
 
 /** Whether these are settings that were checked before. */

@@ -1,4 +1,4 @@
-import { bytes, FrameError, invalidType, outOfRange, reason, typeOf } from './errors.js';
+import { bytes, corrupt, type FrameError, invalidType, outOfRange, reason, typeOf } from './errors.js';
 import { Expected } from './expected.js';
 import { isBytes } from './memory.js';
 
@@ -161,7 +161,7 @@ export class Summing {
   }
 
   #fail(what: string, options?: { cause: unknown }): FrameError {
-    this.#fault = new FrameError('ERR_FRAME_CORRUPT', this.#position, what, options);
+    this.#fault = corrupt(this.#position, what, options);
     return this.#fault;
   }
 }
