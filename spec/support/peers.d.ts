@@ -1,4 +1,4 @@
-/** What the peers without types of their own look like, as far as the benchmark uses them. */
+/** The peers that have no types of their own, as far as examples and specs use them. */
 
 declare module 'length-prefixed-stream' {
   export function encode(): import('node:stream').Duplex;
