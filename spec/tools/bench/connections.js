@@ -1,6 +1,6 @@
 /** Many connections to one server; the other ends are bare sockets in another process. */
 import { messagesOf } from './bytes.js';
-import { TRIP } from './jobs.js';
+import { allOf, TRIP } from './jobs.js';
 import { listening, partner } from './link.js';
 import { DUPLEX, FRAMED, load, OURS, PASS_THROUGHS, RAW, STREAM_PEERS, WS } from './packages.js';
 
@@ -101,25 +101,18 @@ const tenthBusy = (name) => async (count) => {
 };
 
 function workload(name, title, measures, sizes, job, names) {
-  const contestants = Object.fromEntries(names.map((contestant) => [contestant, job(contestant)]));
+  const contestants = allOf(names, job);
   return { name, title, measures, sizesOf: 'connections', sizes, quick: sizes.slice(0, 1), floor: RAW, contestants };
 }
 
 const HEAP = { name: 'heap', unit: 'bytes of heap per connection' };
 const CPU = { name: 'cpu', unit: 'ns of CPU for a frame there and back' };
 const FEW = [FRAMED, 'frame-stream', WS, RAW];
+const HELD = [OURS, FRAMED, ...STREAM_PEERS, WS, DUPLEX, PASS_THROUGHS, RAW];
 const COUNTS = [10, 100, 1000, 10_000].map(scaled);
 
 export const connections = [
-  workload('idle-connections', 'Idle connections, socket included', [HEAP], [1000], idle, [
-    OURS,
-    FRAMED,
-    ...STREAM_PEERS,
-    WS,
-    DUPLEX,
-    PASS_THROUGHS,
-    RAW,
-  ]),
+  workload('idle-connections', 'Idle connections, socket included', [HEAP], [1000], idle, HELD),
   workload('busy-connections', 'Many connections, all of them busy', [CPU], COUNTS, cost, [OURS, ...FEW]),
   workload('tenth-busy', 'Many connections, a tenth of them busy', TRIP, COUNTS.slice(-1), tenthBusy, FEW),
 ];

@@ -1,23 +1,15 @@
 /** Work in memory, without sockets. */
 import { PassThrough } from 'readable-stream';
 import { CHUNK, cut, messagesOf, PAYLOADS, Tally, uint32le, wireOf, writeAll } from './bytes.js';
-import { perMessage, TIME } from './jobs.js';
+import { allOf, perMessage, TIME } from './jobs.js';
 import { BATCH, load, OURS, ours, PEERS, STREAM_PEERS } from './packages.js';
 
 const LOOP = 'bare loop';
 
+const SMALL = { measures: [TIME], sizesOf: 'payload', sizes: [16], quick: [16] };
+
 function workload(name, title, floor, contestants, settings) {
-  return {
-    name,
-    title,
-    measures: [TIME],
-    sizesOf: 'payload',
-    sizes: [16],
-    quick: [16],
-    floor,
-    contestants,
-    ...settings,
-  };
+  return { ...SMALL, name, title, floor, contestants, ...settings };
 }
 
 /** Work that calls `take` for as many messages as there are. Fails when it is called for others. */
@@ -129,30 +121,26 @@ const each = (payloads, use) => async (size) => {
 };
 
 const FRAME = 64 * 1024 * 1024;
+/** In the place of a number of messages: the time of one is in nanoseconds. */
+const MILLISECONDS = 1e6;
 
 const oneFrame = (name) => async (chunkLength) => {
   const contestant = await load(name);
-  const bytes = Buffer.concat([contestant.prefix(FRAME), Buffer.alloc(FRAME, 1)]);
-  // A million chunks of their own memory would keep the garbage collector busy.
-  const chunks = chunkLength < 1024 ? viewsOf(bytes, chunkLength) : cut(bytes, chunkLength);
-  const reading = name === 'it-length-prefixed' ? 'for await' : 'data';
-  return perMessage(1e6, async () => {
+  // Small ones are the same over and over: a million of them would keep the garbage collector busy.
+  const different = cut(Buffer.alloc(Math.min(FRAME, 16_384 * chunkLength), 1), chunkLength);
+  const whole = Array.from({ length: FRAME / chunkLength }, (_, i) => different[i % different.length]);
+  const chunks = [contestant.prefix(FRAME), ...whole];
+  return perMessage(MILLISECONDS, async () => {
     const tally = new Tally();
     const all = tally.expect(1, FRAME);
-    await contestant.decode(chunks, reading, tally.take);
+    await contestant.decode(chunks, 'data', tally.take);
     await all;
   });
 };
 
-function viewsOf(bytes, length) {
-  return Array.from({ length: Math.ceil(bytes.length / length) }, (_, i) =>
-    bytes.subarray(i * length, (i + 1) * length),
-  );
-}
-
 const oneCopy = async () => {
   const frame = Buffer.alloc(FRAME, 1);
-  return perMessage(1e6, () => frame.copy(Buffer.allocUnsafeSlow(FRAME)));
+  return perMessage(MILLISECONDS, () => frame.copy(Buffer.allocUnsafeSlow(FRAME)));
 };
 
 // Encoding
@@ -228,10 +216,6 @@ const web = (pairOf, itemsOf) => async (size) => {
 const wire = (messages) => wireOf(messages, uint32le);
 const same = (messages) => messages;
 
-function packages(job, names) {
-  return Object.fromEntries(names.map((name) => [name, job(name)]));
-}
-
 /** With the package's name in front of each. */
 function forms(jobs) {
   return Object.fromEntries(Object.entries(jobs).map(([name, job]) => [`${OURS}, ${name}`, job]));
@@ -244,14 +228,14 @@ export const inProcess = [
     'decode-data',
     "Decode, 'data' listener",
     LOOP,
-    { ...packages(decoding('data'), [OURS, BATCH, ...STREAM_PEERS]), [LOOP]: loop(view) },
+    { ...allOf([OURS, BATCH, ...STREAM_PEERS], decoding('data')), [LOOP]: loop(view) },
     allSizes,
   ),
   workload(
     'decode-writable',
     'Decode, piped to an object-mode Writable',
     LOOP,
-    { ...packages(decoding('writable'), [OURS, ...STREAM_PEERS]), [LOOP]: loop(view) },
+    { ...allOf([OURS, ...STREAM_PEERS], decoding('writable')), [LOOP]: loop(view) },
     { sizes: [16, 4096] },
   ),
   workload(
@@ -259,7 +243,7 @@ export const inProcess = [
     'Decode, for await',
     'object-mode PassThrough',
     {
-      ...packages(decoding('for await'), [OURS, BATCH, ...PEERS]),
+      ...allOf([OURS, BATCH, ...PEERS], decoding('for await')),
       'object-mode PassThrough': passThrough,
       'bare async iterator': iterator,
     },
@@ -296,10 +280,10 @@ export const inProcess = [
     'decode-one-frame',
     'Decode one frame of 64 MiB',
     'one Buffer.copy',
-    { ...packages(oneFrame, [OURS, ...PEERS]), 'one Buffer.copy': oneCopy },
+    { ...allOf([OURS, ...PEERS], oneFrame), 'one Buffer.copy': oneCopy },
     { measures: [{ name: 'time', unit: 'ms' }], sizesOf: 'chunk', sizes: [65_536, 4096, 64], quick: [65_536] },
   ),
-  workload('encode', 'Encode', 'one copy', { ...packages(encoding, [OURS, ...PEERS]), 'one copy': copying }, allSizes),
+  workload('encode', 'Encode', 'one copy', { ...allOf([OURS, ...PEERS], encoding), 'one copy': copying }, allSizes),
   workload(
     'encode-formats',
     'Encode messages of other forms',

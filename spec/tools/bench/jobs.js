@@ -35,3 +35,8 @@ export async function repeatsOf(run, leastTime = 50) {
     if (performance.now() - start >= leastTime) return repeats;
   }
 }
+
+/** A contestant by each of these names. */
+export function allOf(names, job) {
+  return Object.fromEntries(names.map((name) => [name, job(name)]));
+}

@@ -17,7 +17,7 @@ export async function dial(port) {
   return socket;
 }
 
-/** Calls a function of `partner.js` in a process of its own. @returns a function that calls what that one returned. */
+/** Has one of the roles in a process of its own. @returns a function that asks it. */
 export async function partner(role, ...args) {
   const child = fork(fileURLToPath(new URL('./partner.js', import.meta.url)), [JSON.stringify([role, ...args])]);
   await once(child, 'message');

@@ -30,7 +30,7 @@ if (chosen.length === 0) throw new Error(`--only: no such workload, there are ${
 const pace = options.quick ? QUICK : FULL;
 const machine = `${availableParallelism()} x ${cpus()[0]?.model.trim()}, Node ${process.version}`;
 console.log(`${machine}\n`);
-const built = options.native ? await build() : [];
+const built = options.native && chosen.some(({ native }) => native) ? await build() : [];
 
 const wild = [];
 let ourFailures = 0;
