@@ -47,10 +47,10 @@ export async function chartOf({ title, measures: [{ name, unit }], sizesOf, floo
     },
     background: '#ffffff',
     data: { values },
-    columns: Math.min(2, sizes.length),
+    columns: Math.min(3, sizes.length),
     facet: { field: 'size', sort: sizes, title: null, header: { labelFontWeight: 'bold' } },
     spec: {
-      width: 280,
+      width: 180,
       encoding: {
         y: { field: 'contestant', sort: names, title: null, axis: { domain: false, ticks: false, labelLimit: 260 } },
       },
@@ -58,7 +58,7 @@ export async function chartOf({ title, measures: [{ name, unit }], sizesOf, floo
         {
           mark: 'bar',
           encoding: {
-            x: { field: 'value', type: 'quantitative', title: null, axis: { format: '~s', tickCount: 4 } },
+            x: { field: 'value', type: 'quantitative', title: null, axis: { format: '~s', tickCount: 3 } },
             color: {
               field: 'kind',
               legend: null,
@@ -85,7 +85,7 @@ export async function chartOf({ title, measures: [{ name, unit }], sizesOf, floo
       ],
     },
     resolve: { scale: { x: 'independent' } },
-    config: { font: "system-ui, 'Segoe UI', sans-serif", view: { stroke: null } },
+    config: { aria: false, font: "system-ui, 'Segoe UI', sans-serif", view: { stroke: null } },
   };
   const svg = await new View(parse(compile(spec).spec), { renderer: 'none' }).toSVG();
   return `${svg.replace(/(<svg[^>]*>)/, `$1<title>${title}</title>${STYLE}`)}\n`;

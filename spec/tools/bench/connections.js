@@ -8,8 +8,8 @@ const SIZE = 16;
 const [MESSAGE] = messagesOf(SIZE);
 
 /** A process has an open file for each connection, and a few more: `ulimit -n` must allow for 10,200. */
-const most = process.report.getReport().userLimits.open_files.soft - 200;
-const scaled = (count) => Math.min(count, most);
+export const most = process.report.getReport().userLimits.open_files.soft - 200;
+const scaled = (...counts) => [...new Set(counts.map((count) => Math.min(count, most)))];
 
 /** What the crowd sends to be taken for a client of this contestant. */
 function manners(name, { prefix }) {
@@ -109,10 +109,10 @@ const HEAP = { name: 'heap', unit: 'bytes of heap per connection' };
 const CPU = { name: 'cpu', unit: 'ns of CPU for a frame there and back' };
 const FEW = [FRAMED, 'frame-stream', WS, RAW];
 const HELD = [OURS, FRAMED, ...STREAM_PEERS, WS, DUPLEX, PASS_THROUGHS, RAW];
-const COUNTS = [10, 100, 1000, 10_000].map(scaled);
+const COUNTS = scaled(10, 100, 1000, 10_000);
 
 export const connections = [
-  workload('idle-connections', 'Idle connections, socket included', [HEAP], [1000], idle, HELD),
+  workload('idle-connections', 'Idle connections, socket included', [HEAP], scaled(1000), idle, HELD),
   workload('busy-connections', 'Many connections, all of them busy', [CPU], COUNTS, cost, [OURS, ...FEW]),
   workload('tenth-busy', 'Many connections, a tenth of them busy', TRIP, COUNTS.slice(-1), tenthBusy, FEW),
 ];

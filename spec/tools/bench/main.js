@@ -4,6 +4,7 @@ import { availableParallelism, cpus } from 'node:os';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { chartOf } from './chart.js';
+import { most } from './connections.js';
 import { build } from './native.js';
 import { isOurs, pageOf, speedOf, tablesOf } from './page.js';
 import { FULL, isWild, measure, QUICK } from './turns.js';
@@ -30,6 +31,8 @@ if (chosen.length === 0) throw new Error(`--only: no such workload, there are ${
 const pace = options.quick ? QUICK : FULL;
 const machine = `${availableParallelism()} x ${cpus()[0]?.model.trim()}, Node ${process.version}`;
 console.log(`${machine}\n`);
+if (most < 10_000)
+  console.log(`"ulimit -n" allows for ${most} connections: there are no more, in the place of 10,000\n`);
 const built = options.native && chosen.some(({ native }) => native) ? await build() : [];
 
 const wild = [];

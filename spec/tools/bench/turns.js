@@ -6,7 +6,7 @@ import { quartiles } from 'vega';
 export const FULL = {
   round: 300,
   rounds: 11,
-  /** So many rounds are looked at to know whether all contestants are warm; the warm-up takes no longer than this. */
+  /** All contestants are warm when their last so many rounds are near each other, or when this time is over. */
   steady: 4,
   warmUp: 20_000,
   /** When this is used up, three rounds of each are enough. */
@@ -42,8 +42,7 @@ export async function measure({ name, floor }, contestants, size, pace) {
     let start = performance.now();
     const spent = () => performance.now() - start;
     const isStable = () => runners.every((runner) => runner.spreadOfLast(pace.steady) < STABLE);
-    for (let turn = 0; turn < pace.steady || (spent() < pace.warmUp && !isStable()); turn++)
-      await takeTurns(runners, turn);
+    for (let turn = 0; spent() < pace.warmUp && !isStable(); turn++) await takeTurns(runners, turn);
     for (const runner of runners) runner.rounds = [];
 
     start = performance.now();
@@ -103,6 +102,7 @@ class Runner {
 
   spreadOfLast(count) {
     if (this.#failed !== undefined) return 0;
+    if (this.rounds.length < count) return Infinity;
     const [measure] = Object.keys(this.rounds[0]);
     return summaryOf(this.rounds.slice(-count).map((values) => values[measure])).spread;
   }
