@@ -52,7 +52,7 @@ export async function chartOf({ title, measures: [{ name, unit }], sizesOf, floo
     spec: {
       width: 180,
       encoding: {
-        y: { field: 'contestant', sort: names, title: null, axis: { domain: false, ticks: false, labelLimit: 260 } },
+        y: { field: 'contestant', sort: names, title: null, axis: { domain: false, ticks: false } },
       },
       layer: [
         {
@@ -85,7 +85,12 @@ export async function chartOf({ title, measures: [{ name, unit }], sizesOf, floo
       ],
     },
     resolve: { scale: { x: 'independent' } },
-    config: { aria: false, font: "system-ui, 'Segoe UI', sans-serif", view: { stroke: null } },
+    config: {
+      aria: false,
+      axis: { labelLimit: 260 },
+      font: "system-ui, 'Segoe UI', sans-serif",
+      view: { stroke: null },
+    },
   };
   const svg = await new View(parse(compile(spec).spec), { renderer: 'none' }).toSVG();
   return `${svg.replace(/(<svg[^>]*>)/, `$1<title>${title}</title>${STYLE}`)}\n`;
