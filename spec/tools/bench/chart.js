@@ -87,7 +87,7 @@ export async function chartOf({ title, measures: [{ name, unit }], sizesOf, floo
     resolve: { scale: { x: 'independent' } },
     config: {
       aria: false,
-      axis: { labelLimit: 260 },
+      axis: { labelLimit: 400 },
       font: "system-ui, 'Segoe UI', sans-serif",
       view: { stroke: null },
     },

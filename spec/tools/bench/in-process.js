@@ -190,12 +190,12 @@ const postgres = ({ formats }) => formats.postgres;
 
 // Web streams
 
-/** A pair of web streams, written by one writer at its pace and read to its end. */
-const web = (pairOf, itemsOf) => async (size) => {
+/** A pair of web streams, written by one writer at its pace and read to its end. An item read is `countOf(item)` messages. */
+const web = (pairOf, itemsOf, countOf) => async (size) => {
   const names = await import('../../../dist/bundle/web/index.js');
   const messages = messagesOf(size).slice(0, 20_000);
   const items = itemsOf(messages).map((item) => new Uint8Array(item));
-  return perMessage(messages.length, async () => {
+  return counted(messages, async (take) => {
     const { readable, writable } = pairOf(names);
     const writer = writable.getWriter();
     const write = async () => {
@@ -206,13 +206,14 @@ const web = (pairOf, itemsOf) => async (size) => {
       await writer.close();
     };
     const written = write();
-    let isEmpty = true;
-    for await (const _ of readable) isEmpty = false;
+    for await (const item of readable) take(countOf(item));
     await written;
-    if (isEmpty) throw new Error('nothing came');
   });
 };
 
+const one = () => 1;
+const lengthOf = (batch) => batch.length;
+const framesIn = (bytes) => bytes.length / 20;
 const wire = (messages) => wireOf(messages, uint32le);
 const same = (messages) => messages;
 
@@ -305,10 +306,14 @@ export const inProcess = [
   }),
   workload('web', 'Web streams', 'identity TransformStream', {
     ...forms({
-      encode: web(({ LengthPrefixEncoderStream }) => new LengthPrefixEncoderStream(), same),
-      decode: web(({ LengthPrefixDecoderStream }) => new LengthPrefixDecoderStream(), wire),
-      'decode, batch': web(({ LengthPrefixDecoderStream }) => new LengthPrefixDecoderStream({ batch: true }), wire),
+      encode: web(({ LengthPrefixEncoderStream }) => new LengthPrefixEncoderStream(), same, framesIn),
+      decode: web(({ LengthPrefixDecoderStream }) => new LengthPrefixDecoderStream(), wire, one),
+      'decode, batch': web(
+        ({ LengthPrefixDecoderStream }) => new LengthPrefixDecoderStream({ batch: true }),
+        wire,
+        lengthOf,
+      ),
     }),
-    'identity TransformStream': web(() => new TransformStream(), same),
+    'identity TransformStream': web(() => new TransformStream(), same, one),
   }),
 ];
