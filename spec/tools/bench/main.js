@@ -6,8 +6,8 @@ import { parseArgs } from 'node:util';
 import { chartOf } from './chart.js';
 import { most } from './connections.js';
 import { build } from './native.js';
-import { isOurs, pageOf, speedOf, tablesOf } from './page.js';
-import { FULL, isWild, measure, QUICK } from './turns.js';
+import { isOurs, isWild, pageOf, speedOf, tablesOf } from './page.js';
+import { FULL, measure, QUICK } from './turns.js';
 import { workloads } from './workloads.js';
 
 const { values: options } = parseArgs({

@@ -43,11 +43,26 @@ function resultOf(results, contestant, size) {
   return results.find((result) => result.contestant === contestant && result.size === size);
 }
 
+/** A spread above which results are refused; that of a p99, which is made of the few slowest. */
+const [WILD, WILD_TAIL] = [0.1, 0.3];
+
+export const isWild = ({ isTail }, { spread }) => spread > (isTail ? WILD_TAIL : WILD);
+
+/** Why figures that were written by `--force` are not to be relied on. */
+function caveatOf({ quick, measures, results }) {
+  if (quick) return 'A quick look: not to be relied on';
+  const isAnyWild = results.some(({ measures: values = {} }) =>
+    measures.some((one) => values[one.name] && isWild(one, values[one.name])),
+  );
+  return isAnyWild ? 'The machine was not quiet: the rounds are far apart' : '';
+}
+
 /** Every workload: its chart, and its tables. */
 export function pageOf(all) {
   const sections = Object.entries(all).map(([name, found]) => {
     const { title, machine, date } = found;
-    const run = `\`npm run bench -- --only ${name}\`, ${machine}, ${date}${found.quick ? '. **A quick look: not to be relied on**' : ''}`;
+    const caveat = caveatOf(found);
+    const run = `\`npm run bench -- --only ${name}\`, ${machine}, ${date}${caveat && `. **${caveat}**`}`;
     return `### ${title}\n\n${run}\n\n![${title}](results/${name}.svg)\n\n${tablesOf(found)}`;
   });
   return sections.join('\n\n');
@@ -90,10 +105,11 @@ export function speedOf(all) {
     const peer = best === undefined ? '–' : `${cell(best)} (${best})`;
     return [what, cell('length-prefix, framed'), peer, cell('ws'), cell('raw socket')];
   });
-  const { machine, date, quick } = all['end-to-end-one-process'] ?? {};
+  const { machine, date } = all['end-to-end-one-process'] ?? {};
+  const caveats = new Set(ROWS.map(([, workload]) => all[workload] && caveatOf(all[workload])).filter(Boolean));
   return [
     '![End to end over TCP, client and server in one process](spec/tools/bench/results/end-to-end-one-process.svg)',
     table(['', '`framed`', 'the best of other packages', '`ws`', 'a bare socket'], rows),
-    `Medians on ${machine}, ${date}${quick ? ': a quick look, not to be relied on' : ''}.`,
+    `Medians on ${machine}, ${date}.${[...caveats].map((caveat) => ` ${caveat}.`).join('')}`,
   ].join('\n\n');
 }

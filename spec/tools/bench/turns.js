@@ -20,11 +20,6 @@ const START = 60_000;
 
 /** Half of the distance between the quartiles, as a share of the median: half of the rounds were this near. */
 const STABLE = 0.03;
-const WILD = 0.1;
-/** Of a p99, which is made of the few slowest. */
-const WILD_TAIL = 0.3;
-
-export const isWild = ({ isTail }, { spread }) => spread > (isTail ? WILD_TAIL : WILD);
 
 function summaryOf(rounds) {
   const [low, median, high] = quartiles(rounds);
