@@ -391,9 +391,7 @@ export class Format {
         throw invalidReturn('lengthField.read', '{ length, width } or undefined', typeOf(read));
       }
     } catch (cause) {
-      throw corrupt(position, `the length field can't be read: ${reason(cause)}`, {
-        cause,
-      });
+      throw corrupt(position, `the length field can't be read: ${reason(cause)}`, { cause });
     }
     if (read === undefined) return undefined;
     const { length, width } = read;

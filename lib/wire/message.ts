@@ -1,5 +1,6 @@
 import { bytes, corrupt, FrameError, invalidReturn, invalidType, outOfRange, reason, typeOf } from './errors.js';
 import { concat, isBytes, type Memory } from './memory.js';
+import { ignoreRejection, isPromise } from './promises.js';
 
 /** Bytes, or a string, which is sent in the encoding of the write, UTF-8 by default. */
 export type MessagePart = Uint8Array | string;
@@ -90,10 +91,6 @@ function adviceFor(value: any): string | undefined {
   return undefined;
 }
 
-function isPromise(value: any): value is PromiseLike<unknown> {
-  return typeof value?.then === 'function';
-}
-
 /**
  * The message that `encode` makes of a value, for a frame that begins at `position`.
  *
@@ -104,8 +101,7 @@ export function encodeValue(encode: (value: any) => Message, value: unknown, pos
     const message = encode(value);
     if (typeof message === 'string' || isBytes(message)) return message;
     const parts: readonly unknown[] = Array.isArray(message) ? message : [message];
-    // Its rejection is not an unhandled one as well.
-    for (const part of parts) if (isPromise(part)) part.then(undefined, () => {});
+    for (const part of parts) if (isPromise(part)) ignoreRejection(part);
     if (isSource(message) || Array.isArray(message)) return message;
     if (!isPromise(message)) throw invalidReturn('encode', MESSAGES, typeOf(message));
     throw invalidReturn('encode', MESSAGES, "a promise. 'encode' can't be asynchronous");

@@ -7,6 +7,7 @@ import { Format, type FormatOptions, formatOf } from './format.js';
 import type { Header } from './header.js';
 import { concat, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { checkKnown } from './options.js';
+import { ignoreRejection, isPromise } from './promises.js';
 import { TrailerReader } from './trailer.js';
 
 const nothing = new Uint8Array(0);
@@ -325,8 +326,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
         this.stops();
         return;
       }
-      if (answer instanceof Promise) {
-        answer.catch(() => {});
+      if (isPromise(answer)) {
+        ignoreRejection(answer);
         throw invalidReturn('formatAfter', 'options, null or undefined', "a promise. It can't be asynchronous");
       }
       checkKnown(answer);
@@ -462,8 +463,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       const what = `a message of ${bytes(end - start)} was decoded as ${value}, which a stream can't hand out${advice}`;
       throw corrupt(position, what);
     }
-    if (typeof (value as { then?: unknown }).then === 'function') {
-      Promise.resolve(value).catch(() => {});
+    if (isPromise(value)) {
+      ignoreRejection(value);
       const what = "'decode' returned a promise, and can't be asynchronous; await in the reader, as in decoder.map(fn)";
       throw corrupt(position, what);
     }
@@ -771,8 +772,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 
   private tellOversize(payload: number, position: number): void {
     try {
-      const told: any = this.#settings.onOversize!(payload, position);
-      if (typeof told?.then === 'function') {
+      const told = this.#settings.onOversize!(payload, position);
+      if (isPromise(told)) {
         told.then(undefined, (cause: unknown) => {
           this.setAside().fault ??= { error: oversizeFault(cause, position) };
         });

@@ -1,6 +1,7 @@
 import { bytes, corrupt, type FrameError, invalidType, outOfRange, reason, typeOf } from './errors.js';
 import { Expected } from './expected.js';
 import { isBytes } from './memory.js';
+import { ignoreRejection, isPromise } from './promises.js';
 
 /** The most bytes that a trailer can have. */
 const MOST = 1024;
@@ -155,8 +156,8 @@ export class Summing {
     } catch (cause) {
       throw this.#fail(`the trailer can't be made: ${reason(cause)}`, { cause });
     }
-    if (typeof result?.then !== 'function') return result;
-    result.then(undefined, () => {});
+    if (!isPromise(result)) return result;
+    ignoreRejection(result);
     throw this.#fail("the trailer can't be made: a checksum can't be asynchronous");
   }
 

@@ -189,10 +189,16 @@ describe('regressions: what comes too late', () => {
     expect(messages.destroyed).to.equal(false);
   });
 
-  it('a decode that returns a promise of another realm is named, too', async () => {
-    const decoder = new LengthPrefixDecoder({ decode: (): object => runInNewContext('Promise.resolve(1)') });
-    decoder.on('data', () => {});
-    decoder.write(bytesOf('a'));
-    expect((await once(decoder, 'error'))[0].message).to.match(/'decode' returned a promise/);
+  it('a promise of another realm that decode or formatAfter returns is named, too', async () => {
+    const promise = (): any => runInNewContext('Promise.reject(1)');
+    for (const [options, said] of [
+      [{ decode: promise }, /'decode' returned a promise/],
+      [{ formatAfter: promise }, /'formatAfter' gave no format.*a promise/],
+    ] as const) {
+      const decoder = new LengthPrefixDecoder(options);
+      decoder.on('data', () => {});
+      decoder.write(bytesOf('a'));
+      expect((await once(decoder, 'error'))[0].message).to.match(said);
+    }
   });
 });
