@@ -110,21 +110,33 @@ type Readable = NodeJS.ReadableStream &
   };
 type Writable = NodeJS.WritableStream & State & { cork?(): void; uncork?(): void };
 
-/** A stream is framed once in each direction. One that is both of its ends is a readable here. */
+/** A stream is framed once in each direction. */
 const knownReadables = new WeakMap<object, FramedStream>();
 const knownWritables = new WeakMap<object, FramedStream>();
 
 const noOptions: FramedOptions = {};
 
-/** Listeners, by the names of their events. */
-type Listeners<Stream> = Record<string, (this: Stream, argument: any) => void>;
+type Listener<Stream> = (this: Stream, argument: any) => void;
+/** Each with the name of its event. */
+type Listeners<Stream> = readonly (readonly [event: string, listener: Listener<Stream>])[];
+
+/** A listener for all streams of a kind. One that was given back meanwhile is not known any more. */
+function ofKnown(
+  known: WeakMap<object, FramedStream>,
+  tell: (framed: FramedStream, argument: any) => void,
+): Listener<object> {
+  return function (argument) {
+    const framed = known.get(this);
+    if (framed !== undefined) tell(framed, argument);
+  };
+}
 
 function listenTo<Stream extends NodeJS.EventEmitter>(stream: Stream, listeners: Listeners<Stream>): void {
-  for (const [event, listener] of Object.entries(listeners)) stream.on(event, listener);
+  for (const [event, listener] of listeners) stream.on(event, listener);
 }
 
 function stopListening<Stream extends NodeJS.EventEmitter>(stream: Stream, listeners: Listeners<Stream>): void {
-  for (const [event, listener] of Object.entries(listeners)) stream.removeListener(event, listener);
+  for (const [event, listener] of listeners) stream.removeListener(event, listener);
 }
 
 /**
@@ -169,50 +181,29 @@ class FramedStream extends BaseDuplex<unknown, any> {
   /** Listeners of its own for 'drain': their going or coming is not somebody's. */
   #ownDrain = 0;
 
-  // All share their listeners: there may be very many. One that was given back meanwhile is not known any more.
-  static readonly #ofReadable: Listeners<Readable> = {
-    data(chunk) {
-      const framed = knownReadables.get(this);
-      if (framed) framed.#take(chunk);
-    },
-    end() {
-      const framed = knownReadables.get(this);
-      if (framed) framed.#onInputEnd();
-    },
-    error(error) {
-      const framed = knownReadables.get(this);
-      if (framed) framed.#onError(error);
-    },
-    close() {
-      const framed = knownReadables.get(this);
-      if (framed) framed.#onClose(this);
-    },
-  };
+  // All share their listeners: there may be very many.
+  static readonly #ofReadable = Object.entries({
+    data: ofKnown(knownReadables, (framed, chunk) => framed.#take(chunk)),
+    end: ofKnown(knownReadables, (framed) => framed.#onInputEnd()),
+    error: ofKnown(knownReadables, (framed, error) => framed.#onError(error)),
+    close: ofKnown(knownReadables, (framed) => framed.#onClose(framed.#readable)),
+  });
   /** Where the writable is another stream. */
-  static readonly #ofWritable: Listeners<Writable> = {
-    error(error) {
-      const framed = knownWritables.get(this);
-      if (framed) framed.#lose(error);
-    },
-    close() {
-      const framed = knownWritables.get(this);
-      if (framed) framed.#onClose(this);
-    },
-  };
+  static readonly #ofWritable = Object.entries({
+    error: ofKnown(knownWritables, (framed, error) => framed.#lose(error)),
+    close: ofKnown(knownWritables, (framed) => framed.#onClose(framed.#writable)),
+  });
   /** Of the writable, when it was ended. */
-  static readonly #ofEnded: Listeners<Writable> = {
-    finish() {
-      const framed = knownWritables.get(this) ?? knownReadables.get(this);
-      if (framed) framed.#onFinish();
-    },
-  };
-  static readonly #own: Listeners<FramedStream> = {
+  static readonly #ofEnded = Object.entries({
+    finish: ofKnown(knownWritables, (framed) => framed.#onFinish()),
+  });
+  static readonly #own = Object.entries<Listener<FramedStream>>({
     end() {
       this.#onEnd();
     },
-  };
+  });
   /** Where it may end by itself. */
-  static readonly #ownOfPipes: Listeners<FramedStream> = {
+  static readonly #ownOfPipes = Object.entries<Listener<FramedStream>>({
     pipe() {
       this.#pipes++;
     },
@@ -220,7 +211,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
       this.#pipes--;
       this.#lookSoon();
     },
-  };
+  });
 
   /** A chunk was used up. */
   static readonly #onTaken = function (this: FramedStream, error?: Error | null): void {
@@ -244,11 +235,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   /** The one for these streams: it was made before, with the same options, or it is new. */
   static of(stream: ByteStream, options: FramedOptions): FramedStream {
     const { readable, writable } = endsOf(stream);
-    const ofWritable = knownReadables.get(writable);
-    const before =
-      knownReadables.get(readable) ??
-      knownWritables.get(writable) ??
-      (ofWritable && ofWritable.#writable === writable ? ofWritable : undefined);
+    const before = knownReadables.get(readable) ?? knownWritables.get(writable);
     if (before === undefined) {
       if (readable.readableEncoding) throw invalidValue('stream', 'a stream of bytes, without setEncoding()', stream);
       return new FramedStream(readable, writable, options);
@@ -282,11 +269,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
     listenTo(this, FramedStream.#own);
     if (!this.#mayBeHalfOpen) listenTo(this, FramedStream.#ownOfPipes);
     knownReadables.set(readable, this);
+    knownWritables.set(writable, this);
     listenTo(readable, FramedStream.#ofReadable);
-    if (isPair) {
-      knownWritables.set(writable, this);
-      listenTo(writable, FramedStream.#ofWritable);
-    }
+    if (isPair) listenTo(writable, FramedStream.#ofWritable);
     publishFramed({ framed: this as unknown as node.Duplex, readable, writable });
     // Nothing more will be emitted by these.
     if (readable.errored) process.nextTick(() => this.#onError(readable.errored!));
@@ -697,12 +682,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
     stopListening(readable, FramedStream.#ofReadable);
     stopListening(this.#writable, FramedStream.#ofEnded);
     knownReadables.delete(readable);
-    if (this.#isPair) {
-      stopListening(this.#writable, FramedStream.#ofWritable);
-      knownWritables.delete(this.#writable);
-    } else if (this.#wasHalfOpen !== undefined) {
-      readable.allowHalfOpen = this.#wasHalfOpen;
-    }
+    knownWritables.delete(this.#writable);
+    if (this.#isPair) stopListening(this.#writable, FramedStream.#ofWritable);
+    else if (this.#wasHalfOpen !== undefined) readable.allowHalfOpen = this.#wasHalfOpen;
     const late = Buffer.concat(leaving.late);
     if (readable.readableEnded) leaving.rest ??= late;
     else if (late.length > 0) readable.unshift!(late);
