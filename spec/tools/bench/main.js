@@ -6,7 +6,7 @@ import { parseArgs } from 'node:util';
 import { chartOf } from './chart.js';
 import { most } from './connections.js';
 import { build } from './native.js';
-import { isOurs, isWild, pageOf, speedOf, tablesOf } from './page.js';
+import { isOurs, pageOf, speedOf, tablesOf, wildRowsOf } from './page.js';
 import { FULL, measure, QUICK } from './turns.js';
 import { workloads } from './workloads.js';
 
@@ -49,12 +49,8 @@ for (const workload of chosen) {
   console.log(`${name}: ${title}\n\n${tablesOf(found)}\n`);
 
   ourFailures += results.filter(({ contestant, failed }) => isOurs(contestant) && failed).length;
-  const rows = results.flatMap(({ contestant, size, measures: values = {} }) =>
-    measures
-      .filter((one) => values[one.name] && isWild(one, values[one.name]))
-      .map((one) => [name, one.name, size, contestant]),
-  );
-  wild.push(...rows);
+  const rows = wildRowsOf(found);
+  wild.push(...rows.map((row) => [name, ...row]));
   if (options.force || (rows.length === 0 && !options.quick)) await write(name, found);
 }
 

@@ -1,4 +1,5 @@
 /** The results in words and tables. Of what is in results.json alone: a test makes the same of it. */
+import { FRAMED, PEERS, RAW, WS } from './packages.js';
 
 /** Three digits that count: `0.123`, `12.3`, `1,230`. */
 export function digits(value) {
@@ -46,15 +47,19 @@ function resultOf(results, contestant, size) {
 /** A spread above which results are refused; that of a p99, which is made of the few slowest. */
 const [WILD, WILD_TAIL] = [0.1, 0.3];
 
-export const isWild = ({ isTail }, { spread }) => spread > (isTail ? WILD_TAIL : WILD);
+/** The rows of a workload whose rounds are too far apart. */
+export function wildRowsOf({ measures, results }) {
+  return results.flatMap(({ contestant, size, measures: values = {} }) =>
+    measures
+      .filter(({ name, isTail }) => values[name]?.spread > (isTail ? WILD_TAIL : WILD))
+      .map(({ name }) => [name, size, contestant]),
+  );
+}
 
 /** Why figures that were written by `--force` are not to be relied on. */
-function caveatOf({ quick, measures, results }) {
-  if (quick) return 'A quick look: not to be relied on';
-  const isAnyWild = results.some(({ measures: values = {} }) =>
-    measures.some((one) => values[one.name] && isWild(one, values[one.name])),
-  );
-  return isAnyWild ? 'The machine was not quiet: the rounds are far apart' : '';
+function caveatOf(found) {
+  if (found.quick) return 'A quick look: not to be relied on';
+  return wildRowsOf(found).length > 0 ? 'The machine was not quiet: the rounds are far apart' : '';
 }
 
 /** Every workload: its chart, and its tables. */
@@ -91,8 +96,6 @@ const ROWS = [
   ],
 ];
 
-const PEERS = ['frame-stream', 'length-prefixed-stream', 'length-prefix-framed-stream', 'it-length-prefixed'];
-
 /** One chart and five rows for those who read the README. */
 export function speedOf(all) {
   const rows = ROWS.map(([what, workload, size, measure, say]) => {
@@ -103,7 +106,7 @@ export function speedOf(all) {
     const cell = (contestant) => (values.has(contestant) ? say(values.get(contestant)) : '–');
     const [best] = PEERS.filter((peer) => values.has(peer)).sort((a, b) => values.get(a) - values.get(b));
     const peer = best === undefined ? '–' : `${cell(best)} (${best})`;
-    return [what, cell('length-prefix, framed'), peer, cell('ws'), cell('raw socket')];
+    return [what, cell(FRAMED), peer, cell(WS), cell(RAW)];
   });
   const { machine, date } = all['end-to-end-one-process'] ?? {};
   const caveats = new Set(ROWS.map(([, workload]) => all[workload] && caveatOf(all[workload])).filter(Boolean));
