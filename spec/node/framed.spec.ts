@@ -11,9 +11,7 @@ import * as readableStream from 'readable-stream';
 import { type Framed, type FramedOptions, FrameError, framed, json, type Message, text } from '../../lib/index.js';
 import { codeOf, outcomeOf, thrownBy } from '../support/streams.js';
 import { kinds, reset, Wire, wirePair } from '../support/wire.js';
-import { frame, turns } from '../torture/support.js';
-
-const bytesOf = (...messages: string[]) => Buffer.concat(messages.map(frame));
+import { frames, turns } from '../torture/support.js';
 
 /** The chunks that the wire is given from now on. */
 function writtenTo(wire: Wire): Buffer[] {
@@ -77,22 +75,22 @@ describe('framed', () => {
     const [readable, writable] = [new PassThrough(), new PassThrough()];
     const messages = framed({ readable, writable });
     messages.end('out');
-    readable.end(bytesOf('in'));
+    readable.end(frames('in'));
     expect(await textsOf(messages)).to.deep.equal(['in']);
-    expect(writable.read()).to.deep.equal(bytesOf('out'));
+    expect(writable.read()).to.deep.equal(frames('out'));
   });
 
   it('leaves the other half of a pair open, whatever its reading half says of that', async () => {
     for (const readable of [
-      Readable.from([bytesOf('in')]),
-      new PassThrough({ allowHalfOpen: false }).end(bytesOf('in')),
+      Readable.from([frames('in')]),
+      new PassThrough({ allowHalfOpen: false }).end(frames('in')),
     ]) {
       const writable = new PassThrough();
       const messages = framed({ readable, writable });
       expect(await textsOf(messages)).to.deep.equal(['in']);
       await turns(5);
       messages.end('out');
-      expect(await outcomeOf(writable)).to.deep.equal({ items: [bytesOf('out')], error: undefined });
+      expect(await outcomeOf(writable)).to.deep.equal({ items: [frames('out')], error: undefined });
     }
   });
 
@@ -133,7 +131,7 @@ describe('framed', () => {
 
   it('reads an HTTP/2 stream that was closed before all its bytes were read', async () => {
     const server = http2.createServer();
-    server.on('stream', (stream: http2.ServerHttp2Stream) => stream.end(bytesOf('a', 'b')));
+    server.on('stream', (stream: http2.ServerHttp2Stream) => stream.end(frames('a', 'b')));
     server.listen(0, '127.0.0.1');
     await once(server, 'listening');
     const session = http2.connect(`http://127.0.0.1:${(server.address() as AddressInfo).port}`);
@@ -151,11 +149,11 @@ describe('framed', () => {
 
   it('starts a stream that was paused, and takes what is there already', async () => {
     const wire = new Wire();
-    wire.receive(bytesOf('a'));
+    wire.receive(frames('a'));
     wire.stream.pause();
     await turns(2);
     const messages = framed(wire.stream);
-    wire.receive(bytesOf('b'));
+    wire.receive(frames('b'));
     wire.receiveEnd();
     expect(await textsOf(messages)).to.deep.equal(['a', 'b']);
   });
@@ -177,10 +175,10 @@ describe('framed', () => {
 
   it('fails where strings or objects come later, behind the messages before them', async () => {
     const { wire, messages } = framedWire();
-    wire.receive(bytesOf('a'));
+    wire.receive(frames('a'));
     await turns(1);
     wire.stream.setEncoding('utf8');
-    wire.receive(bytesOf('é'));
+    wire.receive(frames('é'));
     const { items, error } = await outcomeOf(messages);
     expect(items.map(String)).to.deep.equal(['a']);
     expect(error).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
@@ -203,9 +201,9 @@ describe('framed', () => {
     const got: string[] = [];
     messages.on('data', (message) => {
       got.push(String(message));
-      for (const chunk of [{}, bytesOf('b')]) stream.push(chunk);
+      for (const chunk of [{}, frames('b')]) stream.push(chunk);
     });
-    stream.write(bytesOf('a'));
+    stream.write(frames('a'));
     await once(messages, 'error');
     expect(got).to.deep.equal(['a']);
   });
@@ -247,7 +245,7 @@ describe('framed', () => {
       'ERR_UNKNOWN_ENCODING',
     );
     messages.end('61');
-    expect(wire.sent).to.deep.equal(bytesOf('a'));
+    expect(wire.sent).to.deep.equal(frames('a'));
   });
 
   it('sends messages and bodies to a stream that can not be corked', async () => {
@@ -262,7 +260,7 @@ describe('framed', () => {
     messages.write('a');
     messages.write({ length: 2, body: ['b', 'c'] });
     await new Promise((resolve) => messages.write('d', resolve));
-    expect(Buffer.concat(sent)).to.deep.equal(bytesOf('a', 'bc', 'd'));
+    expect(Buffer.concat(sent)).to.deep.equal(frames('a', 'bc', 'd'));
   });
 
   it('reads batches, values and bodies', async () => {
@@ -288,7 +286,7 @@ describe('framed', () => {
     messages.write('a');
     messages.write('b');
     await turns(1);
-    expect(wire.writes).to.deep.equal([[bytesOf('a', 'b')]]);
+    expect(wire.writes).to.deep.equal([[frames('a', 'b')]]);
     const large = Buffer.alloc(16_384, 'x');
     const given: unknown[] = [];
     const { write } = wire.stream;
@@ -305,14 +303,14 @@ describe('framed', () => {
 
   it('fails as decoder and encoder do, and the stream with it', async () => {
     const { wire, messages } = framedWire();
-    wire.receive(bytesOf('a'), Buffer.alloc(4, 0xff));
+    wire.receive(frames('a'), Buffer.alloc(4, 0xff));
     const { items, error } = await outcomeOf(messages);
     expect(items.map(String)).to.deep.equal(['a']);
     expect(error).to.be.instanceOf(FrameError).and.to.include({ code: 'ERR_FRAME_TOO_LONG', position: 5 });
     expect(wire.stream.errored).to.equal(error);
 
     const other = framedWire();
-    other.wire.receive(bytesOf('a').subarray(0, 3));
+    other.wire.receive(frames('a').subarray(0, 3));
     other.wire.receiveEnd();
     expect((await outcomeOf(other.messages)).error).to.include({ code: 'ERR_FRAME_TRUNCATED' });
   });
@@ -320,7 +318,7 @@ describe('framed', () => {
   it('a message that is too long, behind which the stream is ended or destroyed, ends nothing as if all went well', async () => {
     for (const how of ['end', 'destroy'] as const) {
       const { wire, messages } = framedWire({ maxPayloadLength: 3 });
-      wire.receive(bytesOf('a', 'b'));
+      wire.receive(frames('a', 'b'));
       await turns(2);
       expect(String(messages.read())).to.equal('a');
       messages.on('error', () => {}).write('long');
@@ -356,7 +354,7 @@ describe('framed', () => {
     await turns(2);
     expect(error).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 5 });
     expect(called).to.have.members([undefined, error, error]);
-    expect(wire.sent).to.deep.equal(bytesOf('a'));
+    expect(wire.sent).to.deep.equal(frames('a'));
     expect(wire.stream.errored).to.equal(error);
   });
 
@@ -428,7 +426,7 @@ describe('framed', () => {
       messages.write('c');
       messages.destroy();
       await turns(8);
-      expect(Buffer.concat(sent)).to.deep.equal(bytesOf('ab').subarray(0, 5));
+      expect(Buffer.concat(sent)).to.deep.equal(frames('ab').subarray(0, 5));
     });
   });
 
@@ -442,14 +440,14 @@ describe('framed', () => {
       wire.open();
       await once(messages, 'finish');
       expect(wire.stream.writableFinished).to.equal(true);
-      expect(wire.sent.subarray(-8)).to.deep.equal(bytesOf('last'));
+      expect(wire.sent.subarray(-8)).to.deep.equal(frames('last'));
     });
 
     it('leaves the readable side open', async () => {
       const { wire, messages } = framedWire();
       messages.end();
       await once(messages, 'finish');
-      wire.receive(bytesOf('answer'));
+      wire.receive(frames('answer'));
       wire.receiveEnd();
       expect(await textsOf(messages)).to.deep.equal(['answer']);
     });
@@ -463,7 +461,7 @@ describe('framed', () => {
         await turns(2);
         messages.end();
         await once(messages, 'finish');
-        wire.receive(bytesOf('a'));
+        wire.receive(frames('a'));
         wire.receiveEnd();
         expect(await outcomeOf(messages)).to.deep.equal({ items: [Buffer.from('a')], error: undefined });
       }
@@ -482,13 +480,13 @@ describe('framed', () => {
   describe('the end of the input', () => {
     it('is that of the readable side, and one can still write', async () => {
       const { wire, messages } = framedWire();
-      wire.receive(bytesOf('a'));
+      wire.receive(frames('a'));
       wire.receiveEnd();
       expect(await textsOf(messages)).to.deep.equal(['a']);
       await turns(3);
       messages.end('late');
       await once(messages, 'finish');
-      expect(wire.sent).to.deep.equal(bytesOf('late'));
+      expect(wire.sent).to.deep.equal(frames('late'));
     });
 
     it('shows where it was there before', async () => {
@@ -515,13 +513,13 @@ describe('framed', () => {
         const ofStream = half === 'of the stream';
         const wire = new Wire('node', ofStream ? { allowHalfOpen } : {});
         const messages = framed(wire.stream, ofStream ? {} : { allowHalfOpen });
-        wire.receive(bytesOf('a', 'b'));
+        wire.receive(frames('a', 'b'));
         wire.receiveEnd();
         await turns(5);
         expect(messages.writable).to.equal(true);
         messages.on('data', (message) => messages.write(message));
         await once(messages, 'close');
-        expect(wire.sent).to.deep.equal(bytesOf('a', 'b'));
+        expect(wire.sent).to.deep.equal(frames('a', 'b'));
       });
     }
 
@@ -538,48 +536,48 @@ describe('framed', () => {
     it('waits for a loop that answers slowly, the last message, too', async () => {
       const wire = new Wire('node', { allowHalfOpen: false });
       const messages = framed(wire.stream);
-      wire.receive(bytesOf('a', 'b', 'c'));
+      wire.receive(frames('a', 'b', 'c'));
       wire.receiveEnd();
       for await (const message of messages) {
         await turns(5);
         messages.write(message);
       }
       await once(messages, 'close');
-      expect(wire.sent).to.deep.equal(bytesOf('a', 'b', 'c'));
+      expect(wire.sent).to.deep.equal(frames('a', 'b', 'c'));
     });
 
     it('waits for a loop of iterator() as for one of the stream itself', async () => {
       for (const destroyOnReturn of [true, false]) {
         const wire = new Wire('node', { allowHalfOpen: false });
         const messages = framed(wire.stream);
-        wire.receive(bytesOf('a', 'b'));
+        wire.receive(frames('a', 'b'));
         wire.receiveEnd();
         for await (const message of messages.iterator({ destroyOnReturn })) {
           await turns(5);
           messages.write(message);
         }
         await once(messages, 'close');
-        expect(wire.sent).to.deep.equal(bytesOf('a', 'b'));
+        expect(wire.sent).to.deep.equal(frames('a', 'b'));
       }
     });
 
     it('leaves the writable side open behind a loop, also one of iterator()', async () => {
       for (const loop of [(one: Framed) => one, (one: Framed) => one.iterator()]) {
         const { wire, messages } = framedWire();
-        wire.receive(bytesOf('a'));
+        wire.receive(frames('a'));
         wire.receiveEnd();
         for await (const _message of loop(messages));
         await turns(3);
         expect([messages.writable, messages.destroyed]).to.deep.equal([true, false]);
         messages.end('late');
         await once(messages, 'close');
-        expect(wire.sent).to.deep.equal(bytesOf('late'));
+        expect(wire.sent).to.deep.equal(frames('late'));
       }
     });
 
     it('is not destroyed by a loop that is left with destroyOnReturn: false', async () => {
       const { wire, messages } = framedWire();
-      wire.receive(bytesOf('a', 'b'));
+      wire.receive(frames('a', 'b'));
       for await (const message of messages.iterator({ destroyOnReturn: false })) {
         expect(String(message)).to.equal('a');
         break;
@@ -592,7 +590,7 @@ describe('framed', () => {
     it('waits for what is piped into it', async () => {
       const wire = new Wire('node', { allowHalfOpen: false });
       const messages = framed(wire.stream);
-      wire.receive(bytesOf('a', 'b'));
+      wire.receive(frames('a', 'b'));
       wire.receiveEnd();
       const slowly = async function* (source: AsyncIterable<Buffer>) {
         for await (const message of source) {
@@ -603,7 +601,7 @@ describe('framed', () => {
         yield 'bye';
       };
       await pipeline(messages, slowly, messages);
-      expect(wire.sent).to.deep.equal(bytesOf('a', 'b', 'bye'));
+      expect(wire.sent).to.deep.equal(frames('a', 'b', 'bye'));
     });
   });
 
@@ -642,7 +640,7 @@ describe('framed', () => {
 
   it('closes when the last message is read of a stream that has ended and closed', async () => {
     const { wire, messages } = framedWire();
-    wire.receive(bytesOf('a'));
+    wire.receive(frames('a'));
     wire.receiveEnd();
     await turns(2);
     wire.stream.destroy();
@@ -657,7 +655,7 @@ describe('framed', () => {
       for (const readableHighWaterMark of [undefined, 1]) {
         const { wire, messages } = framedWire({ readableHighWaterMark });
         const error = reset();
-        wire.receive(bytesOf('a', 'b'));
+        wire.receive(frames('a', 'b'));
         await turns(2);
         wire.stream.destroy(error);
         await turns(3);
@@ -674,11 +672,11 @@ describe('framed', () => {
       messages.on('data', (message) => {
         if (got.push(String(message)) > 1) return;
         messages.pause();
-        wire.receive(bytesOf('c'));
+        wire.receive(frames('c'));
         wire.stream.destroy(error);
       });
       await turns(1);
-      wire.receive(bytesOf('a', 'b'));
+      wire.receive(frames('a', 'b'));
       await turns(2);
       setImmediate(() => messages.resume());
       expect((await once(messages, 'error'))[0]).to.equal(error);
@@ -689,7 +687,7 @@ describe('framed', () => {
       for (const hasWrite of [true, false]) {
         for (const error of [reset(), undefined]) {
           const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
-          wire.receive(bytesOf('a'));
+          wire.receive(frames('a'));
           wire.receiveEnd();
           expect(await textsOf(messages)).to.deep.equal(['a']);
           const events: unknown[] = [];
@@ -710,7 +708,7 @@ describe('framed', () => {
       const { wire, messages } = framedWire();
       const errors: unknown[] = [];
       messages.on('error', (failure) => errors.push(failure));
-      wire.receive(bytesOf('a', 'b'));
+      wire.receive(frames('a', 'b'));
       wire.receiveEnd();
       await turns(2);
       const error = reset();
@@ -725,7 +723,7 @@ describe('framed', () => {
     it('that was destroyed fails end(), whose callback is called', async () => {
       const { wire, messages } = framedWire();
       messages.on('error', () => {});
-      wire.receive(bytesOf('never read'));
+      wire.receive(frames('never read'));
       await turns(1);
       wire.stream.destroy();
       await turns(2);
@@ -754,19 +752,19 @@ describe('framed', () => {
         const seen: string[] = [];
         if (when === 'before') {
           messages.on('data', (message) => seen.push(String(message)));
-          pair.readable.write(bytesOf('a'));
+          pair.readable.write(frames('a'));
         }
         await turns(2);
         const error = reset();
         pair.writable.destroy(error);
         await turns(2);
-        pair.readable.write(bytesOf('b'));
+        pair.readable.write(frames('b'));
         await turns(2);
         if (when === 'after') messages.on('data', (message) => seen.push(String(message)));
         expect([errors, messages.destroyed, pair.readable.destroyed]).to.deep.equal([[], false, false]);
         const written = new Promise((resolve) => messages.write('too late', resolve));
         expect(await written).to.equal(error);
-        pair.readable.end(bytesOf('c'));
+        pair.readable.end(frames('c'));
         await turns(4);
         expect(seen).to.deep.equal(when === 'before' ? ['a', 'b', 'c'] : ['b', 'c']);
         expect(errors).to.deep.equal([error]);
@@ -782,7 +780,7 @@ describe('framed', () => {
         const error = reset();
         (side === 'readable' ? readable : writable).destroy(error);
         await turns(2);
-        if (side === 'writable') readable.end(bytesOf('a'));
+        if (side === 'writable') readable.end(frames('a'));
         expect(await outcome).to.deep.equal({ items: side === 'writable' ? [Buffer.from('a')] : [], error });
       }
     });
@@ -808,7 +806,7 @@ describe('framed', () => {
       wire.open();
       await turns(3);
       expect([errors, called]).to.deep.equal([[error], ['first', 'second']]);
-      expect(wire.sent).to.deep.equal(bytesOf('first', 'second'));
+      expect(wire.sent).to.deep.equal(frames('first', 'second'));
       expect([messages.errored, wire.stream.destroyed]).to.deep.equal([error, true]);
     });
 
@@ -826,7 +824,7 @@ describe('framed', () => {
       const pair = { readable: new PassThrough(), writable: new PassThrough() };
       pair.writable.write = (_chunk: unknown, callback: unknown) => held.push(callback as never) > 0;
       const messages = framed(pair);
-      pair.readable.write(bytesOf('a', 'b'));
+      pair.readable.write(frames('a', 'b'));
       await turns(2);
       expect(String(messages.read())).to.equal('a');
       const called: unknown[] = [];
@@ -872,7 +870,7 @@ describe('framed', () => {
         const write = (error?: Error | null) => {
           if (error && ++writes < 1000 && !messages.destroyed) messages.write('a', write);
         };
-        pair.readable.write(bytesOf('a'));
+        pair.readable.write(frames('a'));
         await once(messages, 'data');
         const shown = once(messages, 'error');
         if (fails === 'the readable') {
@@ -904,7 +902,7 @@ describe('framed', () => {
     it('that a write meets with does not overtake what came: answers to it fail, one by one', async () => {
       const { wire, messages } = framedWire();
       const error = reset();
-      wire.receive(bytesOf('a', 'b', 'c'));
+      wire.receive(frames('a', 'b', 'c'));
       await turns(2);
       const got: string[] = [];
       const failed: unknown[] = [];
@@ -924,7 +922,7 @@ describe('framed', () => {
 
     it("and 'drain' still comes to who reads and waits for it; a body is let go of", async () => {
       const { wire, messages } = framedWire({ writableHighWaterMark: 10 }, new Wire('node', { slow: true }));
-      wire.receive(bytesOf('a', 'b'));
+      wire.receive(frames('a', 'b'));
       await turns(2);
       expect(String(messages.read())).to.equal('a');
       expect(messages.write('more than ten bytes')).to.equal(false);
@@ -948,7 +946,7 @@ describe('framed', () => {
         (wire: Wire, error: Error) => wire.stream.destroy(error),
       ]) {
         const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
-        wire.receive(bytesOf('never read'));
+        wire.receive(frames('never read'));
         messages.write('a');
         await turns(2);
         const error = reset();
@@ -998,7 +996,7 @@ describe('framed', () => {
         messages.write({ length: 1, body: new PassThrough() });
         messages.write('lost');
         messages.destroy();
-        expect(Buffer.concat(given)).to.deep.equal(bytesOf('a', 'b', 'c'.repeat(20_000), 'd'));
+        expect(Buffer.concat(given)).to.deep.equal(frames('a', 'b', 'c'.repeat(20_000), 'd'));
         expect([messages.destroyed, wire.stream.destroyed]).to.deep.equal([true, true]);
       }
     });
@@ -1012,7 +1010,7 @@ describe('framed', () => {
       }
       messages.write('c');
       messages.destroy();
-      expect(Buffer.concat(given)).to.deep.equal(bytesOf('a', 'b', 'c'));
+      expect(Buffer.concat(given)).to.deep.equal(frames('a', 'b', 'c'));
     });
 
     it('with an error drops what was written in the tick', async () => {
@@ -1139,17 +1137,17 @@ describe('framed', () => {
       const got: string[] = [];
       messages.on('data', (message) => {
         got.push(String(message));
-        wire.receive(bytesOf('c'));
+        wire.receive(frames('c'));
         messages.destroy();
       });
       await turns(1);
-      wire.receive(bytesOf('a', 'b'));
+      wire.receive(frames('a', 'b'));
       await turns(2);
       expect(got).to.deep.equal(['a']);
 
       const other = new Wire();
       const bodies = framed(other.stream, { stream: true });
-      other.receive(bytesOf('hello').subarray(0, 6));
+      other.receive(frames('hello').subarray(0, 6));
       const [{ body }] = await once(bodies, 'data');
       const error = new Error('mine');
       bodies.on('error', () => {}).destroy(error);
@@ -1178,12 +1176,12 @@ describe('framed', () => {
       }
       messages.uncork();
       messages.destroy();
-      expect(Buffer.concat(given)).to.deep.equal(bytesOf('a', 'b'));
+      expect(Buffer.concat(given)).to.deep.equal(frames('a', 'b'));
     });
 
     it('is what leaving the loop does', async () => {
       const { wire, messages } = framedWire();
-      wire.receive(bytesOf('a', 'b'));
+      wire.receive(frames('a', 'b'));
       for await (const message of messages) {
         expect(String(message)).to.equal('a');
         break;
@@ -1269,7 +1267,7 @@ describe('framed', () => {
       if (got.push(String(message)) === 1) throw new Error('mine');
     });
     await turns(1);
-    expect(thrownBy(() => wire.receive(bytesOf('a', 'b', 'c')))).to.have.property('message', 'mine');
+    expect(thrownBy(() => wire.receive(frames('a', 'b', 'c')))).to.have.property('message', 'mine');
     await turns(1);
     expect(got).to.deep.equal(['a', 'b', 'c']);
   });
@@ -1312,7 +1310,7 @@ describe('framed', () => {
 
   it('pauses the stream at the chunk that fills it, and resumes it when that is read', async () => {
     const { wire, messages } = framedWire({ readableHighWaterMark: 1 });
-    wire.receive(bytesOf('a', 'b', 'c'));
+    wire.receive(frames('a', 'b', 'c'));
     await turns(2);
     expect([messages.readableLength, wire.stream.isPaused()]).to.deep.equal([1, true]);
     for (const text of ['a', 'b', 'c']) expect(String(messages.read())).to.equal(text);
@@ -1336,7 +1334,7 @@ describe('framed', () => {
       if (got.length <= 2) messages.write(Buffer.alloc(20_000));
     });
     await turns(2);
-    stream.push(bytesOf('a', 'bb', 'ccc'));
+    stream.push(frames('a', 'bb', 'ccc'));
     await turns(10);
     expect(got).to.deep.equal([1, 2, 3, 20_000, 20_000]);
   });
@@ -1531,7 +1529,7 @@ describe('framed', () => {
         const { client, server } = await sockets();
         const messages = framed(server);
         const done = read(messages);
-        client.end(bytesOf('a', 'b', 'c'));
+        client.end(frames('a', 'b', 'c'));
         client.resume();
         await Promise.all([once(client, 'close'), messages.closed || once(messages, 'close')]);
         await (Array.isArray(done) ? Promise.all(done) : done);
@@ -1638,7 +1636,7 @@ describe('framed', () => {
       const { client, server } = await sockets({ allowHalfOpen: true });
       const messages = framed(server);
       messages.on('error', () => {});
-      client.end(bytesOf('a'));
+      client.end(frames('a'));
       messages.resume();
       await once(messages, 'end');
       const closed = new Promise((resolve) => messages.on('close', resolve));

@@ -15,9 +15,7 @@ import {
 import { closed, closeLinks, framedStream, link, soon } from '../properties/links.js';
 import { Wire } from '../support/wire.js';
 import { closeAll, transports } from '../torture/connections.js';
-import { frame, turns } from '../torture/support.js';
-
-const bytesOf = (...messages: string[]) => Buffer.concat(messages.map(frame));
+import { frame, frames, turns } from '../torture/support.js';
 
 /** A sink that keeps what it is given. */
 function sinkOf(got: string[]): Writable {
@@ -130,7 +128,7 @@ describe('regressions: framed', () => {
         const { messages, errors } = watched(framedStream(near));
         const done = read(messages, got);
         done.catch(() => {});
-        peer.socket.end(bytesOf('a', 'b', 'c'));
+        peer.socket.end(frames('a', 'b', 'c'));
         expect(await soon(peer.over, 'the peer sees the end')).to.equal('end');
         await soon(done, 'the reader is done');
         expect(got).to.deep.equal(['a', 'b', 'c']);
@@ -146,7 +144,7 @@ describe('regressions: framed', () => {
         const { messages, errors } = watched(framedStream(near));
         const done = watch(messages);
         done.catch(() => {});
-        peer.socket.end(bytesOf('a', 'b', 'c'));
+        peer.socket.end(frames('a', 'b', 'c'));
         expect(await soon(peer.over, 'the peer sees the end')).to.equal('end');
         await soon(done, 'it is told');
         await soon(closed(near), "'close'");
@@ -191,7 +189,7 @@ describe('regressions: framed', () => {
         const done = Promise.resolve(echo(messages));
         done.catch(() => {});
         const due = Array.from({ length: 20 }, (_, i) => `${i}`);
-        peer.socket.end(bytesOf(...due));
+        peer.socket.end(frames(...due));
         expect(await soon(peer.over, 'the peer sees the end')).to.equal('end');
         expect(peer.texts).to.deep.equal(due);
         await soon(done, 'it is done');
@@ -205,7 +203,7 @@ describe('regressions: framed', () => {
     const { near, peer } = await link({ allowHalfOpen: true });
     const messages = framedStream(near).on('error', () => {});
     messages.resume();
-    peer.socket.end(bytesOf('a'));
+    peer.socket.end(frames('a'));
     await new Promise((resolve) => messages.once('end', resolve));
     near.destroy();
     messages.end();
@@ -228,7 +226,7 @@ describe('regressions: framed', () => {
       for (const leave of ['asyncIterator', 'iterator()']) {
         const { near, peer } = await link();
         const messages = framedStream(near);
-        peer.socket.write(bytesOf('hello'));
+        peer.socket.write(frames('hello'));
         for await (const _message of leave === 'iterator()' ? messages.iterator() : messages) {
           messages.write('bye');
           break;
@@ -255,7 +253,7 @@ describe('regressions: framed', () => {
       messages.write({ length: 4, body: new PassThrough() });
       messages.write('c');
       messages.destroy();
-      const due = Buffer.concat([bytesOf('in hand', 'a'), frame(Buffer.alloc(20_000)), bytesOf('b')]);
+      const due = Buffer.concat([frames('in hand', 'a'), frame(Buffer.alloc(20_000)), frames('b')]);
       expect(Buffer.concat(given).equals(due)).to.equal(true);
       expect(wire.stream.destroyed).to.equal(true);
     });
@@ -322,7 +320,7 @@ describe('regressions: framed', () => {
           // A peer under libuv that has bytes to read when the reset comes may take it for an end.
           messages.write('sent before');
           await soon(peer.until(15), 'what was sent before');
-          peer.socket.write(bytesOf('a'));
+          peer.socket.write(frames('a'));
           await new Promise((resolve) => messages.once('readable', resolve));
           fail(messages);
           expect(await soon(peer.over, 'the peer is told')).to.equal('ECONNRESET');
@@ -365,7 +363,7 @@ describe('regressions: framed', () => {
     it('by an echo', async () => {
       const { near, peer } = await link();
       const served = pipeline(framedStream(near), framedStream(near)).catch((error) => error.code);
-      peer.socket.write(bytesOf('a'));
+      peer.socket.write(frames('a'));
       await soon(peer.until(5), 'the answer');
       peer.socket.write(Buffer.alloc(4, 0xff));
       expect(await soon(peer.over, 'the peer is told')).to.equal('ECONNRESET');
@@ -378,9 +376,9 @@ describe('regressions: framed', () => {
           const [front, back] = [await link(), await link({ near: 'client' })];
           const [a, b] = [framedStream(front.near), framedStream(back.near)];
           const proxied = pipeline(a, b, a).catch((error) => error.code);
-          front.peer.socket.write(bytesOf('question'));
+          front.peer.socket.write(frames('question'));
           await soon(back.peer.until(12), 'the question');
-          back.peer.socket.write(bytesOf('answer'));
+          back.peer.socket.write(frames('answer'));
           await soon(front.peer.until(10), 'the answer');
           const [bad, good] = failing === 'the client' ? [front.peer, back.peer] : [back.peer, front.peer];
           if (how === 'reset') bad.socket.resetAndDestroy();

@@ -4,12 +4,10 @@ import { Duplex } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { framed, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
-import { frame, turns } from '../torture/support.js';
-
-const bytesOf = (...messages: string[]) => Buffer.concat(messages.map(frame));
+import { frame, frames, turns } from '../torture/support.js';
 
 /** A chunk of memory of its own. */
-const chunkOf = (...messages: string[]) => Buffer.from(new Uint8Array(bytesOf(...messages)).buffer);
+const chunkOf = (...messages: string[]) => Buffer.from(new Uint8Array(frames(...messages)).buffer);
 
 const giveAway = ({ buffer }: Uint8Array) => void structuredClone(buffer, { transfer: [buffer as ArrayBuffer] });
 
@@ -47,7 +45,7 @@ describe('regressions: what comes too late', () => {
       const stream = new Endless();
       const messages = framed(stream, { formatAfter: (message) => (`${message}` === 'raw' ? null : undefined) });
       const rest = Buffer.of(50, 0, 0, 0, 1, 2);
-      stream.push(Buffer.concat([bytesOf('a', how === 'null' ? 'raw' : 'b'), rest]));
+      stream.push(Buffer.concat([frames('a', how === 'null' ? 'raw' : 'b'), rest]));
       await turns(2);
       const detached = how === 'null' ? undefined : messages.detach<Duplex>();
       stream.push(Buffer.of(7, 7));
@@ -109,7 +107,7 @@ describe('regressions: what comes too late', () => {
     messages.on('oversize', () => note('oversize')).on('data', () => messages.destroy());
     await turns(2);
     stream.pause();
-    const bytes = bytesOf('one', '0123\x02\0\0\0hi56789');
+    const bytes = frames('one', '0123\x02\0\0\0hi56789');
     stream.push(bytes.subarray(0, 15));
     stream.push(bytes.subarray(15));
     stream.resume();
@@ -139,7 +137,7 @@ describe('regressions: what comes too late', () => {
           const got: unknown[] = [];
           decoder.on('error', () => {}).on('data', (message) => got.push(message));
           await turns(1);
-          decoder.write(bytesOf('0', '1', '2', '3'));
+          decoder.write(frames('0', '1', '2', '3'));
           await turns(3);
           // A batch is handed out whole, or not at all.
           expect(got).to.deep.equal(batch ? [] : ['0', '1']);
@@ -169,7 +167,7 @@ describe('regressions: what comes too late', () => {
       },
     });
     const messages = framed(stream);
-    stream.push(bytesOf('a'));
+    stream.push(frames('a'));
     stream.push(null);
     const loop = messages[Symbol.asyncIterator]();
     expect([(await loop.next()).done, (await loop.next()).done]).to.deep.equal([false, true]);
@@ -197,7 +195,7 @@ describe('regressions: what comes too late', () => {
     ] as const) {
       const decoder = new LengthPrefixDecoder(options);
       decoder.on('data', () => {});
-      decoder.write(bytesOf('a'));
+      decoder.write(frames('a'));
       expect((await once(decoder, 'error'))[0].message).to.match(said);
     }
   });

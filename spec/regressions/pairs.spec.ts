@@ -7,9 +7,8 @@ import { expect } from 'chai';
 import { closed, closeLinks, framedStream, link, soon } from '../properties/links.js';
 import { codeArgs, deafProgram } from '../support/runtime.js';
 import { reset } from '../support/wire.js';
-import { frame, turns } from '../torture/support.js';
+import { frames, turns } from '../torture/support.js';
 
-const bytesOf = (...messages: string[]) => Buffer.concat(messages.map(frame));
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `message ${i}`);
 
 /** A reader that is slow, and all that it sees. */
@@ -49,7 +48,7 @@ const answers = (count: number) => `
   let input = Buffer.alloc(0);
   process.stdin.on('data', (chunk) => {
     input = Buffer.concat([input, chunk]);
-    if (input.length === ${bytesOf(...numbered(count)).length}) process.stdout.write(input, () => process.exit());
+    if (input.length === ${frames(...numbered(count)).length}) process.stdout.write(input, () => process.exit());
   });`;
 
 /** Sends 100 messages: some before it is told to go, the others after that. */
@@ -132,7 +131,7 @@ describe('regressions: framed pairs', function () {
 
     it('that crashes: all that it said is read', async () => {
       const code = `
-        const bytes = Buffer.from('${bytesOf(...numbered(20)).toString('base64')}', 'base64');
+        const bytes = Buffer.from('${frames(...numbered(20)).toString('base64')}', 'base64');
         process.stdout.write(bytes, () => process.kill(process.pid, 'SIGKILL'));`;
       const { messages } = child(running(code));
       const { got, done } = readSlowly(messages);
@@ -150,13 +149,13 @@ describe('regressions: framed pairs', function () {
     const messages = framedStream({ readable: near.pipe(createGunzip()), writable: gzip });
     const toNear = createGzip();
     toNear.pipe(peer.socket);
-    toNear.end(bytesOf(...numbered(20)));
+    toNear.end(frames(...numbered(20)));
     const { done } = readSlowly(messages, (message) => messages.write(message));
     expect(await soon(done, 'the reader is done')).to.equal(undefined);
     messages.end();
     expect(await soon(peer.over, 'the peer sees the end')).to.equal('end');
     const answers = Buffer.concat(await Readable.from([peer.bytes]).pipe(createGunzip()).toArray());
-    expect(answers.equals(bytesOf(...numbered(20)))).to.equal(true);
+    expect(answers.equals(frames(...numbered(20)))).to.equal(true);
   });
 
   it('{ gunzip, gzip } with a reader that is done when end() was called before: the last message gets through', async () => {
@@ -168,11 +167,11 @@ describe('regressions: framed pairs', function () {
     messages.end();
     const back = createGzip();
     back.pipe(gunzip);
-    back.end(bytesOf('a'));
+    back.end(frames('a'));
     const { got, done } = readSlowly(messages);
     expect(await soon(done, 'the reader is done')).to.equal(undefined);
     expect(got).to.deep.equal(['a']);
-    expect(Buffer.concat(await soon(out, 'the other side is done')).equals(bytesOf(...numbered(20)))).to.equal(true);
+    expect(Buffer.concat(await soon(out, 'the other side is done')).equals(frames(...numbered(20)))).to.equal(true);
   });
 
   describe('one stream that fails', () => {
@@ -193,7 +192,7 @@ describe('regressions: framed pairs', function () {
         const error = await soon(failure, "'error'");
         const code = how === 'fails' ? 'ECONNRESET' : 'ERR_STREAM_PREMATURE_CLOSE';
         expect(error, how).to.have.property('code', code);
-        expect(Buffer.concat(chunks).equals(bytesOf(...numbered(5))), how).to.equal(true);
+        expect(Buffer.concat(chunks).equals(frames(...numbered(5))), how).to.equal(true);
         expect(calls, how).to.deep.equal(Array(5).fill(null));
         await soon(closed(messages), "'close'");
         expect([readable.destroyed, writable.destroyed], how).to.deep.equal([true, true]);
@@ -204,7 +203,7 @@ describe('regressions: framed pairs', function () {
       const [readable, writable] = [new PassThrough(), new PassThrough()];
       const messages = framedStream({ readable, writable });
       const { got, done } = readSlowly(messages);
-      readable.write(bytesOf(...numbered(50)));
+      readable.write(frames(...numbered(50)));
       await turns(3);
       const error = reset();
       writable.destroy(error);
@@ -212,7 +211,7 @@ describe('regressions: framed pairs', function () {
       expect(await soon(new Promise((resolve) => messages.write('a', resolve)), 'the callback')).to.equal(error);
       await turns(3);
       expect([messages.destroyed, readable.destroyed]).to.deep.equal([false, false]);
-      readable.end(bytesOf('late', 'last'));
+      readable.end(frames('late', 'last'));
       expect(await soon(done, 'the reader is done')).to.equal(error);
       expect(got).to.deep.equal([...numbered(50), 'late', 'last']);
       await soon(closed(messages), "'close'");
@@ -223,13 +222,13 @@ describe('regressions: framed pairs', function () {
   it('a stream of the pair that has a side of its own left is not destroyed at the end', async () => {
     const [readable, writable] = [new PassThrough(), new PassThrough()];
     const messages = framedStream({ readable, writable });
-    readable.end(bytesOf('a'));
+    readable.end(frames('a'));
     messages.end('b');
     const { got, done } = readSlowly(messages);
     expect(await soon(done, 'the reader is done')).to.equal(undefined);
     await soon(closed(messages), "'close'");
     expect(got).to.deep.equal(['a']);
     expect(writable.destroyed).to.equal(false);
-    expect(Buffer.concat(await writable.toArray()).equals(bytesOf('b'))).to.equal(true);
+    expect(Buffer.concat(await writable.toArray()).equals(frames('b'))).to.equal(true);
   });
 });

@@ -11,6 +11,11 @@ export function frame(payload: Uint8Array | string): Buffer {
   return Buffer.concat([prefix, bytes]);
 }
 
+/** The frames of these messages, joined. */
+export function frames(...messages: string[]): Buffer {
+  return Buffer.concat(messages.map(frame));
+}
+
 /** The prefix alone. */
 export function prefix(length: number): Buffer {
   const bytes = Buffer.alloc(4);
