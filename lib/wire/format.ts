@@ -14,7 +14,6 @@ import {
 import { Header } from './header.js';
 import {
   FixedLengthField,
-  isVarint,
   type LengthField,
   type LengthFieldName,
   lengthFieldNamed,
@@ -24,6 +23,7 @@ import {
 } from './length-field.js';
 import { concat, isBytes, uint8Arrays } from './memory.js';
 import { formatOptions, nearest } from './options.js';
+import { isVarint } from './protocol-fields.js';
 import { type Checksum, type Summing, Trailer } from './trailer.js';
 
 /**

@@ -1,5 +1,5 @@
 import type { FormatOptions } from './format.js';
-import { compactSize, mqttLength, netstringLength, octetCount } from './length-field.js';
+import { compactSize, mqttLength, netstringLength, octetCount } from './protocol-fields.js';
 
 const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
 

@@ -4,7 +4,7 @@ import fc from 'fast-check';
 import { anyCut, anyMessages } from '../../lib/fuzz/index.js';
 import { type FormatOptions, formats } from '../../lib/index.js';
 import { encode as webEncode } from '../../lib/web/index.js';
-import { compactSize, mqttLength, octetCount } from '../../lib/wire/length-field.js';
+import { compactSize, mqttLength, octetCount } from '../../lib/wire/protocol-fields.js';
 import { drawings, itIsAsDrawn } from '../support/drawings.js';
 import { runs } from '../support/runs.js';
 import { decode, encode, fromHex } from '../support/streams.js';

@@ -1,0 +1,74 @@
+/** Length fields of known protocols, which `formats` uses. */
+import { FixedLengthField, type LengthField, varint } from './length-field.js';
+
+/** MQTT's "remaining length": a varint of at most four bytes. MQTT 5.0, section 1.5.5. */
+export const mqttLength: LengthField = Object.freeze({ ...varint, maxWidth: 4, maxLength: 268_435_455 });
+
+/** Whether a length field is written as `writeVarint` does. */
+export function isVarint(field: LengthField): boolean {
+  return field === varint || field === mqttLength;
+}
+
+/** The least lengths that CompactSize has 2, 4 and 8 bytes for. */
+const leastCompact = [0xfd, 0x1_0000, 0x1_0000_0000];
+
+/**
+ * Bitcoin's CompactSize: one byte up to 252; then 0xfd, 0xfe or 0xff and 2, 4 or 8 bytes, little-endian. As Bitcoin Core
+ * does, it refuses a number in more bytes than it needs.
+ *
+ * https://developer.bitcoin.org/reference/transactions.html#compactsize-unsigned-integers
+ */
+export const compactSize: LengthField = Object.freeze({
+  maxWidth: 9,
+  read(bytes: Uint8Array, start: number, end: number) {
+    const first = bytes[start]!;
+    if (first < 0xfd) return { length: first, width: 1 };
+    const width = 1 << (first - 0xfc);
+    if (end - start <= width) return undefined;
+    const length = new FixedLengthField(width, true).read(bytes, start + 1);
+    if (length < leastCompact[first - 0xfd]!) throw new Error(`${length} is written in ${1 + width} bytes`);
+    return { length, width: 1 + width };
+  },
+  write(length: number) {
+    if (length < 0xfd) return Uint8Array.of(length);
+    const power = length <= 0xffff ? 1 : length <= 0xffff_ffff ? 2 : 3;
+    const bytes = new Uint8Array(1 + (1 << power));
+    bytes[0] = 0xfc + power;
+    new FixedLengthField(1 << power, true).write(length, bytes, 1);
+    return bytes;
+  },
+});
+
+/** A length in decimal digits, with a character behind them that has this name. */
+function decimalLength(character: string, name: string, { minLength = 0, hasZeros = true }): LengthField {
+  const last = character.charCodeAt(0);
+  return Object.freeze({
+    maxWidth: 17,
+    minLength,
+    read(bytes: Uint8Array, start: number, end: number) {
+      let length = 0;
+      for (let at = start; at < end; at++) {
+        const byte = bytes[at]!;
+        if (byte === last && at > start) return { length, width: at + 1 - start };
+        const digit = byte - 0x30;
+        const isZeroInFront = length === 0 && at > start;
+        if (!(digit >= 0 && digit <= 9) || (isZeroInFront && !hasZeros)) {
+          const shown = String.fromCharCode(...bytes.subarray(start, at + 1));
+          throw new Error(`${JSON.stringify(shown)} does not begin a decimal number and a ${name}`);
+        }
+        length = length * 10 + digit;
+      }
+      return undefined;
+    },
+    write: (length: number) => Uint8Array.from(`${length}${character}`, (each) => each.charCodeAt(0)),
+  });
+}
+
+/**
+ * syslog's octet count: a decimal number and a space, and never 0. RFC 6587, section 3.4.1. rsyslogd would take all that
+ * follows a 0 on the connection for lines without counts.
+ */
+export const octetCount = decimalLength(' ', 'space', { minLength: 1 });
+
+/** A netstring's length: a decimal number with no zeros in front, and a colon. https://cr.yp.to/proto/netstrings.txt */
+export const netstringLength = decimalLength(':', 'colon', { hasZeros: false });
