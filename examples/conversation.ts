@@ -45,8 +45,8 @@ export const openings: Partial<Record<string, Record<'->' | '<-', Opening>>> = {
   },
 };
 
-/** For a decoder: its messages keep all that is in front of their length, and the trailer. */
-export function whole({ trailer, ...format }: FormatOptions, opening?: Opening): FormatOptions {
+/** For a decoder: its messages keep all that is in front of their length, whatever it is, and the trailer. */
+export function whole({ trailer, header, headerMask, ...format }: FormatOptions, opening?: Opening): FormatOptions {
   const { lengthAdjustment = 0, maxPayloadLength = 16_777_216 } = format;
   const width = trailer instanceof Uint8Array ? trailer.length : (trailer?.width ?? 0);
   const limit = { initialBytesToStrip: 0, maxPayloadLength: maxPayloadLength + width };

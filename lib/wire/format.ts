@@ -124,6 +124,13 @@ export interface FormatOptions {
    *     options  { lengthField: 'varint', lengthFieldOffset: 1, header: Buffer.from('30', 'hex') }
    *     before   30 | 05 | 68 65 6c 6c 6f
    *     after    68 65 6c 6c 6f
+   *
+   * A greeting that is always the same, in front of messages of another format (see `formatAfter`): all of it is the header,
+   * and its last byte says that nothing follows. It is an empty message.
+   *
+   *     options  { lengthField: 'uint8', lengthFieldOffset: 3, lengthAdjustment: -0x49, header: Buffer.from('48454c49', 'hex'), maxPayloadLength: 0 }
+   *     before   48 45 4c 49
+   *     after
    */
   header?: Uint8Array | undefined;
 

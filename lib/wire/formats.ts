@@ -3,6 +3,19 @@ import { compactSize, mqttLength, netstringLength, octetCount } from './protocol
 
 const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
 
+/** Bytes that are always the same, and sent once: all of them are the header, the last one as the length of nothing. */
+function greeting(text: string): Readonly<FormatOptions> {
+  const header = Uint8Array.from(text, (each) => each.charCodeAt(0));
+  const last = header.length - 1;
+  return format({
+    lengthField: 'uint8',
+    lengthFieldOffset: last,
+    lengthAdjustment: -header[last]!,
+    header,
+    maxPayloadLength: 0,
+  });
+}
+
 const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 const nativeLength = isLittleEndian ? 'uint32le' : 'uint32be';
 
@@ -204,6 +217,42 @@ export const formats = Object.freeze({
     initialBytesToStrip: 0,
     maxPayloadLength: 18_432,
   }),
+
+  /**
+   * HTTP/2 frames: length, type, flags, stream, payload. Messages begin with the first four, 9 bytes. At most 16,390 bytes: the
+   * initial value of SETTINGS_MAX_FRAME_SIZE, and the 6 of the head that the length leaves out; an end that announces more
+   * raises it. A client first sends `http2Preface`. RFC 9113, sections 4.1 and 6.5.2.
+   *
+   *     options  formats.http2
+   *     before   00 00 08 | 06 | 00 | 00 00 00 00 | 68 65 6c 6c 6f 21 21 21
+   *     after    00 00 08 06 00 00 00 00 00 68 65 6c 6c 6f 21 21 21
+   */
+  http2: format({
+    lengthField: 'uint24be',
+    lengthAdjustment: 6,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 16_390,
+  }),
+
+  /**
+   * The 24 bytes that an HTTP/2 client sends first, always the same. They are an empty message, and others are
+   * `ERR_FRAME_CORRUPT`. RFC 9113, section 3.4.
+   *
+   *     options  formats.http2Preface
+   *     before   50 52 49 20 2a 20 48 54 54 50 2f 32 2e 30 0d 0a 0d 0a 53 4d 0d 0a 0d 0a
+   *     after
+   *
+   * A server begins with it, and goes on with frames behind the empty message:
+   *
+   * ```ts
+   * const formatAfter = (message) => (message.length === 0 ? formats.http2 : undefined);
+   * const messages = framed(socket, { ...formats.http2Preface, formatAfter });
+   * messages.write(withFormat(formats.http2, settings));
+   * ```
+   *
+   * A client has `framed(socket, formats.http2)`. It writes `withFormat(formats.http2Preface, '')`, and its first frame as above.
+   */
+  http2Preface: greeting('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
 
   /**
    * syslog over TCP or TLS with octet counting: the length in decimal digits, and a space. There are no empty messages:

@@ -11,7 +11,7 @@ export interface Drawing {
 
 /** The frames drawn in a text. */
 export function drawings(text: string): Drawing[] {
-  const drawing = /options +(\{.*\}|formats\.\w+)\n.*before +([0-9a-f |]+)\n.*after +([0-9a-f ]*)\n/g;
+  const drawing = /options +(\{.*\}|formats\.\w+)\n.*before +([0-9a-f |]+)\n.*after *([0-9a-f ]*)\n/g;
   return Array.from(text.matchAll(drawing), ([, options, before, after]) => ({
     options: options!,
     before: before!,

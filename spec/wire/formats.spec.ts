@@ -41,6 +41,8 @@ describe('formats', () => {
     nativeMessagingToBrowser: 2 ** 20,
     mqtt: 2 ** 28 - 1,
     tls: 2 ** 14 + 2048,
+    http2: 2 ** 14 + 6,
+    http2Preface: 0,
     compactSize: 2 ** 25,
     amqp: 2 ** 17 - 8,
   };
@@ -83,6 +85,7 @@ describe('formats', () => {
       ['mqtt', '30 00', '30 ac02'],
       ['grpc', '00 00000000', '00 0000012c'],
       ['tls', '170303 0000', '170303 012c'],
+      ['http2', '000000 0001 00000001', '00012c 0001 00000001'],
       ['amqp', '010000 00000000', '010000 0000012c'],
     ];
     for (const [name, zeros, head] of written) {

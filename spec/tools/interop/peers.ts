@@ -46,6 +46,12 @@ export const peers: readonly Peer[] = [
     formats: ['erlangPacket1', 'erlangPacket2', 'erlangPacket4'],
   },
   {
+    name: 'nghttp and nghttpd; node:http2',
+    packages: ['nghttp2-client', 'nghttp2-server'],
+    spec: 'http2',
+    formats: ['http2', 'http2Preface'],
+  },
+  {
     name: 'the sample in C# on Mono',
     packages: ['mono-mcs', 'mono-runtime'],
     spec: 'mono',
