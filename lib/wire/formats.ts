@@ -255,6 +255,28 @@ export const formats = Object.freeze({
   http2Preface: greeting('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
 
   /**
+   * The header that a proxy puts in front of a connection, in version 2 of the PROXY protocol: a signature, version and
+   * command, family, length, addresses and more. The signature is checked and cut off, and messages begin with version and
+   * command: `21`, or `20` for a connection of the proxy's own. At most 4,080 bytes: with the 16 in front of them, the
+   * longest header that nginx takes.
+   *
+   * https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt, section 2.2.
+   *
+   *     options  formats.proxyV2
+   *     before   0d 0a 0d 0a 00 0d 0a 51 55 49 54 0a | 21 | 11 | 00 0c | c0 00 02 01 c0 00 02 02 ff 98 01 bb
+   *     after    21 11 00 0c c0 00 02 01 c0 00 02 02 ff 98 01 bb
+   *
+   * There is one, and other bytes follow: see `formatAfter`, which answers with their format, or null.
+   */
+  proxyV2: format({
+    lengthField: 'uint16be',
+    lengthFieldOffset: 14,
+    initialBytesToStrip: 12,
+    header: Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a),
+    maxPayloadLength: 4080,
+  }),
+
+  /**
    * syslog over TCP or TLS with octet counting: the length in decimal digits, and a space. There are no empty messages:
    * to read or to write one fails with `ERR_FRAME_CORRUPT`. RFC 6587, section 3.4.1; RFC 5425.
    *

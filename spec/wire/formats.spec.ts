@@ -1,8 +1,9 @@
+import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import { anyCut, anyMessages } from '../../lib/fuzz/index.js';
-import { type FormatOptions, formats } from '../../lib/index.js';
+import { type FormatOptions, formats, LengthPrefixDecoder, LengthPrefixEncoder, withFormat } from '../../lib/index.js';
 import { encode as webEncode } from '../../lib/web/index.js';
 import { compactSize, mqttLength, octetCount } from '../../lib/wire/protocol-fields.js';
 import { drawings, itIsAsDrawn } from '../support/drawings.js';
@@ -43,6 +44,7 @@ describe('formats', () => {
     tls: 2 ** 14 + 2048,
     http2: 2 ** 14 + 6,
     http2Preface: 0,
+    proxyV2: 2 ** 12 - 16,
     compactSize: 2 ** 25,
     amqp: 2 ** 17 - 8,
   };
@@ -86,13 +88,42 @@ describe('formats', () => {
       ['grpc', '00 00000000', '00 0000012c'],
       ['tls', '170303 0000', '170303 012c'],
       ['http2', '000000 0001 00000001', '00012c 0001 00000001'],
+      ['proxyV2', '2111 0000', '2111 012c'],
       ['amqp', '010000 00000000', '010000 0000012c'],
     ];
     for (const [name, zeros, head] of written) {
       const wire = await encode([Buffer.concat([fromHex(zeros), rest])], all[name]);
-      const trailer = all[name]!.trailer ?? Buffer.alloc(0);
-      expect(wire, name).to.deep.equal(Buffer.concat([fromHex(head), rest, trailer as Uint8Array]));
+      const { header = nothing, trailer = nothing } = all[name]!;
+      expect(wire, name).to.deep.equal(Buffer.concat([header, fromHex(head), rest, trailer as Uint8Array]));
     }
+  });
+});
+
+describe('formats that begin with bytes that are always the same', () => {
+  for (const name of ['http2Preface', 'proxyV2']) {
+    const { header } = all[name]!;
+
+    it(`${name}: others are refused with the first of them`, async () => {
+      for (let at = 0; at < header!.length; at++) {
+        const wrong = Buffer.from(header!.subarray(0, at + 1));
+        wrong[at]! ^= 1;
+        const decoder = new LengthPrefixDecoder(all[name]);
+        decoder.write(wrong);
+        const [error] = await once(decoder, 'error');
+        expect(error.code, `byte ${at}`).to.match(/^ERR_FRAME_(CORRUPT|TOO_LONG)$/);
+        expect(error.position).to.equal(0);
+      }
+    });
+  }
+
+  it('are the formats in front of others', async () => {
+    const formatAfter = (message: Buffer) => (message.length === 0 ? formats.http2 : undefined);
+    const decoder = new LengthPrefixDecoder({ ...formats.http2Preface, formatAfter });
+    const encoder = new LengthPrefixEncoder(formats.http2Preface);
+    const settings = fromHex('000000 04 00 00000000');
+    encoder.write('');
+    encoder.end(withFormat(formats.http2, settings));
+    expect(await encoder.pipe(decoder).toArray()).to.deep.equal([Buffer.alloc(0), settings]);
   });
 });
 

@@ -37,7 +37,6 @@ export const peers: readonly Peer[] = [
     spec: 'mail',
     formats: [],
   },
-  { name: 'HAProxy, with PROXY headers', packages: ['haproxy'], spec: 'haproxy', formats: [] },
   { name: 'Chromium, with length-prefix/web in a page', packages: ['chromium'], spec: 'web', formats: [] },
   {
     name: 'Erlang/OTP',
@@ -51,6 +50,7 @@ export const peers: readonly Peer[] = [
     spec: 'http2',
     formats: ['http2', 'http2Preface'],
   },
+  { name: 'HAProxy', packages: ['haproxy'], spec: 'haproxy', formats: ['proxyV2'] },
   {
     name: 'the sample in C# on Mono',
     packages: ['mono-mcs', 'mono-runtime'],
