@@ -298,7 +298,7 @@ export const formats = Object.freeze({
   /**
    * AMQP 0-9-1, the protocol of RabbitMQ: a type byte, a channel, the length, the payload, and a byte that is always ce.
    * Messages begin with the first three, and that byte is cut off. At most 131,064 bytes: with the eight that it does not
-   * count, RabbitMQ's default for `frame_max`. A client first sends eight bytes that are no frame, `AMQP` 0 0 9 1.
+   * count, RabbitMQ's default for `frame_max`. A client first sends `amqpGreeting`.
    *
    * AMQP 0-9-1, section 4.2.3. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf
    *
@@ -313,6 +313,18 @@ export const formats = Object.freeze({
     trailer: Uint8Array.of(0xce),
     maxPayloadLength: 131_064,
   }),
+
+  /**
+   * The 8 bytes that an AMQP 0-9-1 client sends first, `AMQP` 0 0 9 1. They are an empty message, and others, as of another
+   * version, are `ERR_FRAME_CORRUPT`. Frames follow: `http2Preface` shows how that is said.
+   *
+   * AMQP 0-9-1, section 4.2.2. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf
+   *
+   *     options  formats.amqpGreeting
+   *     before   41 4d 51 50 00 00 09 01
+   *     after
+   */
+  amqpGreeting: greeting('AMQP\0\0\x09\x01'),
 
   /**
    * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core

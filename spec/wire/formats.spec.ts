@@ -47,6 +47,7 @@ describe('formats', () => {
     proxyV2: 2 ** 12 - 16,
     compactSize: 2 ** 25,
     amqp: 2 ** 17 - 8,
+    amqpGreeting: 0,
   };
 
   it('have the limits of their protocols, and the usual one where there are none', () => {
@@ -100,7 +101,7 @@ describe('formats', () => {
 });
 
 describe('formats that begin with bytes that are always the same', () => {
-  for (const name of ['http2Preface', 'proxyV2']) {
+  for (const name of ['http2Preface', 'proxyV2', 'amqpGreeting']) {
     const { header } = all[name]!;
 
     it(`${name}: others are refused with the first of them`, async () => {

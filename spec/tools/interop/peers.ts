@@ -52,6 +52,12 @@ export const peers: readonly Peer[] = [
   },
   { name: 'HAProxy', packages: ['haproxy'], spec: 'haproxy', formats: ['proxyV2'] },
   {
+    name: 'RabbitMQ and amqplib',
+    packages: ['rabbitmq-server', 'erlang-base'],
+    spec: 'rabbitmq',
+    formats: ['amqp', 'amqpGreeting'],
+  },
+  {
     name: 'the sample in C# on Mono',
     packages: ['mono-mcs', 'mono-runtime'],
     spec: 'mono',

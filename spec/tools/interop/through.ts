@@ -29,6 +29,10 @@ export async function between(host: Host, target: number, { format, greeting, ov
           isFirst = false;
         }
       };
-    await Promise.all([pipeline(client, forward('client'), server), pipeline(server, forward('server'), client)]);
+    const both = [pipeline(client, forward('client'), server), pipeline(server, forward('server'), client)];
+    await Promise.all(both).catch((error) => {
+      // RabbitMQ resets its connections when all is said. One that misses something finds it out itself.
+      if (error.code !== 'ECONNRESET') throw error;
+    });
   });
 }
