@@ -93,15 +93,19 @@ export function anyMessages(format: FormatOptions = {}): fc.Arbitrary<Buffer[]> 
   );
   const message = fc.tuple(size, fc.integer()).map(([length, seed]) => {
     const payload = Buffer.from(Array.from({ length }, (_, i) => (seed >> (i % 24)) + i));
-    const bytes = lengthBytes(field, length - lengthAdjustment, payload);
-    const frame = Buffer.concat([Buffer.alloc(lengthFieldOffset, 0xb0), bytes, payload]);
+    const front = Buffer.alloc(lengthFieldOffset, 0xb0);
+    // What an encoder would be given: zeros in the place of a length that the message keeps.
+    const zeros = Buffer.alloc(maxHeadLength - lengthFieldOffset);
+    const given = stripped < 0 ? payload : Buffer.concat([front, zeros, payload]).subarray(stripped);
+    const bytes = lengthBytes(field, length - lengthAdjustment, given);
+    const frame = Buffer.concat([front, bytes, payload]);
     return frame.subarray(stripped < 0 ? lengthFieldOffset + bytes.length : stripped);
   });
   return fc.array(message, { maxLength: MOST_MESSAGES });
 }
 
-function lengthBytes(field: FixedLengthField | LengthField, length: number, payload: Uint8Array): Uint8Array {
-  if (!(field instanceof FixedLengthField)) return field.write(length, payload);
+function lengthBytes(field: FixedLengthField | LengthField, length: number, message: Uint8Array): Uint8Array {
+  if (!(field instanceof FixedLengthField)) return field.write(length, message);
   const bytes = new Uint8Array(field.width);
   field.write(length, bytes, 0);
   return bytes;

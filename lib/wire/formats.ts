@@ -1,5 +1,5 @@
 import type { FormatOptions } from './format.js';
-import { compactSize, mqttLength, netstringLength, octetCount } from './protocol-fields.js';
+import { compactSize, fastcgiLengths, mqttLength, netstringLength, octetCount } from './protocol-fields.js';
 
 const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
 
@@ -275,6 +275,19 @@ export const formats = Object.freeze({
     header: Uint8Array.of(0x0d, 0x0a, 0x0d, 0x0a, 0x00, 0x0d, 0x0a, 0x51, 0x55, 0x49, 0x54, 0x0a),
     maxPayloadLength: 4080,
   }),
+
+  /**
+   * FastCGI records: version, type, request, content length, padding length, a reserved byte, content, padding. Messages have
+   * all of it. One whose content length is written as zeros gets the right one, in front of as much padding as it says. The
+   * head can say 65,535 bytes of content and 255 of padding.
+   *
+   * FastCGI 1.0, section 3.3. https://fastcgi-archives.github.io/FastCGI_Specification.html#S3.3
+   *
+   *     options  formats.fastcgi
+   *     before   01 06 00 01 | 00 05 | 03 | 00 | 68 65 6c 6c 6f | 00 00 00
+   *     after    01 06 00 01 00 05 03 00 68 65 6c 6c 6f 00 00 00
+   */
+  fastcgi: format({ lengthField: fastcgiLengths, lengthFieldOffset: 4, initialBytesToStrip: 0 }),
 
   /**
    * syslog over TCP or TLS with octet counting: the length in decimal digits, and a space. There are no empty messages:

@@ -9,6 +9,9 @@ export function isVarint(field: LengthField): boolean {
   return field === varint || field === mqttLength;
 }
 
+/** Of a FastCGI record. */
+const contentLength = new FixedLengthField(2, false);
+
 /** The least lengths that CompactSize has 2, 4 and 8 bytes for. */
 const leastCompact = [0xfd, 0x1_0000, 0x1_0000_0000];
 
@@ -72,3 +75,27 @@ export const octetCount = decimalLength(' ', 'space', { minLength: 1 });
 
 /** A netstring's length: a decimal number with no zeros in front, and a colon. https://cr.yp.to/proto/netstrings.txt */
 export const netstringLength = decimalLength(':', 'colon', { hasZeros: false });
+
+/**
+ * What follows the head of a FastCGI record: content, whose length is in two bytes, and padding, whose length is in the third
+ * one; the fourth is reserved. Messages begin with the head, and the last two are written as they stand there. FastCGI 1.0,
+ * section 3.3.
+ */
+export const fastcgiLengths: LengthField = Object.freeze({
+  maxWidth: 4,
+  maxLength: 65_535 + 255,
+  read(bytes: Uint8Array, start: number, end: number) {
+    if (end - start < 4) return undefined;
+    return { length: contentLength.read(bytes, start) + bytes[start + 2]!, width: 4 };
+  },
+  write(length: number, message: Uint8Array) {
+    const [padding = 0, reserved = 0] = message.subarray(6, 8);
+    const content = length - padding;
+    if (content < 0 || content > contentLength.maxLength) {
+      throw new Error(`with ${padding} bytes of padding the content has ${content} bytes, and must have 0 to 65535`);
+    }
+    const bytes = Uint8Array.of(0, 0, padding, reserved);
+    contentLength.write(content, bytes, 0);
+    return bytes;
+  },
+});

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { anyCut, anyMessages } from '../../lib/fuzz/index.js';
 import { type FormatOptions, formats, LengthPrefixDecoder, LengthPrefixEncoder, withFormat } from '../../lib/index.js';
 import { encode as webEncode } from '../../lib/web/index.js';
-import { compactSize, mqttLength, octetCount } from '../../lib/wire/protocol-fields.js';
+import { compactSize, fastcgiLengths, mqttLength, octetCount } from '../../lib/wire/protocol-fields.js';
 import { drawings, itIsAsDrawn } from '../support/drawings.js';
 import { runs } from '../support/runs.js';
 import { decode, encode, fromHex } from '../support/streams.js';
@@ -90,6 +90,8 @@ describe('formats', () => {
       ['tls', '170303 0000', '170303 012c'],
       ['http2', '000000 0001 00000001', '00012c 0001 00000001'],
       ['proxyV2', '2111 0000', '2111 012c'],
+      ['fastcgi', '01060001 0000 00 00', '01060001 012c 00 00'],
+      ['fastcgi', '01060001 0000 2d 07', '01060001 00ff 2d 07'],
       ['amqp', '010000 00000000', '010000 0000012c'],
     ];
     for (const [name, zeros, head] of written) {
@@ -202,5 +204,25 @@ describe('length fields of protocols', () => {
       expect(error!.message).to.include(' does not begin a decimal number and a colon');
     }
     expect((await decode([Buffer.alloc(20, '1')], formats.netstring)).error!.message).to.include('no end within 17');
+  });
+
+  it("FastCGI's is content and padding, and is written in front of the padding that the message says", async () => {
+    const bytes = fromHex('01060001 ffff ff 00');
+    expect(fastcgiLengths.read(bytes, 4, 8)).to.deep.equal({ length: 65_535 + 255, width: 4 });
+    for (const end of [5, 6, 7]) expect(fastcgiLengths.read(bytes, 4, end)).to.equal(undefined);
+    const record = Buffer.concat([bytes, Buffer.alloc(65_535 + 255, 'x')]);
+    expect(await encode([record], formats.fastcgi)).to.deep.equal(record);
+    expect((await decode([record], formats.fastcgi)).items).to.deep.equal([record]);
+    // Less than the padding; one byte too many, with and without padding.
+    for (const [head, length, content] of [
+      ['01060001 0000 08 00', 7, -1],
+      ['01060001 0000 03 00', 65_539, 65_536],
+      ['01060001 0000 00 00', 65_536, 65_536],
+    ] as const) {
+      const wrong = Buffer.concat([fromHex(head), Buffer.alloc(length)]);
+      const error = await encode([wrong], formats.fastcgi).catch((caught) => caught);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error.message).to.include(`the content has ${content} bytes, and must have 0 to 65535`);
+    }
   });
 });

@@ -58,6 +58,12 @@ export const peers: readonly Peer[] = [
     formats: ['amqp', 'amqpGreeting'],
   },
   {
+    name: 'php-fpm, nginx and cgi-fcgi',
+    packages: ['php8.2-fpm', 'nginx-light', 'libfcgi-bin'],
+    spec: 'fastcgi',
+    formats: ['fastcgi'],
+  },
+  {
     name: 'the sample in C# on Mono',
     packages: ['mono-mcs', 'mono-runtime'],
     spec: 'mono',
