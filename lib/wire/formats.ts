@@ -290,6 +290,18 @@ export const formats = Object.freeze({
   fastcgi: format({ lengthField: fastcgiLengths, lengthFieldOffset: 4, initialBytesToStrip: 0 }),
 
   /**
+   * SMB over TCP, as on port 445: a zero, which is checked, and the length in three bytes. The older transport of port 139,
+   * in which the first byte is a type, is another one. The length can say 16,777,215 bytes.
+   *
+   * MS-SMB2, section 2.1. https://learn.microsoft.com/openspecs/windows_protocols/ms-smb2/1dfacde4-b5c7-4494-8a14-a09d3ab4cc83
+   *
+   *     options  formats.smb
+   *     before   00 | 00 00 05 | 68 65 6c 6c 6f
+   *     after    68 65 6c 6c 6f
+   */
+  smb: format({ lengthField: 'uint24be', lengthFieldOffset: 1, header: new Uint8Array(4) }),
+
+  /**
    * syslog over TCP or TLS with octet counting: the length in decimal digits, and a space. There are no empty messages:
    * to read or to write one fails with `ERR_FRAME_CORRUPT`. RFC 6587, section 3.4.1; RFC 5425.
    *

@@ -103,12 +103,16 @@ describe('formats', () => {
 });
 
 describe('formats that begin with bytes that are always the same', () => {
-  for (const name of ['http2Preface', 'proxyV2', 'amqpGreeting']) {
-    const { header } = all[name]!;
-
+  const same: [string, number][] = [
+    ['http2Preface', 24],
+    ['proxyV2', 12],
+    ['amqpGreeting', 8],
+    ['smb', 1],
+  ];
+  for (const [name, length] of same) {
     it(`${name}: others are refused with the first of them`, async () => {
-      for (let at = 0; at < header!.length; at++) {
-        const wrong = Buffer.from(header!.subarray(0, at + 1));
+      for (let at = 0; at < length; at++) {
+        const wrong = Buffer.from(all[name]!.header!.subarray(0, at + 1));
         wrong[at]! ^= 1;
         const decoder = new LengthPrefixDecoder(all[name]);
         decoder.write(wrong);

@@ -63,6 +63,7 @@ export const peers: readonly Peer[] = [
     spec: 'fastcgi',
     formats: ['fastcgi'],
   },
+  { name: 'Samba and smbclient', packages: ['samba', 'smbclient'], spec: 'smb', formats: ['smb'] },
   {
     name: 'the sample in C# on Mono',
     packages: ['mono-mcs', 'mono-runtime'],
