@@ -126,7 +126,7 @@ export interface FormatOptions {
    *     after    68 65 6c 6c 6f
    *
    * A greeting that is always the same, in front of messages of another format (see `formatAfter`): all of it is the header,
-   * and its last byte says that nothing follows. It is an empty message.
+   * and its last byte says that nothing follows. It is an empty message. A greater last byte is `ERR_FRAME_TOO_LONG`.
    *
    *     options  { lengthField: 'uint8', lengthFieldOffset: 3, lengthAdjustment: -0x49, header: Buffer.from('48454c49', 'hex'), maxPayloadLength: 0 }
    *     before   48 45 4c 49

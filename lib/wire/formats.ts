@@ -235,8 +235,8 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * The 24 bytes that an HTTP/2 client sends first, always the same. They are an empty message, and others are
-   * `ERR_FRAME_CORRUPT`. RFC 9113, section 3.4.
+   * The 24 bytes that an HTTP/2 client sends first, always the same. They are an empty message, and others are refused with
+   * the first of them, as of a `header`. RFC 9113, section 3.4.
    *
    *     options  formats.http2Preface
    *     before   50 52 49 20 2a 20 48 54 54 50 2f 32 2e 30 0d 0a 0d 0a 53 4d 0d 0a 0d 0a
@@ -341,7 +341,7 @@ export const formats = Object.freeze({
 
   /**
    * The 8 bytes that an AMQP 0-9-1 client sends first, `AMQP` 0 0 9 1. They are an empty message, and others, as of another
-   * version, are `ERR_FRAME_CORRUPT`. Frames follow: `http2Preface` shows how that is said.
+   * version, are refused with the first of them. Frames follow: `http2Preface` shows how that is said.
    *
    * AMQP 0-9-1, section 4.2.2. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf
    *

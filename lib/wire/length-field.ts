@@ -30,6 +30,23 @@ export interface LengthRead {
  *   write: (length) => (length < 0xfd ? Uint8Array.of(length) : Uint8Array.of(0xfd, length & 0xff, length >> 8)),
  * };
  * ```
+ *
+ * A message of 12 bytes always, as the first one of some protocols (see `formatAfter`): a field that takes its first byte, and
+ * says so. One whose bytes are always the same is a `header`.
+ *
+ * ```ts
+ * const version: FormatOptions = {
+ *   lengthField: {
+ *     maxWidth: 1,
+ *     minLength: 12,
+ *     maxLength: 12,
+ *     read: () => ({ length: 12, width: 1 }),
+ *     write: (length, message) => message.subarray(0, 1),
+ *   },
+ *   lengthAdjustment: -1,
+ *   initialBytesToStrip: 0,
+ * };
+ * ```
  */
 export interface LengthField {
   /** The most bytes that the field can take: 1 to 1,024. That many bytes without an end are `ERR_FRAME_CORRUPT`. */

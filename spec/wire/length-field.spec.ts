@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { expect } from 'chai';
 import {
   encode as encodeInHand,
+  type FormatOptions,
   framed,
   type LengthField,
   LengthPrefixDecoder,
@@ -307,4 +308,38 @@ describe("a length field of the user's own", () => {
       expect(error.cause?.message).to.equal(what === 'throws' ? 'no room' : undefined);
     });
   }
+});
+
+describe('a length field that says the size of all messages', () => {
+  const format: FormatOptions = {
+    lengthField: {
+      maxWidth: 1,
+      minLength: 12,
+      maxLength: 12,
+      read: () => ({ length: 12, width: 1 }),
+      write: (_length, message) => message.subarray(0, 1),
+    },
+    lengthAdjustment: -1,
+    initialBytesToStrip: 0,
+  };
+  const versions = ['RFB 003.008\n', 'RFB 003.889\n'].map((text) => Buffer.from(text));
+
+  it('takes the first byte of each, and keeps it, in any chunks', async () => {
+    const wire = Buffer.concat(versions);
+    expect(await encode(versions, format)).to.deep.equal(wire);
+    for (let size = 1; size <= wire.length; size++) {
+      const count = Math.ceil(wire.length / size);
+      const chunks = Array.from({ length: count }, (_, i) => wire.subarray(i * size, (i + 1) * size));
+      expect((await decode(chunks, format)).items).to.deep.equal(versions);
+    }
+  });
+
+  it('refuses others', async () => {
+    const codes = { 0: 'ERR_FRAME_CORRUPT', 11: 'ERR_FRAME_CORRUPT', 13: 'ERR_FRAME_TOO_LONG' };
+    for (const [size, code] of Object.entries(codes)) {
+      const error = await encode([Buffer.alloc(Number(size))], format).catch((caught) => caught);
+      expect(error, size).to.include({ code, position: 0 });
+    }
+    expect((await decode([versions[0]!.subarray(1)], format)).error).to.include({ code: 'ERR_FRAME_TRUNCATED' });
+  });
 });
