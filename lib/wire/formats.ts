@@ -352,6 +352,18 @@ export const formats = Object.freeze({
   amqpGreeting: greeting('AMQP\0\0\x09\x01'),
 
   /**
+   * The protocol of SSH agents, on a Unix socket: messages begin with their type. At most 262,144 bytes: OpenSSH's agent and
+   * its clients hang up on longer ones (`AGENT_MAX_LEN`, `MAX_AGENT_REPLY_LEN`).
+   *
+   * RFC 9987, section 3.
+   *
+   *     options  formats.sshAgent
+   *     before   00 00 00 05 | 0c 00 00 00 00
+   *     after    0c 00 00 00 00
+   */
+  sshAgent: format({ lengthField: 'uint32be', maxPayloadLength: 262_144 }),
+
+  /**
    * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core
    * allows (`MAX_SIZE`).
    *

@@ -48,6 +48,7 @@ describe('formats', () => {
     compactSize: 2 ** 25,
     amqp: 2 ** 17 - 8,
     amqpGreeting: 0,
+    sshAgent: 2 ** 18,
   };
 
   it('have the limits of their protocols, and the usual one where there are none', () => {

@@ -28,6 +28,7 @@ export const peers: readonly Peer[] = [
     spec: 'mosquitto',
     formats: ['mqtt'],
   },
+  { name: 'ssh-agent and ssh-add', packages: ['openssh-client'], spec: 'ssh-agent', formats: ['sshAgent'] },
   { name: 'NSD and dig', packages: ['nsd', 'bind9-dnsutils'], spec: 'dns', formats: ['dns'] },
   { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },

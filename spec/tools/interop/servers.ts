@@ -110,6 +110,18 @@ export class Host {
 
   /** A server of ours: its port. A conversation that fails ends its connection, and shows when the host is closed. */
   async serve(converse: (socket: Socket) => unknown): Promise<number> {
+    return await listening(this.#server(converse));
+  }
+
+  /** The same on a Unix socket in the folder: its path. */
+  async serveAt(name: string, converse: (socket: Socket) => unknown): Promise<string> {
+    const path = join(this.folder, name);
+    await once(this.#server(converse).listen(path), 'listening');
+    this.#own(path);
+    return path;
+  }
+
+  #server(converse: (socket: Socket) => unknown): Server {
     const conversation = async (socket: Socket) => {
       const closed = new Promise((resolve) => socket.once('close', resolve));
       try {
@@ -125,7 +137,7 @@ export class Host {
       this.#conversations.push(conversation(socket));
     });
     this.#servers.push(server);
-    return await listening(server);
+    return server;
   }
 
   /** A server of ours for one connection: its port, and the connection when it comes. */
