@@ -364,6 +364,25 @@ export const formats = Object.freeze({
   sshAgent: format({ lengthField: 'uint32be', maxPayloadLength: 262_144 }),
 
   /**
+   * memcached's binary protocol: 24 bytes of magic, opcode, lengths, opaque and CAS; then extras, key and value, all of which
+   * the length counts. Messages begin with the 24. At most 1,048,576 bytes follow them: memcached stores no larger item by
+   * default. Where its option `-I` allows one, raise `maxPayloadLength` to 12 bytes above that.
+   *
+   * https://github.com/memcached/memcached/wiki/BinaryProtocolRevamped#packet-structure
+   *
+   *     options  formats.memcached
+   *     before   80 00 00 02 00 00 00 00 | 00 00 00 02 | 00 00 00 07 00 00 00 00 00 00 00 00 68 69
+   *     after    80 00 00 02 00 00 00 00 00 00 00 02 00 00 00 07 00 00 00 00 00 00 00 00 68 69
+   */
+  memcached: format({
+    lengthField: 'uint32be',
+    lengthFieldOffset: 8,
+    lengthAdjustment: 12,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 1_048_588,
+  }),
+
+  /**
    * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core
    * allows (`MAX_SIZE`).
    *

@@ -49,6 +49,7 @@ describe('formats', () => {
     amqp: 2 ** 17 - 8,
     amqpGreeting: 0,
     sshAgent: 2 ** 18,
+    memcached: 2 ** 20 + 12,
   };
 
   it('have the limits of their protocols, and the usual one where there are none', () => {
@@ -94,6 +95,7 @@ describe('formats', () => {
       ['fastcgi', '01060001 0000 00 00', '01060001 012c 00 00'],
       ['fastcgi', '01060001 0000 2d 07', '01060001 00ff 2d 07'],
       ['amqp', '010000 00000000', '010000 0000012c'],
+      ['memcached', '8001000000000000 00000000', '8001000000000000 00000120'],
     ];
     for (const [name, zeros, head] of written) {
       const wire = await encode([Buffer.concat([fromHex(zeros), rest])], all[name]);

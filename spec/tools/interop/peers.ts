@@ -29,6 +29,12 @@ export const peers: readonly Peer[] = [
     formats: ['mqtt'],
   },
   { name: 'ssh-agent and ssh-add', packages: ['openssh-client'], spec: 'ssh-agent', formats: ['sshAgent'] },
+  {
+    name: 'memcached, memccp, memccat and memcrm',
+    packages: ['memcached', 'libmemcached-tools'],
+    spec: 'memcached',
+    formats: ['memcached'],
+  },
   { name: 'NSD and dig', packages: ['nsd', 'bind9-dnsutils'], spec: 'dns', formats: ['dns'] },
   { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
