@@ -1,5 +1,5 @@
 import type { FormatOptions } from './format.js';
-import { compactSize, fastcgiLengths, mqttLength, netstringLength, octetCount } from './protocol-fields.js';
+import { bgpLength, compactSize, fastcgiLengths, mqttLength, netstringLength, octetCount } from './protocol-fields.js';
 
 const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
 
@@ -380,6 +380,25 @@ export const formats = Object.freeze({
     lengthAdjustment: 12,
     initialBytesToStrip: 0,
     maxPayloadLength: 1_048_588,
+  }),
+
+  /**
+   * BGP-4: a marker of ones, then the length of the whole message, which is at least 19. Messages begin with their type; the
+   * marker is checked. At most 4,096 bytes in all; where both ends know Extended Messages (RFC 8654), raise `maxPayloadLength`
+   * to 65,517.
+   *
+   * RFC 4271, section 4.1.
+   *
+   *     options  formats.bgp
+   *     before   ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff ff | 00 13 | 04
+   *     after    04
+   */
+  bgp: format({
+    lengthField: bgpLength,
+    lengthFieldOffset: 16,
+    lengthAdjustment: -18,
+    header: new Uint8Array(16).fill(0xff),
+    maxPayloadLength: 4078,
   }),
 
   /**

@@ -50,6 +50,7 @@ describe('formats', () => {
     amqpGreeting: 0,
     sshAgent: 2 ** 18,
     memcached: 2 ** 20 + 12,
+    bgp: 2 ** 12 - 18,
   };
 
   it('have the limits of their protocols, and the usual one where there are none', () => {
@@ -173,6 +174,22 @@ describe('length fields of protocols', () => {
       expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
       expect(error!.message).to.match(/ is written in \d bytes/);
     }
+  });
+
+  it("BGP's is never less than 19, and a marker of ones is in front of it", async () => {
+    const marker = 'ff'.repeat(16);
+    const { items, error } = await decode([fromHex(`${marker}001304 ${marker}0012`)], formats.bgp);
+    expect(items).to.deep.equal([Buffer.of(4)]);
+    expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 19 });
+    expect(error!.message).to.include('the length 18 is less than the length field can say');
+    expect((await decode([fromHex('fffe')], formats.bgp)).error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+    expect(await encode([''], formats.bgp).catch(({ code }) => code)).to.equal('ERR_FRAME_CORRUPT');
+
+    const extended = { ...formats.bgp, maxPayloadLength: 65_517 };
+    const longest = Buffer.alloc(65_517, 2);
+    const wire = await encode([longest], extended);
+    expect(wire.subarray(0, 19)).to.deep.equal(fromHex(`${marker}ffff02`));
+    expect((await decode([wire.subarray(0, 17), wire.subarray(17)], extended)).items).to.deep.equal([longest]);
   });
 
   it('an octet count is decimal digits and a space', async () => {
