@@ -402,6 +402,18 @@ export const formats = Object.freeze({
   }),
 
   /**
+   * 9P, in all its dialects: a length that counts itself, then type and tag. Messages begin with their type. At most 1,048,576
+   * bytes with the length: Linux agrees on no more over TCP (`MAX_SOCK_BUF`). The two ends mostly agree on less (`msize`).
+   *
+   * https://9fans.github.io/plan9port/man/man9/intro.html
+   *
+   *     options  formats.nineP
+   *     before   0b 00 00 00 | 78 01 00 02 00 00 00
+   *     after    78 01 00 02 00 00 00
+   */
+  nineP: format({ lengthField: 'uint32le', lengthAdjustment: -4, maxPayloadLength: 1_048_572 }),
+
+  /**
    * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core
    * allows (`MAX_SIZE`).
    *

@@ -51,6 +51,7 @@ describe('formats', () => {
     sshAgent: 2 ** 18,
     memcached: 2 ** 20 + 12,
     bgp: 2 ** 12 - 18,
+    nineP: 2 ** 20 - 4,
   };
 
   it('have the limits of their protocols, and the usual one where there are none', () => {

@@ -6,7 +6,7 @@ import { ways } from '../../support/recut.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
-import { between } from './through.js';
+import { through } from './through.js';
 
 const [BEGIN_REQUEST, END_REQUEST, PARAMS, STDIN, STDOUT] = [1, 3, 4, 5, 6];
 const HEAD_LENGTH = 8;
@@ -149,7 +149,7 @@ http {
         // The encoder is to write the content length.
         message.fill(0, 4, 6);
       };
-      const proxy = await between(host, phpPort, { format: formats.fastcgi, over, see });
+      const { port: proxy } = await through(host, phpPort, { format: formats.fastcgi, over, see });
       await postOverHttp(await nginx(proxy), SIZES);
       expect(longest).to.be.greaterThan(32_768);
       for (const count of Object.values(seen)) expect(count).to.be.greaterThan(5_000_000 / LARGEST);

@@ -9,7 +9,7 @@ import { ways } from '../../support/recut.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
-import { between } from './through.js';
+import { through } from './through.js';
 
 const [DATA, HEADERS, SETTINGS, PING, GOAWAY, WINDOW_UPDATE] = [0, 1, 4, 6, 7, 8];
 const END_STREAM = 0x1;
@@ -203,7 +203,7 @@ describe('formats.http2 and formats.http2Preface', () => {
             seen[sender]++;
           };
           const format = formats.http2;
-          const proxy = await between(host, port(), { format, greeting: formats.http2Preface, over, see });
+          const { port: proxy } = await through(host, port(), { format, greeting: formats.http2Preface, over, see });
           await client(proxy, [0, 1, 5_000_000]);
           expect(longest).to.equal(HEAD_LENGTH + LARGEST);
           for (const count of Object.values(seen)) expect(count).to.be.greaterThan(5_000_000 / LARGEST);

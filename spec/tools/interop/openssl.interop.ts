@@ -10,6 +10,7 @@ import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
+import { noting } from './through.js';
 
 const CHANGE_CIPHER_SPEC = 20;
 const HANDSHAKE = 22;
@@ -20,16 +21,6 @@ const LARGE = 5_000_000;
 
 /** Digits only: openssl takes some letters for commands. */
 const data = () => Buffer.from(randomBytes(LARGE).map((byte) => 0x30 + (byte % 10))).toString();
-
-/** Notes the records of one direction. */
-function noting(records: Buffer[]) {
-  return async function* (messages: AsyncIterable<Buffer>) {
-    for await (const message of messages) {
-      records.push(message);
-      yield message;
-    }
-  };
-}
 
 function check(records: Buffer[]): void {
   const types = records.map((record) => record[0]);

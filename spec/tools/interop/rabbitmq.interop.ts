@@ -7,7 +7,7 @@ import { fromNpm } from './npm.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
-import { between } from './through.js';
+import { through } from './through.js';
 
 const amqplib = fromNpm('amqplib');
 
@@ -170,7 +170,7 @@ describe('formats.amqp and formats.amqpGreeting, with RabbitMQ', () => {
         seen[sender]++;
       };
       const format = formats.amqp;
-      const proxy = await between(host, port, { format, greeting: formats.amqpGreeting, over, see });
+      const { port: proxy } = await through(host, port, { format, greeting: formats.amqpGreeting, over, see });
       const connection = await amqplib.connect(`amqp://guest:guest@127.0.0.1:${proxy}`);
       const channel = await connection.createChannel();
       const { queue } = await channel.assertQueue('', { exclusive: true });

@@ -1,4 +1,4 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { type ChildProcessByStdio, type StdioOptions, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, chownSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
@@ -98,13 +98,30 @@ export class Host {
     }
   }
 
-  #spawn(command: string, args: string[]): Program {
+  /** As inetd does: starts a program for each connection, which has that as its standard input. Resolves with the port. */
+  async serveBy(command: string, args: string[]): Promise<number> {
+    const server = createServer({ pauseOnConnect: true }, (socket) => {
+      const program = this.#spawn(command, args, socket);
+      const texts = [program.stdout, program.stderr].map(listen);
+      program.once('close', () => {
+        const fault = new Error(`${how(program)}:\n${texts.map((text) => text()).join('')}`);
+        if (this.#programs.delete(program) && program.exitCode !== 0) this.#faults.push(fault);
+      });
+      // The program has it now.
+      socket.destroy();
+    });
+    this.#servers.push(server);
+    return await listening(server);
+  }
+
+  #spawn(command: string, args: string[], input: Socket | 'pipe' = 'pipe'): Program {
     // No settings of whoever runs this: a .psqlrc, PGHOST, MYSQL_TCP_PORT.
     const env = { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, HOME: this.folder, TMPDIR: this.folder, LC_ALL: 'C' };
-    const program = spawn(command, args, { cwd: this.folder, env, stdio: 'pipe', ...this.#user });
+    const stdio = [input, 'pipe', 'pipe'] satisfies StdioOptions;
+    const program = spawn(command, args, { cwd: this.folder, env, stdio, ...this.#user }) as Program;
     if (program.pid !== undefined) this.#programs.add(program);
     // It need not read all that it is given.
-    program.stdin.on('error', () => {});
+    if (input === 'pipe') program.stdin.on('error', () => {});
     return program;
   }
 

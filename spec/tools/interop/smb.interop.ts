@@ -7,7 +7,7 @@ import { ways } from '../../support/recut.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
-import { between } from './through.js';
+import { through } from './through.js';
 
 const NEGOTIATE = 0;
 const ECHO = 13;
@@ -101,7 +101,7 @@ read only = no
       const see = (message: Buffer, sender: 'client' | 'server') => {
         longest[sender] = Math.max(longest[sender], message.length);
       };
-      const proxy = await between(host, port, { format: formats.smb, over, see });
+      const { port: proxy } = await through(host, port, { format: formats.smb, over, see });
       const commands = SIZES.map((size) => {
         writeFileSync(`${host.folder}/from-${size}`, messageOf(size), { mode: 0o644 });
         return `put from-${size} there-${size}; get there-${size} back-${size}`;
