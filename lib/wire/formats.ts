@@ -414,6 +414,18 @@ export const formats = Object.freeze({
   nineP: format({ lengthField: 'uint32le', lengthAdjustment: -4, maxPayloadLength: 1_048_572 }),
 
   /**
+   * Diameter: version, then the length of the whole message, flags and command, application, two identifiers, and AVPs.
+   * Messages begin with the version. The length can say 16,777,215 at the most; freeDiameter takes no more than 65,535.
+   *
+   * RFC 6733, section 3.
+   *
+   *     options  formats.diameter
+   *     before   01 | 00 00 14 | 80 00 01 18 00 00 00 00 00 00 00 07 00 00 00 07
+   *     after    01 00 00 14 80 00 01 18 00 00 00 00 00 00 00 07 00 00 00 07
+   */
+  diameter: format({ lengthField: 'uint24be', lengthFieldOffset: 1, lengthAdjustment: -4, initialBytesToStrip: 0 }),
+
+  /**
    * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core
    * allows (`MAX_SIZE`).
    *

@@ -37,6 +37,12 @@ export const peers: readonly Peer[] = [
   },
   { name: 'BIRD', packages: ['bird2'], spec: 'bird', formats: ['bgp'] },
   { name: 'diod and diodcat', packages: ['diod'], spec: 'diod', formats: ['nineP'] },
+  {
+    name: 'freeDiameter',
+    packages: ['freediameterd', 'freediameter-extensions'],
+    spec: 'freediameter',
+    formats: ['diameter'],
+  },
   { name: 'NSD and dig', packages: ['nsd', 'bind9-dnsutils'], spec: 'dns', formats: ['dns'] },
   { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
