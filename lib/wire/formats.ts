@@ -426,6 +426,18 @@ export const formats = Object.freeze({
   diameter: format({ lengthField: 'uint24be', lengthFieldOffset: 1, lengthAdjustment: -4, initialBytesToStrip: 0 }),
 
   /**
+   * PDUs of DICOM's upper layer: type, a reserved byte, length. Messages begin with all three. Each end tells in its user
+   * information how long PDUs of data it takes (PS3.8, section D.1): set `maxPayloadLength` to that.
+   *
+   * DICOM PS3.8, section 9.3.1. https://dicom.nema.org/medical/dicom/current/output/html/part08.html#sect_9.3.1
+   *
+   *     options  formats.dicom
+   *     before   05 00 | 00 00 00 04 | 00 00 00 00
+   *     after    05 00 00 00 00 04 00 00 00 00
+   */
+  dicom: format({ lengthField: 'uint32be', lengthFieldOffset: 2, initialBytesToStrip: 0 }),
+
+  /**
    * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core
    * allows (`MAX_SIZE`).
    *

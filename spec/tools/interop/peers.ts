@@ -43,6 +43,7 @@ export const peers: readonly Peer[] = [
     spec: 'freediameter',
     formats: ['diameter'],
   },
+  { name: "dcmtk's storescp, storescu and echoscu", packages: ['dcmtk'], spec: 'dcmtk', formats: ['dicom'] },
   { name: 'NSD and dig', packages: ['nsd', 'bind9-dnsutils'], spec: 'dns', formats: ['dns'] },
   { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
