@@ -132,6 +132,23 @@ export const formats = Object.freeze({
   kafka: format({ lengthField: 'uint32be', maxPayloadLength: 104_857_600 }),
 
   /**
+   * MongoDB: a length that counts the whole message, two numbers that tie an answer to its request, and the kind of message.
+   * Messages begin with all four. At most 48,000,000 bytes: `maxMessageSizeBytes`, as servers say it in their answer to `hello`.
+   *
+   * https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/#standard-message-header
+   *
+   *     options  formats.mongodb
+   *     before   1a 00 00 00 | 07 00 00 00 00 00 00 00 dd 07 00 00 | 00 00 00 00 00 05 00 00 00 00
+   *     after    1a 00 00 00 07 00 00 00 00 00 00 00 dd 07 00 00 00 00 00 00 00 05 00 00 00 00
+   */
+  mongodb: format({
+    lengthField: 'uint32le',
+    lengthAdjustment: -4,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 47_999_996,
+  }),
+
+  /**
    * MQTT control packets: a byte of type and flags, then the "remaining length", a varint of one to four bytes. Messages
    * begin with both; one that is written with a zero byte for the length, `[type, 0]` and then the rest, gets the right one.
    *

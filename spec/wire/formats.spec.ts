@@ -37,6 +37,7 @@ describe('formats', () => {
     postgresStartup: 10_000,
     mysql: 2 ** 24,
     kafka: 100 * 2 ** 20,
+    mongodb: 48_000_000 - 4,
     grpc: 4 * 2 ** 20,
     nativeMessagingToHost: 64 * 2 ** 20,
     nativeMessagingToBrowser: 2 ** 20,
@@ -100,6 +101,7 @@ describe('formats', () => {
       ['diameter', '01 000000', '01 000130'],
       ['dicom', '0400 00000000', '0400 0000012c'],
       ['memcached', '8001000000000000 00000000', '8001000000000000 00000120'],
+      ['mongodb', '00000000', '30010000'],
     ];
     for (const [name, zeros, head] of written) {
       const wire = await encode([Buffer.concat([fromHex(zeros), rest])], all[name]);

@@ -113,4 +113,5 @@ export const peers: readonly Peer[] = [
     formats: ['nativeMessagingToHost', 'nativeMessagingToBrowser'],
   },
   { name: "Kafka's client kafkajs", packages: [], spec: 'kafka', formats: ['kafka'] },
+  { name: "MongoDB's client mongodb", packages: [], spec: 'mongodb', formats: ['mongodb'] },
 ];
