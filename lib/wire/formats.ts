@@ -149,6 +149,19 @@ export const formats = Object.freeze({
   }),
 
   /**
+   * Docker's stream of a container that has no terminal, as attached to it or of its logs: a byte that says which of the
+   * container's streams it is (1 standard output, 2 standard error), three zeros, and the length. Messages begin with all
+   * three. What a client sends the other way has no frames.
+   *
+   * https://docs.docker.com/reference/api/engine/version/v1.47/#tag/Container/operation/ContainerAttach (Stream format)
+   *
+   *     options  formats.dockerStream
+   *     before   01 | 00 00 00 | 00 00 00 05 | 68 65 6c 6c 6f
+   *     after    01 00 00 00 00 00 00 05 68 65 6c 6c 6f
+   */
+  dockerStream: format({ lengthField: 'uint32be', lengthFieldOffset: 4, initialBytesToStrip: 0 }),
+
+  /**
    * MQTT control packets: a byte of type and flags, then the "remaining length", a varint of one to four bytes. Messages
    * begin with both; one that is written with a zero byte for the length, `[type, 0]` and then the rest, gets the right one.
    *

@@ -102,6 +102,7 @@ describe('formats', () => {
       ['dicom', '0400 00000000', '0400 0000012c'],
       ['memcached', '8001000000000000 00000000', '8001000000000000 00000120'],
       ['mongodb', '00000000', '30010000'],
+      ['dockerStream', '01000000 00000000', '01000000 0000012c'],
     ];
     for (const [name, zeros, head] of written) {
       const wire = await encode([Buffer.concat([fromHex(zeros), rest])], all[name]);

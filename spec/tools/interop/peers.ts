@@ -114,4 +114,5 @@ export const peers: readonly Peer[] = [
   },
   { name: "Kafka's client kafkajs", packages: [], spec: 'kafka', formats: ['kafka'] },
   { name: "MongoDB's client mongodb", packages: [], spec: 'mongodb', formats: ['mongodb'] },
+  { name: "Docker's client docker-modem", packages: [], spec: 'docker', formats: ['dockerStream'] },
 ];
