@@ -162,6 +162,26 @@ export const formats = Object.freeze({
   dockerStream: format({ lengthField: 'uint32be', lengthFieldOffset: 4, initialBytesToStrip: 0 }),
 
   /**
+   * TDS, the protocol of Microsoft SQL Server: type and status, a length that counts the whole packet, the session, the packet's
+   * number, and a zero. Packets begin with all of them; the last one of a message has the lowest bit of its status set. At most
+   * 32,767 bytes, the largest packet size that both ends can agree on.
+   *
+   * MS-TDS, sections 2.2.3.1 and 2.2.3.1.3.
+   * https://learn.microsoft.com/openspecs/windows_protocols/ms-tds/c1cddd03-b448-470a-946a-9b1b908f27a7
+   *
+   *     options  formats.tds
+   *     before   04 | 01 | 00 15 | 00 33 01 00 | fd 00 00 00 00 00 00 00 00 00 00 00 00
+   *     after    04 01 00 15 00 33 01 00 fd 00 00 00 00 00 00 00 00 00 00 00 00
+   */
+  tds: format({
+    lengthField: 'uint16be',
+    lengthFieldOffset: 2,
+    lengthAdjustment: -4,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 32_763,
+  }),
+
+  /**
    * MQTT control packets: a byte of type and flags, then the "remaining length", a varint of one to four bytes. Messages
    * begin with both; one that is written with a zero byte for the length, `[type, 0]` and then the rest, gets the right one.
    *

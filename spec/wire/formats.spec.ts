@@ -38,6 +38,7 @@ describe('formats', () => {
     mysql: 2 ** 24,
     kafka: 100 * 2 ** 20,
     mongodb: 48_000_000 - 4,
+    tds: 2 ** 15 - 1 - 4,
     grpc: 4 * 2 ** 20,
     nativeMessagingToHost: 64 * 2 ** 20,
     nativeMessagingToBrowser: 2 ** 20,
@@ -103,6 +104,7 @@ describe('formats', () => {
       ['memcached', '8001000000000000 00000000', '8001000000000000 00000120'],
       ['mongodb', '00000000', '30010000'],
       ['dockerStream', '01000000 00000000', '01000000 0000012c'],
+      ['tds', '0401 0000', '0401 0130'],
     ];
     for (const [name, zeros, head] of written) {
       const wire = await encode([Buffer.concat([fromHex(zeros), rest])], all[name]);

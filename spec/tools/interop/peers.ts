@@ -115,4 +115,5 @@ export const peers: readonly Peer[] = [
   { name: "Kafka's client kafkajs", packages: [], spec: 'kafka', formats: ['kafka'] },
   { name: "MongoDB's client mongodb", packages: [], spec: 'mongodb', formats: ['mongodb'] },
   { name: "Docker's client docker-modem", packages: [], spec: 'docker', formats: ['dockerStream'] },
+  { name: "FreeTDS's tsql, and tedious", packages: ['freetds-bin'], spec: 'tds', formats: ['tds'] },
 ];
