@@ -182,6 +182,17 @@ export const formats = Object.freeze({
   }),
 
   /**
+   * Thrift's framed transport. At most 16,384,000 bytes, the default for the largest frame in all of Thrift's libraries.
+   *
+   * https://github.com/apache/thrift/blob/master/doc/specs/thrift-rpc.md#framed-vs-unframed-transport
+   *
+   *     options  formats.thrift
+   *     before   00 00 00 11 | 80 01 00 01 00 00 00 04 70 69 6e 67 00 00 00 01 00
+   *     after    80 01 00 01 00 00 00 04 70 69 6e 67 00 00 00 01 00
+   */
+  thrift: format({ lengthField: 'uint32be', maxPayloadLength: 16_384_000 }),
+
+  /**
    * MQTT control packets: a byte of type and flags, then the "remaining length", a varint of one to four bytes. Messages
    * begin with both; one that is written with a zero byte for the length, `[type, 0]` and then the rest, gets the right one.
    *

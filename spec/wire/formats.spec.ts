@@ -39,6 +39,7 @@ describe('formats', () => {
     kafka: 100 * 2 ** 20,
     mongodb: 48_000_000 - 4,
     tds: 2 ** 15 - 1 - 4,
+    thrift: 16_384_000,
     grpc: 4 * 2 ** 20,
     nativeMessagingToHost: 64 * 2 ** 20,
     nativeMessagingToBrowser: 2 ** 20,

@@ -116,4 +116,5 @@ export const peers: readonly Peer[] = [
   { name: "MongoDB's client mongodb", packages: [], spec: 'mongodb', formats: ['mongodb'] },
   { name: "Docker's client docker-modem", packages: [], spec: 'docker', formats: ['dockerStream'] },
   { name: "FreeTDS's tsql, and tedious", packages: ['freetds-bin'], spec: 'tds', formats: ['tds'] },
+  { name: "Thrift's client and server for Node", packages: [], spec: 'thrift', formats: ['thrift'] },
 ];
