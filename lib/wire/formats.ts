@@ -193,6 +193,24 @@ export const formats = Object.freeze({
   thrift: format({ lengthField: 'uint32be', maxPayloadLength: 16_384_000 }),
 
   /**
+   * Cassandra's native protocol, versions 3 and 4: version and direction, flags, the request's number, the kind of message, and
+   * the length of what follows. Messages begin with all five. At most 256 MiB, the head's nine bytes counted, as the protocol
+   * allows. From version 5 on, such messages are inside frames of another kind once the connection has begun.
+   *
+   * https://github.com/apache/cassandra/blob/trunk/doc/native_protocol_v4.spec, section 2.
+   *
+   *     options  formats.cassandra
+   *     before   84 | 00 | 00 01 | 08 | 00 00 00 04 | 00 00 00 01
+   *     after    84 00 00 01 08 00 00 00 04 00 00 00 01
+   */
+  cassandra: format({
+    lengthField: 'uint32be',
+    lengthFieldOffset: 5,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 268_435_447,
+  }),
+
+  /**
    * MQTT control packets: a byte of type and flags, then the "remaining length", a varint of one to four bytes. Messages
    * begin with both; one that is written with a zero byte for the length, `[type, 0]` and then the rest, gets the right one.
    *

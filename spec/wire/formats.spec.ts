@@ -40,6 +40,7 @@ describe('formats', () => {
     mongodb: 48_000_000 - 4,
     tds: 2 ** 15 - 1 - 4,
     thrift: 16_384_000,
+    cassandra: 2 ** 28 - 9,
     grpc: 4 * 2 ** 20,
     nativeMessagingToHost: 64 * 2 ** 20,
     nativeMessagingToBrowser: 2 ** 20,
@@ -106,6 +107,7 @@ describe('formats', () => {
       ['mongodb', '00000000', '30010000'],
       ['dockerStream', '01000000 00000000', '01000000 0000012c'],
       ['tds', '0401 0000', '0401 0130'],
+      ['cassandra', '8400000108 00000000', '8400000108 0000012c'],
     ];
     for (const [name, zeros, head] of written) {
       const wire = await encode([Buffer.concat([fromHex(zeros), rest])], all[name]);

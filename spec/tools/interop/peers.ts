@@ -117,4 +117,5 @@ export const peers: readonly Peer[] = [
   { name: "Docker's client docker-modem", packages: [], spec: 'docker', formats: ['dockerStream'] },
   { name: "FreeTDS's tsql, and tedious", packages: ['freetds-bin'], spec: 'tds', formats: ['tds'] },
   { name: "Thrift's client and server for Node", packages: [], spec: 'thrift', formats: ['thrift'] },
+  { name: "Cassandra's client cassandra-driver", packages: [], spec: 'cassandra', formats: ['cassandra'] },
 ];
