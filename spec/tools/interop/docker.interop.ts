@@ -4,12 +4,10 @@ import { Writable } from 'node:stream';
 import { expect } from 'chai';
 import { formats, LengthPrefixDecoder, LengthPrefixEncoder } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
-import { fromNpm } from './npm.js';
+import { demuxStream, Modem } from './inside.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
-
-const Modem = fromNpm('docker-modem');
 
 const STDOUT = 1;
 const STDERR = 2;
@@ -36,8 +34,13 @@ describe('formats.dockerStream', () => {
   });
   after(() => host.close());
 
-  for (const [way, over] of ways) {
-    it(`with docker-modem, attached to a container of ours${way}`, async () => {
+  const demuxers = [
+    ['', Modem.prototype.demuxStream],
+    [' and our parser inside it', demuxStream],
+  ] as const;
+  const cases = demuxers.flatMap((demuxer) => ways.map((way) => [...demuxer, ...way] as const));
+  for (const [inside, demux, way, over] of cases) {
+    it(`with docker-modem${inside}, attached to a container of ours${way}`, async () => {
       const daemon = createServer((request, response) => {
         expect(request.url).to.equal('/containers/one/attach');
         response.writeHead(200, { 'Content-Type': 'application/vnd.docker.multiplexed-stream', Connection: 'close' });
@@ -63,6 +66,7 @@ describe('formats.dockerStream', () => {
             callback();
           },
         });
+      modem.demuxStream = demux;
       modem.demuxStream(attached, into(STDOUT), into(STDERR));
       const decoder = new LengthPrefixDecoder(formats.dockerStream);
       const decoded = attached.pipe(decoder).toArray();

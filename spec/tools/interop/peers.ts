@@ -118,4 +118,10 @@ export const peers: readonly Peer[] = [
   { name: "FreeTDS's tsql, and tedious", packages: ['freetds-bin'], spec: 'tds', formats: ['tds'] },
   { name: "Thrift's client and server for Node", packages: [], spec: 'thrift', formats: ['thrift'] },
   { name: "Cassandra's client cassandra-driver", packages: [], spec: 'cassandra', formats: ['cassandra'] },
+  {
+    name: 'node-postgres, with FrameParser inside',
+    packages: ['postgresql'],
+    spec: 'inside',
+    formats: [],
+  },
 ];

@@ -1,7 +1,5 @@
 import { once } from 'node:events';
-import { readdirSync } from 'node:fs';
 import { connect, type Socket } from 'node:net';
-import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect } from 'chai';
@@ -9,6 +7,7 @@ import { type Framed, formats, framed, LengthPrefixEncoder, type MessagePart, wi
 import { cleanUp, type Program, startServer, tapped } from '../../examples/programs.js';
 import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
+import { startPostgres } from './postgres.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 
@@ -81,14 +80,7 @@ describe('formats.postgres and formats.postgresStartup', () => {
   describe('with PostgreSQL', () => {
     let port: number;
     before(async () => {
-      const [version] = readdirSync('/usr/lib/postgresql').sort((a, b) => Number(b) - Number(a));
-      const bin = join('/usr/lib/postgresql', version!, 'bin');
-      const data = join(host.folder, 'data');
-      await host.run(join(bin, 'initdb'), ['-D', data, '-U', 'bob', '-A', 'trust', '-E', 'UTF8', '--no-sync']);
-      const files = [`ssl_cert_file=${host.file('cert', cert)}`, `ssl_key_file=${host.file('key', key)}`];
-      const settings = ['listen_addresses=127.0.0.1', 'unix_socket_directories=', 'fsync=off', 'ssl=on', ...files];
-      const args = (port: number) => ['-D', data, '-p', String(port), ...settings.flatMap((each) => ['-c', each])];
-      port = await host.startOnPort(join(bin, 'postgres'), args, /ready to accept connections/);
+      port = await startPostgres(host);
     });
 
     for (const [way, over] of ways) {
