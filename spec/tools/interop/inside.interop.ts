@@ -1,10 +1,13 @@
 import { createHash } from 'node:crypto';
+import { createRequire } from 'node:module';
 import { Socket } from 'node:net';
+import { dirname, join } from 'node:path';
 import { expect } from 'chai';
+import { buildSync } from 'esbuild';
 import { recut } from '../../support/recut.js';
 import { cert } from '../../torture/tls-fixture.js';
 import { PostgresParser, parse } from './inside.js';
-import { fromNpm } from './npm.js';
+import { fromNpm, pathFromNpm } from './npm.js';
 import { startPostgres } from './postgres.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
@@ -13,6 +16,20 @@ import { Host } from './servers.js';
 const { Client } = fromNpm('pg');
 
 const LARGE = 5_000_000;
+
+/** node-postgres's own tests of its parser. They get the one that is replaced here. */
+function registerTheirs(): void {
+  const parser = pathFromNpm('pg-protocol/dist/parser.js');
+  const { outputFiles } = buildSync({
+    entryPoints: [join(dirname(parser), '../src/inbound-parser.test.ts')],
+    external: ['.', './parser'],
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    write: false,
+  });
+  new Function('require', outputFiles[0]!.text)(createRequire(parser));
+}
 
 /** Long values by their hash, so that a difference can be shown. */
 function shown(_key: string, value: unknown): unknown {
@@ -113,5 +130,7 @@ describe('our parser inside', () => {
       expect(rows).to.have.lengthOf(3000);
       for (const [i, row] of rows.entries()) expectSame(row, `${'x'.repeat(i + 1)}\n`);
     });
+
+    registerTheirs();
   });
 });
