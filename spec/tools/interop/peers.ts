@@ -115,6 +115,7 @@ export const peers: readonly Peer[] = [
   { name: "Kafka's client kafkajs", packages: [], spec: 'kafka', formats: ['kafka'] },
   { name: "MongoDB's client mongodb", packages: [], spec: 'mongodb', formats: ['mongodb'] },
   { name: "Docker's client docker-modem", packages: [], spec: 'docker', formats: ['dockerStream'] },
+  { name: "Docker's daemon", packages: ['docker.io', 'busybox-static'], spec: 'dockerd', formats: ['dockerStream'] },
   { name: "FreeTDS's tsql, and tedious", packages: ['freetds-bin'], spec: 'tds', formats: ['tds'] },
   { name: "Thrift's client and server for Node", packages: [], spec: 'thrift', formats: ['thrift'] },
   { name: "Cassandra's client cassandra-driver", packages: [], spec: 'cassandra', formats: ['cassandra'] },

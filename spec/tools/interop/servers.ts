@@ -27,13 +27,15 @@ export class Host {
   readonly #conversations: Promise<unknown>[] = [];
   /** Programs that failed, and conversations. */
   readonly #faults: unknown[] = [];
-  /** Several programs refuse to be root. */
-  readonly #user = process.getuid?.() === 0 ? { uid: NOBODY, gid: NOBODY } : {};
+  readonly #user: { uid?: number; gid?: number };
   /** The name of the user that programs run as. */
-  readonly userName = this.#user.uid === undefined ? userInfo().username : 'nobody';
+  readonly userName: string;
   readonly #leave = () => this.#abandon();
 
-  constructor() {
+  /** Several programs refuse to be root; with `asRoot` they may be. */
+  constructor({ asRoot = false } = {}) {
+    this.#user = process.getuid?.() === 0 && !asRoot ? { uid: NOBODY, gid: NOBODY } : {};
+    this.userName = this.#user.uid === undefined ? userInfo().username : 'nobody';
     this.#own(this.folder);
     process.once('exit', this.#leave);
   }
@@ -48,7 +50,8 @@ export class Host {
 
   #own(path: string): void {
     chmodSync(path, 0o700);
-    if (this.#user.uid !== undefined) chownSync(path, this.#user.uid, this.#user.gid);
+    const { uid, gid } = this.#user;
+    if (uid !== undefined && gid !== undefined) chownSync(path, uid, gid);
   }
 
   /** Runs a program to its end. What it wrote, or an error that shows it. */
