@@ -153,7 +153,7 @@ export const formats = Object.freeze({
    * container's streams it is (1 standard output, 2 standard error), three zeros, and the length. Messages begin with all
    * three. What a client sends the other way has no frames.
    *
-   * https://docs.docker.com/reference/api/engine/version/v1.47/#tag/Container/operation/ContainerAttach (Stream format)
+   * https://docs.docker.com/reference/api/engine/version/v1.57/operations/ContainerAttach/, "Stream format".
    *
    *     options  formats.dockerStream
    *     before   01 | 00 00 00 | 00 00 00 05 | 68 65 6c 6c 6f
@@ -182,7 +182,7 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * Thrift's framed transport. At most 16,384,000 bytes, the default for the largest frame in all of Thrift's libraries.
+   * Thrift's framed transport. At most 16,384,000 bytes, as its specification allows: the default for `MaxFrameSize`.
    *
    * https://github.com/apache/thrift/blob/master/doc/specs/thrift-rpc.md#framed-vs-unframed-transport
    *
@@ -197,7 +197,7 @@ export const formats = Object.freeze({
    * the length of what follows. Messages begin with all five. At most 256 MiB, the head's nine bytes counted, as the protocol
    * allows. From version 5 on, such messages are inside frames of another kind once the connection has begun.
    *
-   * https://github.com/apache/cassandra/blob/trunk/doc/native_protocol_v4.spec, section 2.
+   * https://github.com/apache/cassandra/blob/trunk/doc/native_protocol_v4.spec, sections 1 and 2.5.
    *
    *     options  formats.cassandra
    *     before   84 | 00 | 00 01 | 08 | 00 00 00 04 | 00 00 00 01
