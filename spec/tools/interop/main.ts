@@ -13,7 +13,7 @@ function main(names: string[]): number {
     console.error(`No peer is called ${unknown.join(', ')}. There are: ${peers.map(({ spec }) => spec).join(', ')}`);
     return 2;
   }
-  const chosen = names.length > 0 ? peers.filter(({ spec }) => names.includes(spec)) : peers;
+  const chosen = peers.filter(({ spec, isPrivileged }) => (names.length > 0 ? names.includes(spec) : !isPrivileged));
   install(chosen.flatMap(({ packages }) => packages));
   const absent = chosen.filter(({ packages }) => missingOf(packages).length > 0);
   const specs = chosen

@@ -7,6 +7,8 @@ export interface Peer {
   readonly spec: string;
   /** The names in `formats` that it is tested with. */
   readonly formats: readonly string[];
+  /** It needs rights that root in a container does not have: it is tested only when it is named. */
+  readonly isPrivileged?: true;
 }
 
 export const peers: readonly Peer[] = [
@@ -115,7 +117,13 @@ export const peers: readonly Peer[] = [
   { name: "Kafka's client kafkajs", packages: [], spec: 'kafka', formats: ['kafka'] },
   { name: "MongoDB's client mongodb", packages: [], spec: 'mongodb', formats: ['mongodb'] },
   { name: "Docker's client docker-modem", packages: [], spec: 'docker', formats: ['dockerStream'] },
-  { name: "Docker's daemon", packages: ['docker.io', 'busybox-static'], spec: 'dockerd', formats: ['dockerStream'] },
+  {
+    name: "Docker's daemon",
+    packages: ['docker.io', 'busybox-static'],
+    spec: 'dockerd',
+    formats: ['dockerStream'],
+    isPrivileged: true,
+  },
   { name: "FreeTDS's tsql, and tedious", packages: ['freetds-bin'], spec: 'tds', formats: ['tds'] },
   { name: "Thrift's client and server for Node", packages: [], spec: 'thrift', formats: ['thrift'] },
   { name: "Cassandra's client cassandra-driver", packages: [], spec: 'cassandra', formats: ['cassandra'] },
