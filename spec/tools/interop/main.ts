@@ -21,7 +21,7 @@ function main(names: string[]): number {
     .map(({ spec }) => fileURLToPath(new URL(`${spec}.interop.js`, import.meta.url)));
   const setup = fileURLToPath(new URL('../../setup.js', import.meta.url));
   const mocha = fileURLToPath(import.meta.resolve('mocha/bin/mocha.js'));
-  const options = ['--no-config', '--require', setup, '--timeout', '60000'];
+  const options = ['--no-config', '--require', setup, '--timeout', '60000', '--parallel', '--jobs', '2'];
   const failed = run(process.execPath, [mocha, ...options, ...specs.flatMap((spec) => ['--spec', spec])]) !== 0;
   for (const peer of absent)
     console.error(`FAILED: ${peer.name}: can't install ${missingOf(peer.packages).join(', ')}`);

@@ -95,7 +95,7 @@ export class Host {
         await this.start(command, args(port), ready);
         return port;
       } catch (error) {
-        if (attempt === 3 || !/in use/i.test(String(error))) throw error;
+        if (attempt === 3 || !/in ?use/i.test(String(error))) throw error;
         this.#faults.pop();
       }
     }
@@ -121,7 +121,9 @@ export class Host {
     // No settings of whoever runs this: a .psqlrc, PGHOST, MYSQL_TCP_PORT.
     const env = { PATH: `${process.env.PATH}:/usr/sbin:/sbin`, HOME: this.folder, TMPDIR: this.folder, LC_ALL: 'C' };
     const stdio = [input, 'pipe', 'pipe'] satisfies StdioOptions;
-    const program = spawn(command, args, { cwd: this.folder, env, stdio, ...this.#user }) as Program;
+    // In a process group of its own: smbd ends all of its group when it ends.
+    const options = { cwd: this.folder, env, stdio, detached: true, ...this.#user };
+    const program = spawn(command, args, options) as Program;
     if (program.pid !== undefined) this.#programs.add(program);
     // It need not read all that it is given.
     if (input === 'pipe') program.stdin.on('error', () => {});
