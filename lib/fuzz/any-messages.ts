@@ -94,7 +94,7 @@ export function anyMessages(format: FormatOptions = {}): fc.Arbitrary<Buffer[]> 
   const message = fc.tuple(size, fc.integer()).map(([length, seed]) => {
     const payload = Buffer.from(Array.from({ length }, (_, i) => (seed >> (i % 24)) + i));
     const front = Buffer.alloc(lengthFieldOffset, 0xb0);
-    // What an encoder would be given: zeros in the place of a length that the message keeps.
+    // An encoder is given zeros in the place of a length that the message keeps.
     const zeros = Buffer.alloc(maxHeadLength - lengthFieldOffset);
     const given = stripped < 0 ? payload : Buffer.concat([front, zeros, payload]).subarray(stripped);
     const bytes = lengthBytes(field, length - lengthAdjustment, given);

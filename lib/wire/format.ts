@@ -373,7 +373,8 @@ export class Format {
       throw this.#corrupt(input, start, end, position, what);
     }
     if (payload < this.shortest) {
-      const what = `the length ${length} is less than the length field can say`;
+      const least = this.shortest - this.lengthAdjustment;
+      const what = `the length ${length} is less than ${least}, the least that the length field can say`;
       throw this.#corrupt(input, start, end, position, what);
     }
     if (headLength + payload < this.strippedFrom(headLength)) {

@@ -9,8 +9,7 @@ export function isVarint(field: LengthField): boolean {
   return field === varint || field === mqttLength;
 }
 
-/** Of a FastCGI record. */
-const contentLength = new FixedLengthField(2, false);
+const uint16be = new FixedLengthField(2, false);
 
 /** The least lengths that CompactSize has 2, 4 and 8 bytes for. */
 const leastCompact = [0xfd, 0x1_0000, 0x1_0000_0000];
@@ -41,8 +40,6 @@ export const compactSize: LengthField = Object.freeze({
     return bytes;
   },
 });
-
-const uint16be = new FixedLengthField(2, false);
 
 /** BGP's length: of the whole message, which has at least a head of 19 bytes. RFC 4271, section 4.1. */
 export const bgpLength: LengthField = Object.freeze({
@@ -89,25 +86,25 @@ export const octetCount = decimalLength(' ', 'space', { minLength: 1 });
 export const netstringLength = decimalLength(':', 'colon', { hasZeros: false });
 
 /**
- * What follows the head of a FastCGI record: content, whose length is in two bytes, and padding, whose length is in the third
- * one; the fourth is reserved. Messages begin with the head, and the last two are written as they stand there. FastCGI 1.0,
- * section 3.3.
+ * The two lengths of a FastCGI record: of its content, in two bytes, and of the padding behind that, in the third one. The
+ * fourth is reserved. Messages begin with the head, and the last two are written as they stand there. FastCGI 1.0, section
+ * 3.3.
  */
 export const fastcgiLengths: LengthField = Object.freeze({
   maxWidth: 4,
   maxLength: 65_535 + 255,
   read(bytes: Uint8Array, start: number, end: number) {
     if (end - start < 4) return undefined;
-    return { length: contentLength.read(bytes, start) + bytes[start + 2]!, width: 4 };
+    return { length: uint16be.read(bytes, start) + bytes[start + 2]!, width: 4 };
   },
   write(length: number, message: Uint8Array) {
     const [padding = 0, reserved = 0] = message.subarray(6, 8);
     const content = length - padding;
-    if (content < 0 || content > contentLength.maxLength) {
+    if (content < 0 || content > uint16be.maxLength) {
       throw new Error(`with ${padding} bytes of padding the content has ${content} bytes, and must have 0 to 65535`);
     }
     const bytes = Uint8Array.of(0, 0, padding, reserved);
-    contentLength.write(content, bytes, 0);
+    uint16be.write(content, bytes, 0);
     return bytes;
   },
 });

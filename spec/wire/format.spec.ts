@@ -284,7 +284,7 @@ describe('limits', () => {
     expect(refused.message).to.match(/a message of 1 byte .* needs at least 2/);
     const { error } = await decode([fromHex('02 61')], options);
     expect(error).to.include({ code: 'ERR_FRAME_CORRUPT' });
-    expect(error!.message).to.include('the length 2 is less than the length field can say');
+    expect(error!.message).to.include('the length 2 is less than 3, the least that the length field can say');
   });
 
   it('a message too short for the adjustment is refused', async () => {

@@ -192,7 +192,7 @@ describe('length fields of protocols', () => {
     const { items, error } = await decode([fromHex(`${marker}001304 ${marker}0012`)], formats.bgp);
     expect(items).to.deep.equal([Buffer.of(4)]);
     expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 19 });
-    expect(error!.message).to.include('the length 18 is less than the length field can say');
+    expect(error!.message).to.include('the length 18 is less than 19, the least that the length field can say');
     expect((await decode([fromHex('fffe')], formats.bgp)).error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
     expect(await encode([''], formats.bgp).catch(({ code }) => code)).to.equal('ERR_FRAME_CORRUPT');
 
@@ -222,7 +222,7 @@ describe('length fields of protocols', () => {
     const { items, error } = await decode([Buffer.from('1 x0 1 x')], formats.syslog);
     expect(items.map(String)).to.deep.equal(['x']);
     expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 3 });
-    expect(error!.message).to.include('the length 0 is less than the length field can say');
+    expect(error!.message).to.include('the length 0 is less than 1, the least that the length field can say');
     const refused = await encode(['x', ''], formats.syslog).catch((caught) => caught);
     expect(refused).to.include({ code: 'ERR_FRAME_CORRUPT', position: 3 });
     expect(refused.message).to.include('a message of 0 bytes was given, this format needs at least 1');
