@@ -54,6 +54,24 @@ describe('Assembler', () => {
     expect(assembled.take()).to.have.lengthOf(2000);
   });
 
+  it('puts a message at the same place of 16 bytes as the bytes it begins with', () => {
+    for (const at of [4, 20, 47]) {
+      const bytes = new Uint8Array(70_000).fill(1).subarray(at);
+      const message = new Assembler(70_000, countingMemory().memory, true);
+      message.append(bytes.subarray(0, 60_000));
+      message.append(bytes.subarray(0, 10_000));
+      expect(message.take())
+        .to.deep.equal(new Uint8Array(70_000).fill(1))
+        .and.to.have.property('byteOffset', at % 16);
+    }
+  });
+
+  it('gives a message exactly its memory where chunks are not to be kept', () => {
+    const message = new Assembler(70_000, countingMemory().memory, false);
+    message.append(new Uint8Array(70_004).subarray(4));
+    expect(message.take()!.buffer.byteLength).to.equal(70_000);
+  });
+
   it('keeps large chunks, and copies small ones', () => {
     const { add, outcome } = assembler(1_000_000);
     for (const length of [4095, 4096, 100, 8192]) add(length);
