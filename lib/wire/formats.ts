@@ -1,5 +1,13 @@
 import type { FormatOptions } from './format.js';
-import { bgpLength, compactSize, fastcgiLengths, mqttLength, netstringLength, octetCount } from './protocol-fields.js';
+import {
+  bgpLength,
+  compactSize,
+  contentLength,
+  fastcgiLengths,
+  mqttLength,
+  netstringLength,
+  octetCount,
+} from './protocol-fields.js';
 
 const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
 
@@ -245,6 +253,21 @@ export const formats = Object.freeze({
     initialBytesToStrip: 0,
     maxPayloadLength: 4_194_304,
   }),
+
+  /**
+   * The Language Server Protocol and the Debug Adapter Protocol: a block of headers as in HTTP, of which `Content-Length`
+   * counts the JSON behind it. Messages are the JSON. Other headers, such as `Content-Type`, are read past and dropped; one
+   * block has at most 1,024 bytes. The protocols have no limit, and clangd's is 1 GiB: raise `maxPayloadLength` for messages
+   * over 16 MiB. With `json`, `framed(child, { ...formats.lsp, ...json })`, messages are values.
+   *
+   * https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/#baseProtocol
+   * https://microsoft.github.io/debug-adapter-protocol/overview#base-protocol
+   *
+   *     options  formats.lsp
+   *     before   43 6f 6e 74 65 6e 74 2d 4c 65 6e 67 74 68 3a 20 32 0d 0a 0d 0a | 7b 7d
+   *     after    7b 7d
+   */
+  lsp: format({ lengthField: contentLength }),
 
   /**
    * Protobuf messages in their delimited form: Java's `writeDelimitedTo`, protobufjs's `encodeDelimited`, C++'s

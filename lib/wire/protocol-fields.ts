@@ -108,3 +108,58 @@ export const fastcgiLengths: LengthField = Object.freeze({
     return bytes;
   },
 });
+
+const TAB = 0x09;
+const LF = 0x0a;
+const CR = 0x0d;
+const COLON = 0x3a;
+
+/** Whether a byte may be in a header's name: a token of RFC 9110, section 5.6.2. */
+const isInName = Array.from({ length: 256 }, (_, byte) => /[\w!#$%&'*+.^`|~-]/.test(String.fromCharCode(byte)));
+
+const textOf = (bytes: Uint8Array, start: number, end: number) => String.fromCharCode(...bytes.subarray(start, end));
+const shown = (text: string) => JSON.stringify(text.slice(-60));
+
+/**
+ * The header block of the Language Server Protocol and the Debug Adapter Protocol, as HTTP writes one: lines that end with
+ * CR LF, and an empty one. `Content-Length` is the length, its name in any case. It may be there once only: readers do not
+ * agree on which of two counts. Other headers are read past. A bare CR or LF is refused, as is a byte that is not ASCII.
+ *
+ * https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/#headerPart
+ */
+export const contentLength: LengthField = Object.freeze({
+  maxWidth: 1024,
+  read(bytes: Uint8Array, start: number, end: number) {
+    let length: number | undefined;
+    let lineAt = start;
+    /** Behind the colon; 0 inside a name. */
+    let valueAt = 0;
+    for (let at = start; at < end; at++) {
+      const byte = bytes[at]!;
+      if (at > lineAt && bytes[at - 1] === CR) {
+        if (byte !== LF) throw new Error(`${shown(textOf(bytes, lineAt, at + 1))} has no line feed behind its CR`);
+        if (valueAt === 0) {
+          if (length !== undefined) return { length, width: at + 1 - start };
+          throw new Error(`there is no Content-Length in ${shown(textOf(bytes, start, at + 1))}`);
+        }
+        if (textOf(bytes, lineAt, valueAt - 1).toLowerCase() === 'content-length') {
+          const value = textOf(bytes, valueAt, at - 1).trim();
+          if (!/^\d+$/.test(value)) throw new Error(`Content-Length is ${shown(value)}`);
+          if (length !== undefined) throw new Error(`Content-Length is there twice: ${length} and ${value}`);
+          length = Number(value);
+        }
+        lineAt = at + 1;
+        valueAt = 0;
+      } else if (valueAt > 0) {
+        const isInValue = (byte >= 0x20 && byte <= 0x7e) || byte === TAB || byte === CR;
+        if (!isInValue) throw new Error(`${shown(textOf(bytes, lineAt, at + 1))} is no header`);
+      } else if (byte === COLON && at > lineAt) {
+        valueAt = at + 1;
+      } else if (!isInName[byte] && !(byte === CR && at === lineAt)) {
+        throw new Error(`${shown(textOf(bytes, lineAt, at + 1))} does not begin a header`);
+      }
+    }
+    return undefined;
+  },
+  write: (length: number) => Uint8Array.from(`Content-Length: ${length}\r\n\r\n`, (each) => each.charCodeAt(0)),
+});

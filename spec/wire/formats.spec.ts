@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { anyCut, anyMessages } from '../../lib/fuzz/index.js';
 import { type FormatOptions, formats, LengthPrefixDecoder, LengthPrefixEncoder, withFormat } from '../../lib/index.js';
 import { encode as webEncode } from '../../lib/web/index.js';
-import { compactSize, fastcgiLengths, mqttLength, octetCount } from '../../lib/wire/protocol-fields.js';
+import { compactSize, contentLength, fastcgiLengths, mqttLength, octetCount } from '../../lib/wire/protocol-fields.js';
 import { drawings, itIsAsDrawn } from '../support/drawings.js';
 import { runs } from '../support/runs.js';
 import { decode, encode, fromHex } from '../support/streams.js';
@@ -260,4 +260,56 @@ describe('length fields of protocols', () => {
       expect(error.message).to.include(`the content has ${content} bytes, and must have 0 to 65535`);
     }
   });
+
+  it('Content-Length may be in any case, with other headers on either side', async () => {
+    expect(String(Buffer.from(contentLength.write(1234, nothing)))).to.equal('Content-Length: 1234\r\n\r\n');
+    const blocks = [
+      'Content-Length: 2\r\n\r\n',
+      'content-length:2\r\n\r\n',
+      'CONTENT-LENGTH: \t02 \r\n\r\n',
+      'Content-Type: application/vscode-jsonrpc; charset=utf-8\r\nContent-Length: 2\r\n\r\n',
+      'Content-Length: 2\r\nContent-Type: application/vscode-jsonrpc; charset=utf-8\r\nX-Content-Length: 3\r\n\r\n',
+      `X:\r\nContent-Length: 2\r\nY: ${'y'.repeat(1024 - 30)}\r\n\r\n`,
+    ];
+    const wire = Buffer.from(blocks.map((block) => `${block}{}`).join(''));
+    for (const size of [wire.length, 1, 7]) {
+      const chunks = Array.from({ length: Math.ceil(wire.length / size) }, (_, i) =>
+        wire.subarray(i * size, i * size + size),
+      );
+      const { items, error } = await decode(chunks, formats.lsp);
+      expect(error).to.equal(undefined);
+      expect(items.map(String)).to.deep.equal(blocks.map(() => '{}'));
+    }
+  });
+
+  const noHeaders: [string, string][] = [
+    ['{"jsonrpc":"2.0"}', '"{" does not begin a header'],
+    ['GET / HTTP/1.1\r\n\r\n', '"GET " does not begin a header'],
+    [' Content-Length: 2\r\n\r\n', '" " does not begin a header'],
+    [': 2\r\n\r\n', '":" does not begin a header'],
+    ['Content-Length\r\n\r\n', '"Content-Length\\r" does not begin a header'],
+    ['Content-Length: 2\n\n', '"Content-Length: 2\\n" is no header'],
+    ['Content-Length: é\r\n\r\n', '"Content-Length: \u00c3" is no header'],
+    ['Content-Length: 2\r{}', '"Content-Length: 2\\r{" has no line feed behind its CR'],
+    ['Content-Length: 2\r\n\r{}', '"\\r{" has no line feed behind its CR'],
+    ['\r\n', 'there is no Content-Length in "\\r\\n"'],
+    ['Content-Type: a\r\n\r\n', 'there is no Content-Length in "Content-Type: a\\r\\n\\r\\n"'],
+    ['Content-Length:\r\n\r\n', 'Content-Length is ""'],
+    ['Content-Length: -1\r\n\r\n', 'Content-Length is "-1"'],
+    ['Content-Length: 2 3\r\n\r\n', 'Content-Length is "2 3"'],
+    ['Content-Length: 2\r\nCONTENT-LENGTH: 3\r\n\r\n', 'Content-Length is there twice: 2 and 3'],
+    [`Content-Length: ${'9'.repeat(400)}\r\n\r\n`, 'is above Number.MAX_SAFE_INTEGER'],
+    [`Content-Length: 2\r\nX: ${'x'.repeat(999)}\r\n\r\n`, 'the length field has no end within 1024 bytes'],
+  ];
+  for (const [text, reason] of noHeaders) {
+    it(`no Content-Length, in one chunk and byte by byte: ${reason}`, async () => {
+      const wire = Buffer.concat([Buffer.from('Content-Length: 5\r\n\r\nfirst'), Buffer.from(text)]);
+      for (const chunks of [[wire], Array.from(wire, (byte) => Buffer.of(byte))]) {
+        const { items, error } = await decode(chunks, formats.lsp);
+        expect(items.map(String)).to.deep.equal(['first']);
+        expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 26 });
+        expect(error!.message).to.include(reason);
+      }
+    });
+  }
 });

@@ -47,6 +47,19 @@ export const peers: readonly Peer[] = [
   },
   { name: "dcmtk's storescp, storescu and echoscu", packages: ['dcmtk'], spec: 'dcmtk', formats: ['dicom'] },
   { name: 'NSD and dig', packages: ['nsd', 'bind9-dnsutils'], spec: 'dns', formats: ['dns'] },
+  { name: 'clangd', packages: ['clangd'], spec: 'clangd', formats: ['lsp'] },
+  {
+    name: 'vscode-jsonrpc and typescript-language-server',
+    packages: [],
+    spec: 'typescript',
+    formats: ['lsp'],
+  },
+  {
+    name: 'debugpy, with the Debug Adapter Protocol',
+    packages: ['python3-debugpy'],
+    spec: 'debugpy',
+    formats: ['lsp'],
+  },
   { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
   {
