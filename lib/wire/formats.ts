@@ -7,6 +7,7 @@ import {
   mqttLength,
   netstringLength,
   octetCount,
+  pktLength,
 } from './protocol-fields.js';
 
 const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
@@ -268,6 +269,26 @@ export const formats = Object.freeze({
    *     after    7b 7d
    */
   lsp: format({ lengthField: contentLength }),
+
+  /**
+   * git's packets, in which all of its protocols are written ("pkt-lines"): four hexadecimal digits that count themselves.
+   * Messages begin with the digits, as `0000`, `0001` and `0002` are packets of their own: a flush, a delimiter, the end of a
+   * response. They are written as they are; a message with data behind any four digits gets the right ones. At most
+   * 65,516 bytes behind them, as the specification says.
+   *
+   * https://git-scm.com/docs/gitprotocol-common#_pkt_line_format
+   * https://git-scm.com/docs/gitprotocol-v2#_packet_line_framing
+   *
+   *     options  formats.gitPktLine
+   *     before   30 30 30 61 | 68 65 6c 6c 6f 0a
+   *     after    30 30 30 61 68 65 6c 6c 6f 0a
+   */
+  gitPktLine: format({
+    lengthField: pktLength,
+    lengthAdjustment: -4,
+    initialBytesToStrip: 0,
+    maxPayloadLength: 65_516,
+  }),
 
   /**
    * Protobuf messages in their delimited form: Java's `writeDelimitedTo`, protobufjs's `encodeDelimited`, C++'s

@@ -1,6 +1,10 @@
 /** Length fields of known protocols, which `formats` uses. */
 import { FixedLengthField, type LengthField, varint } from './length-field.js';
 
+/** Characters up to ff, of bytes; and bytes of such characters. */
+const textOf = (bytes: Uint8Array, start: number, end: number) => String.fromCharCode(...bytes.subarray(start, end));
+const bytesOf = (text: string) => Uint8Array.from(text, (each) => each.charCodeAt(0));
+
 /** MQTT's "remaining length": a varint of at most four bytes. MQTT 5.0, section 1.5.5. */
 export const mqttLength: LengthField = Object.freeze({ ...varint, maxWidth: 4, maxLength: 268_435_455 });
 
@@ -65,14 +69,14 @@ function decimalLength(character: string, name: string, { minLength = 0, hasZero
         const digit = byte - 0x30;
         const isZeroInFront = length === 0 && at > start;
         if (!(digit >= 0 && digit <= 9) || (isZeroInFront && !hasZeros)) {
-          const shown = String.fromCharCode(...bytes.subarray(start, at + 1));
-          throw new Error(`${JSON.stringify(shown)} does not begin a decimal number and a ${name}`);
+          const found = JSON.stringify(textOf(bytes, start, at + 1));
+          throw new Error(`${found} does not begin a decimal number and a ${name}`);
         }
         length = length * 10 + digit;
       }
       return undefined;
     },
-    write: (length: number) => Uint8Array.from(`${length}${character}`, (each) => each.charCodeAt(0)),
+    write: (length: number) => bytesOf(`${length}${character}`),
   });
 }
 
@@ -117,7 +121,6 @@ const COLON = 0x3a;
 /** Whether a byte may be in a header's name: a token of RFC 9110, section 5.6.2. */
 const isInName = Array.from({ length: 256 }, (_, byte) => /[\w!#$%&'*+.^`|~-]/.test(String.fromCharCode(byte)));
 
-const textOf = (bytes: Uint8Array, start: number, end: number) => String.fromCharCode(...bytes.subarray(start, end));
 const shown = (text: string) => JSON.stringify(text.slice(-60));
 
 /**
@@ -161,5 +164,30 @@ export const contentLength: LengthField = Object.freeze({
     }
     return undefined;
   },
-  write: (length: number) => Uint8Array.from(`Content-Length: ${length}\r\n\r\n`, (each) => each.charCodeAt(0)),
+  write: (length: number) => bytesOf(`Content-Length: ${length}\r\n\r\n`),
+});
+
+/**
+ * The `pkt-len` of git: four hexadecimal digits that count themselves. 0000 (flush), 0001 (delimiter) and 0002 (the end of a
+ * response) are packets of these digits alone, as is 0004, and read as that; so they stay when such a packet is written.
+ *
+ * https://git-scm.com/docs/gitprotocol-common#_pkt_line_format, https://git-scm.com/docs/gitprotocol-v2#_packet_line_framing
+ */
+export const pktLength: LengthField = Object.freeze({
+  maxWidth: 4,
+  maxLength: 0xffff,
+  read(bytes: Uint8Array, start: number, end: number) {
+    let length = 0;
+    for (let at = start; at < Math.min(end, start + 4); at++) {
+      const digit = Number.parseInt(textOf(bytes, at, at + 1), 16);
+      if (Number.isNaN(digit)) {
+        throw new Error(`${shown(textOf(bytes, start, at + 1))} does not begin four hexadecimal digits`);
+      }
+      length = length * 16 + digit;
+    }
+    if (end - start < 4) return undefined;
+    if (length === 3) throw new Error('0003 is no length: it would count less than its own digits');
+    return { length: Math.max(length, 4), width: 4 };
+  },
+  write: (length: number) => bytesOf(length.toString(16).padStart(4, '0')),
 });

@@ -5,7 +5,14 @@ import fc from 'fast-check';
 import { anyCut, anyMessages } from '../../lib/fuzz/index.js';
 import { type FormatOptions, formats, LengthPrefixDecoder, LengthPrefixEncoder, withFormat } from '../../lib/index.js';
 import { encode as webEncode } from '../../lib/web/index.js';
-import { compactSize, contentLength, fastcgiLengths, mqttLength, octetCount } from '../../lib/wire/protocol-fields.js';
+import {
+  compactSize,
+  contentLength,
+  fastcgiLengths,
+  mqttLength,
+  octetCount,
+  pktLength,
+} from '../../lib/wire/protocol-fields.js';
 import { drawings, itIsAsDrawn } from '../support/drawings.js';
 import { runs } from '../support/runs.js';
 import { decode, encode, fromHex } from '../support/streams.js';
@@ -42,6 +49,7 @@ describe('formats', () => {
     thrift: 16_384_000,
     cassandra: 2 ** 28 - 9,
     grpc: 4 * 2 ** 20,
+    gitPktLine: 65_520 - 4,
     nativeMessagingToHost: 64 * 2 ** 20,
     nativeMessagingToBrowser: 2 ** 20,
     mqtt: 2 ** 28 - 1,
@@ -95,6 +103,7 @@ describe('formats', () => {
       ['postgres', '51 00000000', '51 00000130'],
       ['mqtt', '30 00', '30 ac02'],
       ['grpc', '00 00000000', '00 0000012c'],
+      ['gitPktLine', '30303030', '30313330'],
       ['tls', '170303 0000', '170303 012c'],
       ['http2', '000000 0001 00000001', '00012c 0001 00000001'],
       ['proxyV2', '2111 0000', '2111 012c'],
@@ -312,4 +321,33 @@ describe('length fields of protocols', () => {
       }
     });
   }
+
+  it("git's digits count themselves, and packets that are digits alone stay as they are", async () => {
+    const packets = ['0000', '0001', '0002', '0004', '0009hello', '000Aupper\n'];
+    const wire = Buffer.from(packets.join(''));
+    for (const chunks of [[wire], Array.from(wire, (byte) => Buffer.of(byte))]) {
+      const { items, error } = await decode(chunks, formats.gitPktLine);
+      expect(error).to.equal(undefined);
+      expect(items.map(String)).to.deep.equal(packets);
+    }
+    expect(await encode(packets, formats.gitPktLine)).to.deep.equal(wire);
+    expect(String(await encode(['0000x', '0001x', '0004x', 'ffffx'], formats.gitPktLine))).to.equal('0005x'.repeat(4));
+    expect(String(Buffer.from(pktLength.write(65_520, nothing)))).to.equal('fff0');
+  });
+
+  it('what is no length of a packet of git is refused', async () => {
+    for (const [text, reason] of [
+      ['0003', '0003 is no length'],
+      ['00 4', '"00 " does not begin four hexadecimal digits'],
+      ['SSH-', '"S" does not begin four hexadecimal digits'],
+      ['-001', '"-" does not begin four hexadecimal digits'],
+    ] as const) {
+      const { error } = await decode([Buffer.from(text)], formats.gitPktLine);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error!.message).to.include(reason);
+      const refused = await encode([text], formats.gitPktLine).catch((caught) => caught);
+      expect(refused).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+    }
+    expect((await decode([Buffer.from('fff1')], formats.gitPktLine)).error).to.include({ code: 'ERR_FRAME_TOO_LONG' });
+  });
 });

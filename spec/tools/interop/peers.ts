@@ -60,6 +60,7 @@ export const peers: readonly Peer[] = [
     spec: 'debugpy',
     formats: ['lsp'],
   },
+  { name: 'git', packages: ['git'], spec: 'git', formats: ['gitPktLine'] },
   { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
   {
