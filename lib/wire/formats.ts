@@ -4,6 +4,7 @@ import {
   compactSize,
   contentLength,
   fastcgiLengths,
+  ldapLength,
   mqttLength,
   netstringLength,
   octetCount,
@@ -289,6 +290,19 @@ export const formats = Object.freeze({
     initialBytesToStrip: 0,
     maxPayloadLength: 65_516,
   }),
+
+  /**
+   * LDAP: messages are whole LDAPMessages in BER, tag and length included, as BER libraries make and take them. One that
+   * begins with `[0x30, 0]` gets the right length. At most 16,777,215 bytes behind the length: what OpenLDAP's slapd takes
+   * from clients that have logged in (`sockbuf_max_incoming_auth`). From others it takes 262,143.
+   *
+   * RFC 4511, sections 4.1.1 and 5.1.
+   *
+   *     options  formats.ldap
+   *     before   30 05 | 02 01 02 42 00
+   *     after    30 05 02 01 02 42 00
+   */
+  ldap: format({ lengthField: ldapLength, initialBytesToStrip: 0, maxPayloadLength: 16_777_215 }),
 
   /**
    * Protobuf messages in their delimited form: Java's `writeDelimitedTo`, protobufjs's `encodeDelimited`, C++'s

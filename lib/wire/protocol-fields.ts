@@ -1,4 +1,5 @@
 /** Length fields of known protocols, which `formats` uses. */
+import { hex } from './errors.js';
 import { FixedLengthField, type LengthField, varint } from './length-field.js';
 
 /** Characters up to ff, of bytes; and bytes of such characters. */
@@ -117,6 +118,7 @@ const TAB = 0x09;
 const LF = 0x0a;
 const CR = 0x0d;
 const COLON = 0x3a;
+const SEQUENCE = 0x30;
 
 /** Whether a byte may be in a header's name: a token of RFC 9110, section 5.6.2. */
 const isInName = Array.from({ length: 256 }, (_, byte) => /[\w!#$%&'*+.^`|~-]/.test(String.fromCharCode(byte)));
@@ -190,4 +192,34 @@ export const pktLength: LengthField = Object.freeze({
     return { length: Math.max(length, 4), width: 4 };
   },
   write: (length: number) => bytesOf(length.toString(16).padStart(4, '0')),
+});
+
+/**
+ * The head of an LDAPMessage in BER: the tag of a SEQUENCE, 30, and a definite length (X.690, section 8.1.3). That is one byte
+ * up to 127; or the number of the bytes that follow, and 80 added to it. More bytes than the length needs are read, as BER
+ * allows it, and not written: up to four, as OpenLDAP does. RFC 4511, sections 4.1.1 and 5.1.
+ */
+export const ldapLength: LengthField = Object.freeze({
+  maxWidth: 6,
+  maxLength: 0xffff_ffff,
+  read(bytes: Uint8Array, start: number, end: number) {
+    if (bytes[start] !== SEQUENCE)
+      throw new Error(`the tag is ${hex(bytes.subarray(start, start + 1))}, and must be 30`);
+    if (end - start < 2) return undefined;
+    const first = bytes[start + 1]!;
+    if (first < 0x80) return { length: first, width: 2 };
+    const width = first - 0x80;
+    if (width === 0) throw new Error('the length is indefinite (80), which LDAP does not allow');
+    if (width > 4) throw new Error(`the length takes ${width} bytes, and may take 4`);
+    if (end - start < 2 + width) return undefined;
+    return { length: new FixedLengthField(width, false).read(bytes, start + 2), width: 2 + width };
+  },
+  write(length: number) {
+    if (length < 0x80) return Uint8Array.of(SEQUENCE, length);
+    const width = length <= 0xff ? 1 : length <= 0xffff ? 2 : length <= 0xff_ffff ? 3 : 4;
+    const bytes = new Uint8Array(2 + width);
+    bytes.set([SEQUENCE, 0x80 + width]);
+    new FixedLengthField(width, false).write(length, bytes, 2);
+    return bytes;
+  },
 });

@@ -9,6 +9,7 @@ import {
   compactSize,
   contentLength,
   fastcgiLengths,
+  ldapLength,
   mqttLength,
   octetCount,
   pktLength,
@@ -50,6 +51,7 @@ describe('formats', () => {
     cassandra: 2 ** 28 - 9,
     grpc: 4 * 2 ** 20,
     gitPktLine: 65_520 - 4,
+    ldap: 2 ** 24 - 1,
     nativeMessagingToHost: 64 * 2 ** 20,
     nativeMessagingToBrowser: 2 ** 20,
     mqtt: 2 ** 28 - 1,
@@ -104,6 +106,7 @@ describe('formats', () => {
       ['mqtt', '30 00', '30 ac02'],
       ['grpc', '00 00000000', '00 0000012c'],
       ['gitPktLine', '30303030', '30313330'],
+      ['ldap', '3000', '3082012c'],
       ['tls', '170303 0000', '170303 012c'],
       ['http2', '000000 0001 00000001', '00012c 0001 00000001'],
       ['proxyV2', '2111 0000', '2111 012c'],
@@ -349,5 +352,49 @@ describe('length fields of protocols', () => {
       expect(refused).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
     }
     expect((await decode([Buffer.from('fff1')], formats.gitPktLine)).error).to.include({ code: 'ERR_FRAME_TOO_LONG' });
+  });
+
+  const definite: [number, string][] = [
+    [0, '30 00'],
+    [0x7f, '30 7f'],
+    [0x80, '30 81 80'],
+    [0xff, '30 81 ff'],
+    [0x100, '30 82 0100'],
+    [0xffff, '30 82 ffff'],
+    [0x1_0000, '30 83 010000'],
+    [0xff_ffff, '30 83 ffffff'],
+    [0x100_0000, '30 84 01000000'],
+    [0xffff_ffff, '30 84 ffffffff'],
+  ];
+  for (const [length, text] of definite) {
+    it(`${length} in the head of an LDAPMessage is ${text}`, () => {
+      const bytes = fromHex(text);
+      expect(Buffer.from(ldapLength.write(length, nothing))).to.deep.equal(bytes);
+      const padded = Buffer.concat([Buffer.of(0xff), bytes, Buffer.of(0xff)]);
+      expect(ldapLength.read(padded, 1, padded.length)).to.deep.equal({ length, width: bytes.length });
+      for (let end = 2; end <= bytes.length; end++) expect(ldapLength.read(padded, 1, end)).to.equal(undefined);
+    });
+  }
+
+  it('the length of an LDAPMessage may take more bytes than it needs, and stays so', async () => {
+    const messages = ['30 8105 0201024200', '30 820005 0201024200', '30 8400000005 0201024200'].map(fromHex);
+    const wire = Buffer.concat(messages);
+    for (const chunks of [[wire], Array.from(wire, (byte) => Buffer.of(byte))]) {
+      expect((await decode(chunks, formats.ldap)).items).to.deep.equal(messages);
+    }
+    expect(await encode(messages, formats.ldap)).to.deep.equal(wire);
+  });
+
+  it('what is no LDAPMessage is refused', async () => {
+    for (const [text, reason] of [
+      ['31', 'the tag is 31, and must be 30'],
+      ['30 80', 'the length is indefinite (80), which LDAP does not allow'],
+      ['30 85', 'the length takes 5 bytes, and may take 4'],
+      ['30 ff', 'the length takes 127 bytes, and may take 4'],
+    ] as const) {
+      const { error } = await decode([fromHex(text)], formats.ldap);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error!.message).to.include(reason);
+    }
   });
 });

@@ -61,6 +61,7 @@ export const peers: readonly Peer[] = [
     formats: ['lsp'],
   },
   { name: 'git', packages: ['git'], spec: 'git', formats: ['gitPktLine'] },
+  { name: 'slapd, ldapsearch and ldapts', packages: ['slapd', 'ldap-utils'], spec: 'ldap', formats: ['ldap'] },
   { name: 'rsyslog and logger', packages: ['rsyslog', 'bsdutils'], spec: 'rsyslog', formats: ['syslog'] },
   { name: 'openssl s_server and s_client', packages: ['openssl'], spec: 'openssl', formats: ['tls'] },
   {
