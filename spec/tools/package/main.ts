@@ -7,4 +7,4 @@ import './runners.js';
 import './size.js';
 import { describeBrowserEntry } from './browser.js';
 
-describeBrowserEntry('length-prefix/web', 60_000);
+describeBrowserEntry('length-prefix/web', 62_000);
