@@ -68,9 +68,9 @@ const HTTP = /^(GET |POST|PUT |HEAD|HTTP|OPTI|DELE|PATC|CONN|TRAC|PRI )/;
 
 /**
  * Names the protocol that the first bytes of a frame look like, as the end of a sentence; empty when they look like none.
- * A peer that speaks another protocol is nearly always what an absurd length means.
+ * A peer that speaks another protocol is nearly always what an absurd length means. With `mayBeText`, text is no sign of that.
  */
-export function lookalike(frame: Uint8Array): string {
+export function lookalike(frame: Uint8Array, mayBeText = false): string {
   const text = String.fromCharCode(...frame.subarray(0, 4));
   if (HTTP.test(text)) return `; its first bytes, ${JSON.stringify(text)}, look like HTTP`;
   // RFC 6101 and RFC 8446: record type 22 (handshake), then the version, 3.x.
@@ -78,7 +78,7 @@ export function lookalike(frame: Uint8Array): string {
   if (text === 'SSH-') return '; its first bytes, "SSH-", look like an SSH greeting';
   if (/^[[{]["{[]/.test(text))
     return `; its first bytes, ${JSON.stringify(text)}, look like JSON with no length in front`;
-  if (/^[\t\n\r -~]{4}$/.test(text)) return `; its first bytes, ${JSON.stringify(text)}, look like text`;
+  if (!mayBeText && /^[\t\n\r -~]{4}$/.test(text)) return `; its first bytes, ${JSON.stringify(text)}, look like text`;
   return '';
 }
 

@@ -423,7 +423,9 @@ export class Format {
   }
 
   #suspicion(input: Uint8Array, start: number, end: number): string {
-    const other = lookalike(input.subarray(start, end));
+    // A length of the user's own may be written in digits.
+    const mayBeText = this.fixed === undefined && !isVarint(this.#field as LengthField);
+    const other = lookalike(input.subarray(start, end), mayBeText);
     if (other !== '' || this.fixed === undefined) return other;
     const { width, littleEndian } = this.fixed;
     const fieldAt = start + this.lengthFieldOffset;

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { FrameError, LengthPrefixDecoder, type LengthPrefixDecoderOptions } from '../../lib/index.js';
+import { FrameError, formats, LengthPrefixDecoder, type LengthPrefixDecoderOptions } from '../../lib/index.js';
 import { invalidType, invalidValue } from '../../lib/wire/errors.js';
 import { decode, encode, fromHex, outcomeOf, thrownBy } from '../support/streams.js';
 
@@ -209,6 +209,18 @@ describe('a length that is another protocol', () => {
       expect(error!.message).to.match(message);
     });
   }
+
+  it('text is no sign of another protocol where lengths are text', async () => {
+    for (const [wire, format] of [
+      ['fff1', formats.gitPktLine],
+      ['99999999 x', formats.syslog],
+    ] as const) {
+      const { error } = await decode([Buffer.from(wire)], format);
+      expect(error!.message).to.match(/ bytes is announced, at most \d+ are allowed \(maxPayloadLength\)$/);
+    }
+    const { error } = await decode([Buffer.from('GET / HTTP/1.1')], { ...formats.erlangPacket4, maxPayloadLength: 10 });
+    expect(error!.message).to.match(/look like HTTP$/);
+  });
 
   const nameless = ['fe ff ff ff 00', '16 02 ff ff 00', '17 03 ff ff 00', 'ff ff ff ff'];
   for (const wire of nameless) {
