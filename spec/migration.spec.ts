@@ -244,10 +244,9 @@ describe('What other libraries do, as their documentation has it', () => {
   }
 });
 
-describe('README, coming from another library', () => {
-  const readme = readFileSync(new URL('../../README.md', import.meta.url), 'utf8');
-  const start = readme.indexOf('## Coming from another library');
-  const section = readme.slice(start, readme.indexOf('\n## ', start));
+describe('coming from another library', () => {
+  const page = readFileSync(new URL('../../lib/wire/README.md', import.meta.url), 'utf8');
+  const section = page.slice(page.indexOf('## Coming from another library'));
   const tables = section.split(/\n(?=\| .* \| here \| frame \| message \|\n)/).slice(1);
 
   it('has a table for each library', () => {

@@ -1,8 +1,8 @@
 /** `npm run bench -- [--quick] [--only NAME] [--native] [--force]`: see README.md. */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { fill, root } from '../../../dist/spec/tools/pages.js';
 import { chartOf } from './chart.js';
 import { most } from './connections.js';
 import { build } from './native.js';
@@ -23,7 +23,6 @@ const { values: options } = parseArgs({
   },
 });
 
-const root = fileURLToPath(new URL('../../../', import.meta.url));
 const directory = `${root}spec/tools/bench/`;
 const chosen = workloads.filter(({ name }) => name.includes(options.only));
 if (chosen.length === 0) throw new Error(`--only: no such workload, there are ${workloads.map(({ name }) => name)}`);
@@ -76,15 +75,6 @@ async function write(name, found) {
   writeFileSync(file, `{${entries.join(',\n')}}\n`);
   writeFileSync(`${folder}${name}.svg`, await chartOf(found));
   const written = Object.fromEntries(all);
-  fill(`${directory}README.md`, 'results', pageOf(written));
-  fill(`${root}README.md`, 'speed', speedOf(written));
-}
-
-/** Replaces the part of a file between two marks, which are comments. */
-function fill(file, mark, text) {
-  const before = readFileSync(file, 'utf8');
-  const [begin, end] = [`<!-- ${mark} -->\n`, `<!-- /${mark} -->`];
-  const [from, to] = [before.indexOf(begin) + begin.length, before.indexOf(end)];
-  if (from < begin.length || to < from) throw new Error(`${file} has no ${begin.trim()} and ${end}`);
-  writeFileSync(file, `${before.slice(0, from)}\n${text}\n\n${before.slice(to)}`);
+  fill('spec/tools/bench/README.md', 'results', pageOf(written));
+  fill('README.md', 'speed', speedOf(written));
 }

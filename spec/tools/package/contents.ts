@@ -9,16 +9,16 @@ const text = (file: string) => readFileSync(join(installed, file), 'utf8');
 const ending = (end: string) => files.filter((file) => file.endsWith(end));
 
 describe('the contents of the package', () => {
-  it('are the declarations of each source, the bundled entries, and four more files', () => {
-    const sources = filesIn(join(root, 'lib'));
-    expect(sources).to.include('index.ts');
-    const declarations = sources.map((source) => {
-      expect(source).to.match(/(?<!\.d)\.ts$/);
-      return `dist/lib/${source.replace(/\.ts$/, '.d.ts')}`;
+  it('are the declarations of each source, the bundled entries, the pages, and five more files', () => {
+    const inLib = filesIn(join(root, 'lib'));
+    expect(inLib).to.include('index.ts');
+    const ours = inLib.map((file) => {
+      expect(file).to.match(/(?<!\.d)\.ts$|(^|\/)README\.md$/);
+      return file.endsWith('.md') ? `lib/${file}` : `dist/lib/${file.replace(/\.ts$/, '.d.ts')}`;
     });
     const bundles = filesIn(join(root, 'dist/bundle')).map((file) => `dist/bundle/${file}`);
-    const others = ['CHANGELOG.md', 'LICENSE', 'README.md', 'package.json'];
-    expect(files).to.deep.equal([...declarations, ...bundles, ...others].sort());
+    const others = ['CHANGELOG.md', 'LICENSE', 'README.md', 'SECURITY.md', 'package.json'];
+    expect(files).to.deep.equal([...ours, ...bundles, ...others].sort());
   });
 
   // Maps and sources would be more than half of the bytes. The bundles are not minified.

@@ -24,10 +24,12 @@ const assertions: Record<string, string> = {
   'web-types.ts': read('web/types.ts').replace('../../lib/web/index.js', 'length-prefix/web'),
 };
 
-/** Those with few types, and the examples of the README in TypeScript. */
-const examples = Array.from(
-  readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```ts\n(.*?)```/gs),
-  ([, code], i) => [`readme-${i}.ts`, code!] as const,
+/** Those with few types, and the examples of the pages in TypeScript. */
+const examples = ['README.md', 'lib/node/README.md'].flatMap((page) =>
+  Array.from(
+    readFileSync(join(root, page), 'utf8').matchAll(/```ts\n(.*?)```/gs),
+    ([, code], i) => [`${page.replaceAll('/', '-')}-${i}.ts`, code!] as const,
+  ),
 );
 const more: Record<string, string> = {
   'wire-types.ts': read('wire/types.ts')

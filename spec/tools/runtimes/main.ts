@@ -1,20 +1,20 @@
 /**
  * `npm run test:runtimes`: installs other runtimes by npm into a temporary directory, runs all tests on each of them, and
  * tries what else works there. `-- node@24 bun` takes those alone, `--grep text` the tests with that in their titles,
- * and `--write` puts the table of what works into the README. Fails where anything is not as it is said to be.
+ * and `--write` puts the table of what works into `README.md` here. Fails where anything is not as it is said to be.
  */
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { fill, root } from '../pages.js';
 import { type Finding, probes } from './probes.js';
 import { type Exception, exceptions, install, programOf, type Target, targets } from './runtimes.js';
 
-const root = fileURLToPath(new URL('../../../../', import.meta.url));
 const probesProgram = fileURLToPath(new URL('./probes.js', import.meta.url));
 /** For all tests of one runtime. */
 const TIME_LIMIT = 15 * 60_000;
@@ -157,16 +157,6 @@ function features(results: Result[]): string {
 
 const title = { node: 'Node', bun: 'Bun', deno: 'Deno' };
 
-/** The part of the README between the two marks, which are comments. */
-function write(text: string): void {
-  const file = join(root, 'README.md');
-  const readme = readFileSync(file, 'utf8');
-  const [begin, end] = ['<!-- runtimes -->\n', '<!-- /runtimes -->'];
-  const [from, to] = [readme.indexOf(begin) + begin.length, readme.indexOf(end)];
-  if (from < begin.length || to < from) throw new Error(`README.md has no ${begin.trim()} and ${end}`);
-  writeFileSync(file, `${readme.slice(0, from)}\n${text}\n\n${readme.slice(to)}`);
-}
-
 const directory = mkdtempSync(join(tmpdir(), 'length-prefix-runtimes-'));
 process.on('exit', () => rmSync(directory, { recursive: true, force: true }));
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
@@ -198,6 +188,6 @@ for (const { target, failures } of results) {
   for (const { test, error } of failures) console.log(`FAILED, ${target.name}: ${test}\n    ${error}`);
 }
 const isGood = results.every(({ failures }) => failures.length === 0);
-if (isGood && values.write) write(features(results));
+if (isGood && values.write) fill('spec/tools/runtimes/README.md', 'runtimes', features(results));
 console.log(isGood ? '\nAll is as it should be.' : '\nNOT ALL IS AS IT SHOULD BE.');
 process.exitCode = isGood ? 0 : 1;
