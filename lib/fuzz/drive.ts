@@ -52,7 +52,7 @@ export type AnyDecoder = (chunks: AsyncIterable<Uint8Array>) => Decoding | Promi
  * How the run of a decoder ended. `'held'`: it had all the bytes, but handed out nothing more before the input ended.
  * `'fed twice'`: it began to read its chunks after some had been written to it.
  */
-export type Ending = 'ended' | 'failed' | 'closed' | 'hung' | 'held' | 'went on' | 'fed twice';
+type Ending = 'ended' | 'failed' | 'closed' | 'hung' | 'held' | 'went on' | 'fed twice';
 
 /** The result of one run of a decoder. */
 export interface Outcome {

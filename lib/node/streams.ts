@@ -4,10 +4,11 @@ import type * as declared from './declarations.js';
 import type { Callback } from './declarations.js';
 
 // The classes are readable-stream's, the same on every runtime. Their types are node:stream's, which users have.
-export const { Duplex, Readable, Transform, Writable, addAbortSignal, finished } = userland as unknown as Pick<
+const streams = userland as unknown as Pick<
   typeof node,
   'Duplex' | 'Readable' | 'Transform' | 'Writable' | 'addAbortSignal' | 'finished'
 >;
+export const { Duplex, Readable, Writable, finished } = streams;
 
 /** Options of all streams, with Node's meaning. */
 export interface StreamOptions {
@@ -57,11 +58,11 @@ export function duplexOptions(
 /** Destroys the stream when the signal fires. Not in the constructor of a Duplex: there is nothing yet to be destroyed. */
 export function abortBy(signal: AbortSignal | undefined, stream: node.Duplex): void {
   // As Node: null is none.
-  if (signal) addAbortSignal(signal, stream);
+  if (signal) streams.addAbortSignal(signal, stream);
 }
 
 /** The class of decoders and encoders. */
-export const BaseTransform = Transform as unknown as new <In, Out>(
+export const BaseTransform = streams.Transform as unknown as new <In, Out>(
   options: node.DuplexOptions,
 ) => declared.MessageTransform<In, Out>;
 

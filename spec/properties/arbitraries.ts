@@ -25,7 +25,7 @@ function frameOf({ trailer, ...options }: FormatOptions, message: Buffer): Buffe
 }
 
 /** The trailer of a message, which is given to a checksum in one part. */
-export function trailerOf(trailer: FormatOptions['trailer'], message: Uint8Array): Uint8Array {
+function trailerOf(trailer: FormatOptions['trailer'], message: Uint8Array): Uint8Array {
   if (trailer === undefined || trailer instanceof Uint8Array) return trailer ?? Buffer.alloc(0);
   return trailer.final(message.length > 0 ? trailer.update(undefined, message) : undefined);
 }

@@ -17,7 +17,7 @@ export function framedStream(stream: ByteStream | { readable: unknown; writable:
 }
 
 /** The messages in bytes of the default format, read by hand. What is behind the last whole one is left out. */
-export function messagesIn(bytes: Buffer): Buffer[] {
+function messagesIn(bytes: Buffer): Buffer[] {
   const messages: Buffer[] = [];
   for (let at = 0; at + 4 <= bytes.length; ) {
     const end = at + 4 + bytes.readUInt32LE(at);
@@ -70,7 +70,7 @@ export async function closed(stream: { closed: boolean; once(event: string, list
 }
 
 /** A bare socket, and all that comes to it. */
-export class Peer {
+class Peer {
   readonly socket: Socket;
   /** How its input ends: `'end'`, the code of an error, or `'close'` without either. */
   readonly over: Promise<string>;
@@ -282,7 +282,7 @@ export class Watch {
 }
 
 /** Keeps what nobody has caught while `run` runs, and fails with it. */
-export async function nothingUnhandled<T>(run: () => Promise<T>): Promise<T> {
+async function nothingUnhandled<T>(run: () => Promise<T>): Promise<T> {
   const names = ['uncaughtException', 'unhandledRejection'] as const;
   const before = names.map((name) => process.rawListeners(name));
   const unhandled: unknown[] = [];
@@ -305,7 +305,7 @@ export async function nothingUnhandled<T>(run: () => Promise<T>): Promise<T> {
 }
 
 /** The handles of sockets, servers and pipes that are open. */
-export function handles(): string[] {
+function handles(): string[] {
   const kinds = ['TCPSocketWrap', 'TCPServerWrap', 'PipeWrap', 'ProcessWrap'];
   return process
     .getActiveResourcesInfo()
@@ -314,7 +314,7 @@ export function handles(): string[] {
 }
 
 /** Waits a while for all handles to be closed that were not there before. */
-export async function noHandleLeft(before: string[]): Promise<void> {
+async function noHandleLeft(before: string[]): Promise<void> {
   for (let i = 0; i < 50 && handles().length > before.length; i++) await turns(1);
   if (handles().length > before.length) throw new Error(`handles are left: ${handles()}, before: ${before}`);
 }
