@@ -63,7 +63,7 @@ export class LengthPrefixDecoder<
     decoder.#flow.fail(error, (fault) => decoder.destroy(fault));
   }
 
-  /** Messages that were parsed are still handed out. What else came, and comes, is raw. */
+  /** Messages that were parsed are still handed out. All other bytes, also those to come, are raw. */
   static #endFraming(decoder: LengthPrefixDecoder<any, any, any>): void {
     if (decoder.destroyed || raws.has(decoder)) return;
     const rest = parserOf(decoder.#flow.work).rest();
@@ -103,7 +103,7 @@ export class LengthPrefixDecoder<
     return parserOf(this.#flow.work).bytesRead;
   }
 
-  /** The messages that were handed out, those of batches and those that wait to be read included. */
+  /** The messages that were handed out. Messages in batches count, and messages that wait to be read. */
   get messagesRead(): number {
     return this.#flow.count;
   }

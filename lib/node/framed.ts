@@ -61,7 +61,7 @@ export interface Framed<In = Buffer, Out = In | (In extends Buffer ? Message : n
   readonly bytesRead: number;
   /** The bytes of the frames of all messages that were taken. A body counts from its write on. */
   readonly bytesWritten: number;
-  /** The messages that were handed out, those of batches and those that wait to be read included. */
+  /** The messages that were handed out. Messages in batches count, and messages that wait to be read. */
   readonly messagesRead: number;
   /** The messages that were taken. */
   readonly messagesWritten: number;
@@ -688,7 +688,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     const late = Buffer.concat(leaving.late);
     if (readable.readableEnded) leaving.rest ??= late;
     else if (late.length > 0) readable.unshift!(late);
-    // Our listener is gone: those that are left are somebody else's, for whom it flows again.
+    // Our listener is gone. The others are somebody else's, and the stream flows again for them.
     if (flowing || readable.listenerCount('data') > 0) readable.resume();
     // Node has a setter: null is a stream that nobody has begun to read.
     else readable.readableFlowing = flowing ?? null;
@@ -860,7 +860,7 @@ function prematureClose(): Error {
  * still has.
  *
  * A stream is framed once. The second call for it, with the same options, gives the same Duplex:
- * `pipeline(framed(a), transform, framed(a))`. Events and errors are those of {@link LengthPrefixDecoder} and
+ * `pipeline(framed(a), transform, framed(a))`. It has the events and errors of {@link LengthPrefixDecoder} and
  * {@link LengthPrefixEncoder}, and the stream's own.
  *
  * @param stream a socket or any other Duplex, or a pair such as `{ readable: child.stdout, writable: child.stdin }`

@@ -73,7 +73,7 @@ const place = Buffer.alloc(LARGE);
 const nothing = Buffer.alloc(0);
 
 /**
- * The writable side of an encoder or a `framed`: makes frames of messages as they are written, and joins those of a tick.
+ * The writable side of an encoder or a `framed`: makes frames of messages as they are written, and joins the frames of a tick.
  *
  *     write ---> builder --- flush ---> Writable's buffer --- _write ---> next(): the stream sends it
  *                (counted by the         (counted by
@@ -91,7 +91,7 @@ export class Writing {
   readonly #encode: ((value: any) => any) | undefined;
   readonly #builder: FrameBuilder<Buffer>;
   #encoding: BufferEncoding;
-  /** The entries behind that of the last `_write`: the first, which leads to the others, and the last. */
+  /** The entries behind the entry of the last `_write`: the first, which leads to the others, and the last. */
   #first: Entry | undefined;
   #last: Entry | undefined;
   /** The entry of the last `_write`, until it is done. */
@@ -234,7 +234,7 @@ export class Writing {
     return destroyed || writableEnded ? undefined : (errored ?? undefined);
   }
 
-  /** What is to be sent, if no `encode` has to make it. */
+  /** The message to send, if no `encode` has to make it. */
   #dataOf(message: unknown): unknown {
     return this.#encode === undefined ? messageOf(message) : undefined;
   }
@@ -286,7 +286,7 @@ export class Writing {
     return write.call(this.#stream, counted, callbacks.length > 0 || job !== undefined ? callAll : undefined);
   }
 
-  /** Calls back in order: a callback may read, and so make that of a later write due. */
+  /** Calls back in order: a callback may read, and so make a later write's callback due. */
   #callBack(callbacks: readonly Callback[], error: Error | undefined): void {
     this.#addDue(callbacks, error);
     const due = this.#due;

@@ -111,7 +111,7 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
     return parserOf(this.#pair.flow.work).bytesRead;
   }
 
-  /** The messages that were handed out, those of batches and those that wait to be read included. */
+  /** The messages that were handed out. Messages in batches count, and messages that wait to be read. */
   get messagesRead(): number {
     return this.#pair.flow.count;
   }

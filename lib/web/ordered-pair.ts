@@ -41,7 +41,7 @@ export class OrderedPair<In, Out> {
   /** Fails the write, or the close, in hand. */
   #reject: (reason: unknown) => void = ignore;
   #state: 'open' | 'closing' | 'closed' | 'failed' = 'open';
-  /** What is written goes on here, when it is no longer turned into pieces. */
+  /** Written chunks go on here, when they are no longer turned into pieces. */
   #raw: Raw<In> | undefined;
 
   static readonly #outlet: Outlet<OrderedPair<any, any>, any> = {
@@ -96,7 +96,7 @@ export class OrderedPair<In, Out> {
   }
 
   /**
-   * What is still written, and `rest`, goes on, as `check` returns it. The readable stream closes when its pieces are read.
+   * `rest` and all that is still written goes on, as `check` returns it. The readable stream closes when its pieces are read.
    *
    * @returns undefined when the streams have failed or were cancelled.
    */

@@ -120,7 +120,7 @@ export class Assembler<M extends Uint8Array> {
   }
 
   /**
-   * Memory whose address has the same remainder by 16 as that of these bytes. Otherwise a copy into the memory behind theirs
+   * Memory at the same place of 16 bytes as these bytes. Otherwise a copy into the memory behind theirs
    * takes ten times as long on some processors (glibc issue 30994), and behind a head of four bytes that is each copy.
    */
   #alignedWith(bytes: Uint8Array): M {

@@ -15,7 +15,7 @@ export interface Clock {
 /** With bodies, the deadline is renewed by every so many bytes. */
 const RENEWING = 65_536;
 
-/** The work with a deadline for the frames of `parser`, which it has; as it is where `timeout` is 0. */
+/** The work with a deadline for the frames of its `parser`. A `timeout` of 0 is none. */
 export function timed<In, Out>(
   work: Work<In, Out>,
   parser: FrameParser<any, unknown, boolean>,

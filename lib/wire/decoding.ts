@@ -54,7 +54,7 @@ export interface DecodingOptions<
    * Is asked once for each message, in order, before the bytes behind it are looked at: which format do these have? It gets
    * the message as it is handed out, each one of a batch, when the message is parsed: that may be up to 16 messages before
    * it is read. A batch ends where the format does. Returned options replace the format as a whole; only those of a format
-   * count. What is written keeps its format: see `withFormat`. undefined goes on. null ends framing behind this message: the
+   * count. Written messages keep their format: see `withFormat`. undefined goes on. null ends framing behind this message: the
    * readable side ends there, and `detach()` gives the bytes behind it. Not together with `stream: true`. Default: none.
    */
   formatAfter?: ((message: T) => FormatOptions | null | undefined) | undefined;

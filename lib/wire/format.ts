@@ -29,7 +29,7 @@ import { type Checksum, type Summing, Trailer } from './trailer.js';
 /**
  * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
  *
- * The names and the arithmetic are those of Netty's `LengthFieldBasedFrameDecoder`, but for `maxPayloadLength`:
+ * It has the names and the arithmetic of Netty's `LengthFieldBasedFrameDecoder`, but for `maxPayloadLength`:
  *
  *     payload = the length field's value + lengthAdjustment       the bytes that follow the length field
  *     frame   = lengthFieldOffset + the field's width + payload
@@ -209,7 +209,7 @@ export class Format {
   readonly fixed: FixedLengthField | undefined;
   /** The same, where nothing of a frame is to be checked but its length: the parser then has a short way. */
   readonly quick: FixedLengthField | undefined;
-  /** What the first bytes of a frame have to be. Undefined: any. */
+  /** The bytes that a frame has to begin with. Undefined: any. */
   readonly header: Header | undefined;
   readonly trailer: Trailer | undefined;
   /** 0: none. */

@@ -161,7 +161,7 @@ export const formats = Object.freeze({
   /**
    * Docker's stream of a container that has no terminal, as attached to it or of its logs: a byte that says which of the
    * container's streams it is (1 standard output, 2 standard error), three zeros, and the length. Messages begin with all
-   * three. What a client sends the other way has no frames.
+   * three. In the other direction, a client sends bytes without frames.
    *
    * https://docs.docker.com/reference/api/engine/version/v1.57/operations/ContainerAttach/, "Stream format".
    *

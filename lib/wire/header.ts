@@ -1,7 +1,7 @@
 import { corrupt, type FrameError, lookalike } from './errors.js';
 import { Expected } from './expected.js';
 
-/** The bytes that every frame has to begin with, those of the length field aside. */
+/** The bytes that every frame has to begin with, but for the length field. */
 export class Header {
   readonly length: number;
   /** How many of them come in front of the length field. */

@@ -237,7 +237,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   /**
-   * Takes back all bytes that no message was made of: those of a frame that is not complete, and all behind it. The
+   * Takes back all bytes that no message was made of: an incomplete frame, and all behind it. The
    * parser is then between two frames.
    *
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, whose first bytes are gone;

@@ -18,7 +18,7 @@ const MOST = 1024;
  * };
  * ```
  *
- * What it throws is the `cause` of an `ERR_FRAME_CORRUPT`.
+ * An exception of it is the `cause` of an `ERR_FRAME_CORRUPT`.
  */
 export interface Checksum<Sum = any> {
   /** How many bytes it has: 1 to 1,024. */
@@ -200,7 +200,7 @@ export class TrailerReader {
     return this.#length === this.width;
   }
 
-  /** Takes those of its bytes that are in `input` from `at` on. Returns how many. */
+  /** Takes its bytes from `input`, from `at` on. Returns how many. */
   take(input: Uint8Array, at: number): number {
     // Its memory may be gone.
     if (at >= input.length) return 0;
