@@ -792,7 +792,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** All messages were read. Ends the writable side, unless there is a trace of somebody who is still to write. */
   #look(): void {
-    if (!this.writable || this.#leaving !== undefined || this.#pipes > 0 || this.#loops?.areOpen) return;
+    // A stream that somebody has destroyed tells of it by its 'close'.
+    if (!this.writable || this.#writable.destroyed || this.#leaving !== undefined) return;
+    if (this.#pipes > 0 || this.#loops?.areOpen) return;
     // A generator that a pipeline pumps into this leaves no other trace.
     if (this.listenerCount('drain') > this.#ownDrain) this.#watchDrain();
     else this.end();

@@ -173,6 +173,18 @@ export interface FormatOptions {
    *     after    68 65 6c 6c 6f
    */
   maxPayloadLength?: number | undefined;
+
+  /**
+   * The fewest bytes that may follow the length field in one frame, after the adjustment, for protocols whose messages all
+   * have a head: less is `ERR_FRAME_CORRUPT`. Header and trailer do not count. Default: 0.
+   *
+   * A type byte, which each message has:
+   *
+   *     options  { lengthField: 'uint16be', minPayloadLength: 1 }
+   *     before   00 01 | 07
+   *     after    07
+   */
+  minPayloadLength?: number | undefined;
 }
 
 const WHOLE_HEAD = -1;
@@ -217,7 +229,7 @@ export class Format {
   readonly lengthFieldOffset: number;
   readonly lengthAdjustment: number;
   readonly maxPayloadLength: number;
-  /** The shortest payload that the length field can say, and the longest that both it and the limit allow. */
+  /** The shortest and the longest payload that both the length field and the limits allow. */
   readonly shortest: number;
   readonly longest: number;
   /** The most bytes that the head of a frame (all up to the end of the length field) takes. */
@@ -231,6 +243,8 @@ export class Format {
   /** Whether other bytes than the length field are put in front of messages. */
   readonly #hasFront: boolean;
 
+  /** `minPayloadLength`. */
+  readonly #least: number;
   readonly #field: FixedLengthField | LengthField;
   /** The bytes that are put in front of messages. Undefined: zeros. */
   readonly #header: Uint8Array | undefined;
@@ -238,7 +252,7 @@ export class Format {
   constructor(options: FormatOptions) {
     const { lengthField = 'uint32le', lengthFieldOffset = 0, lengthAdjustment = 0 } = options;
     const { initialBytesToStrip, header, headerMask, trailer } = options;
-    const { maxPayloadLength = DEFAULT_MAX_PAYLOAD_LENGTH } = options;
+    const { maxPayloadLength = DEFAULT_MAX_PAYLOAD_LENGTH, minPayloadLength = 0 } = options;
     const field = checkedField(lengthField);
     const offset = wholeNumber('lengthFieldOffset', lengthFieldOffset);
     const adjustment = wholeNumber('lengthAdjustment', lengthAdjustment, Number.MIN_SAFE_INTEGER);
@@ -246,8 +260,16 @@ export class Format {
 
     const { maxLength = Number.MAX_SAFE_INTEGER } = field;
     const minLength = field instanceof FixedLengthField ? 0 : (field.minLength ?? 0);
-    this.shortest = Math.max(0, minLength + adjustment);
+    this.#least = wholeNumber('minPayloadLength', minPayloadLength);
+    this.shortest = Math.max(this.#least, minLength + adjustment);
     this.longest = Math.min(limit, maxLength + adjustment);
+    if (this.#least > this.longest && this.longest >= 0) {
+      throw outOfRange(
+        'minPayloadLength',
+        `<= ${this.longest}, or no frame could have a payload that is allowed`,
+        minPayloadLength,
+      );
+    }
     if (this.shortest > this.longest) {
       const allowed = `>= ${-maxLength} and <= ${limit - minLength}, or no frame could have a payload that is allowed`;
       throw outOfRange('lengthAdjustment', allowed, adjustment);
@@ -370,6 +392,10 @@ export class Format {
     }
     if (payload < 0) {
       const what = `the length ${length} is negative after the adjustment of ${this.lengthAdjustment}`;
+      throw this.#corrupt(input, start, end, position, what);
+    }
+    if (payload < this.#least) {
+      const what = `a payload of ${bytes(payload)} is announced, at least ${this.#least} are needed (minPayloadLength)`;
       throw this.#corrupt(input, start, end, position, what);
     }
     if (payload < this.shortest) {

@@ -1,6 +1,5 @@
 import type { FormatOptions } from './format.js';
 import {
-  bgpLength,
   compactSize,
   contentLength,
   fastcgiLengths,
@@ -116,7 +115,12 @@ export const formats = Object.freeze({
    *     before   00 00 00 12 | 00 03 00 00 75 73 65 72 00 62 6f 62 00 00
    *     after    00 03 00 00 75 73 65 72 00 62 6f 62 00 00
    */
-  postgresStartup: format({ lengthField: 'uint32be', lengthAdjustment: -4, maxPayloadLength: 10_000 }),
+  postgresStartup: format({
+    lengthField: 'uint32be',
+    lengthAdjustment: -4,
+    minPayloadLength: 4,
+    maxPayloadLength: 10_000,
+  }),
 
   /**
    * MySQL and MariaDB packets: a length that leaves out the sequence number behind it. Messages begin with that number. A
@@ -155,6 +159,7 @@ export const formats = Object.freeze({
     lengthField: 'uint32le',
     lengthAdjustment: -4,
     initialBytesToStrip: 0,
+    minPayloadLength: 12,
     maxPayloadLength: 47_999_996,
   }),
 
@@ -188,6 +193,7 @@ export const formats = Object.freeze({
     lengthFieldOffset: 2,
     lengthAdjustment: -4,
     initialBytesToStrip: 0,
+    minPayloadLength: 4,
     maxPayloadLength: 32_763,
   }),
 
@@ -260,7 +266,8 @@ export const formats = Object.freeze({
    * The Language Server Protocol and the Debug Adapter Protocol: a block of headers as in HTTP, of which `Content-Length`
    * counts the JSON behind it. Messages are the JSON. Other headers, such as `Content-Type`, are read past and dropped; one
    * block has at most 1,024 bytes. The protocols have no limit, and clangd's is 1 GiB: raise `maxPayloadLength` for messages
-   * over 16 MiB. With `json`, `framed(child, { ...formats.lsp, ...json })`, messages are values.
+   * over 16 MiB. For a server that is a child process, with values as messages:
+   * `framed({ readable: child.stdout, writable: child.stdin }, { ...formats.lsp, ...json })`.
    *
    * https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/#baseProtocol
    * https://microsoft.github.io/debug-adapter-protocol/overview#base-protocol
@@ -403,7 +410,8 @@ export const formats = Object.freeze({
    *     before   0d 0a 0d 0a 00 0d 0a 51 55 49 54 0a | 21 | 11 | 00 0c | c0 00 02 01 c0 00 02 02 ff 98 01 bb
    *     after    21 11 00 0c c0 00 02 01 c0 00 02 02 ff 98 01 bb
    *
-   * There is one, and other bytes follow: see `formatAfter`, which answers with their format, or null.
+   * There is one, and other bytes follow: see `formatAfter`, which answers with their format, or null. A client writes
+   * `withFormat(formats.proxyV2, header)` first, then its first message as `withFormat({}, message)`, or in another format.
    */
   proxyV2: format({
     lengthField: 'uint16be',
@@ -498,7 +506,7 @@ export const formats = Object.freeze({
    *     before   00 00 00 05 | 0c 00 00 00 00
    *     after    0c 00 00 00 00
    */
-  sshAgent: format({ lengthField: 'uint32be', maxPayloadLength: 262_144 }),
+  sshAgent: format({ lengthField: 'uint32be', minPayloadLength: 1, maxPayloadLength: 262_144 }),
 
   /**
    * memcached's binary protocol: 24 bytes of magic, opcode, lengths, opaque and CAS; then extras, key and value, all of which
@@ -531,10 +539,11 @@ export const formats = Object.freeze({
    *     after    04
    */
   bgp: format({
-    lengthField: bgpLength,
+    lengthField: 'uint16be',
     lengthFieldOffset: 16,
     lengthAdjustment: -18,
-    header: new Uint8Array(16).fill(0xff),
+    header: new Uint8Array(18).fill(0xff),
+    minPayloadLength: 1,
     maxPayloadLength: 4078,
   }),
 
@@ -548,7 +557,7 @@ export const formats = Object.freeze({
    *     before   0b 00 00 00 | 78 01 00 02 00 00 00
    *     after    78 01 00 02 00 00 00
    */
-  nineP: format({ lengthField: 'uint32le', lengthAdjustment: -4, maxPayloadLength: 1_048_572 }),
+  nineP: format({ lengthField: 'uint32le', lengthAdjustment: -4, minPayloadLength: 3, maxPayloadLength: 1_048_572 }),
 
   /**
    * Diameter: version, then the length of the whole message, flags and command, application, two identifiers, and AVPs.
@@ -560,7 +569,13 @@ export const formats = Object.freeze({
    *     before   01 | 00 00 14 | 80 00 01 18 00 00 00 00 00 00 00 07 00 00 00 07
    *     after    01 00 00 14 80 00 01 18 00 00 00 00 00 00 00 07 00 00 00 07
    */
-  diameter: format({ lengthField: 'uint24be', lengthFieldOffset: 1, lengthAdjustment: -4, initialBytesToStrip: 0 }),
+  diameter: format({
+    lengthField: 'uint24be',
+    lengthFieldOffset: 1,
+    lengthAdjustment: -4,
+    initialBytesToStrip: 0,
+    minPayloadLength: 16,
+  }),
 
   /**
    * PDUs of DICOM's upper layer: type, a reserved byte, length. Messages begin with all three. Each end tells in its user

@@ -15,7 +15,7 @@ export const streamOptions: readonly string[] = [
 /** The options of a wire format. */
 export const formatOptions = [
   ...(['lengthField', 'lengthFieldOffset', 'lengthAdjustment', 'initialBytesToStrip'] as const),
-  ...(['header', 'headerMask', 'trailer', 'maxPayloadLength'] as const),
+  ...(['header', 'headerMask', 'trailer', 'maxPayloadLength', 'minPayloadLength'] as const),
 ];
 
 /**

@@ -104,7 +104,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   #aside: Aside | undefined;
 
   /**
-   * @param options the wire format, and `copy`, `batch`, `decode`, `oversize`, `onOversize` of a decoder
+   * @param options the wire format, and `copy`, `batch`, `decode`, `oversize`, `onOversize`, `formatAfter` of a decoder. Options
+   * of streams, such as `frameTimeout` and `stream`, have no meaning here: one object may serve both.
    * @param memory makes the messages. Default: plain `Uint8Array`s; `buffers` of the main entry makes `Buffer`s.
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
@@ -288,7 +289,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
         const payload = quick.read(chunk, at + format.lengthFieldOffset) + format.lengthAdjustment;
         const start = at + format.stripped;
         const end = payloadAt + payload;
-        if (payload >= 0 && payload <= format.maxPayloadLength && start <= end && end <= chunk.length) {
+        if (payload >= format.shortest && payload <= format.maxPayloadLength && start <= end && end <= chunk.length) {
           const { buffer, offset } = this.#place;
           const message = isQuick
             ? new memory.View(buffer, offset + start, end - start)
@@ -384,7 +385,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   /** The loop of `next` with all that it looks up in front of it: this makes batches of small messages twice as fast. */
   private addWhole(messages: T[]): void {
     const { format, memory, isQuick, formatAfter } = this.#settings;
-    const { quick, lengthFieldOffset, lengthAdjustment, maxHeadLength, maxPayloadLength, stripped } = format;
+    const { quick, lengthFieldOffset, lengthAdjustment, maxHeadLength, shortest, maxPayloadLength, stripped } = format;
     if (this.#open !== undefined || quick === undefined || formatAfter !== undefined) return;
     const chunk = this.#chunk;
     const { buffer, offset } = this.#place;
@@ -395,7 +396,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       const payload = quick.read(chunk, at + lengthFieldOffset) + lengthAdjustment;
       const start = at + stripped;
       const end = payloadAt + payload;
-      if (payload < 0 || payload > maxPayloadLength || start > end || end > length) break;
+      if (payload < shortest || payload > maxPayloadLength || start > end || end > length) break;
       if (isQuick) {
         messages.push(new View(buffer, offset + start, end - start) as unknown as T);
       } else {

@@ -46,16 +46,6 @@ export const compactSize: LengthField = Object.freeze({
   },
 });
 
-/** BGP's length: of the whole message, which has at least a head of 19 bytes. RFC 4271, section 4.1. */
-export const bgpLength: LengthField = Object.freeze({
-  maxWidth: 2,
-  minLength: 19,
-  maxLength: uint16be.maxLength,
-  read: (bytes: Uint8Array, start: number, end: number) =>
-    end - start < 2 ? undefined : { length: uint16be.read(bytes, start), width: 2 },
-  write: (length: number) => Uint8Array.of(length >> 8, length),
-});
-
 /** A length in decimal digits, with a character behind them that has this name. */
 function decimalLength(character: string, name: string, { minLength = 0, hasZeros = true }): LengthField {
   const last = character.charCodeAt(0);

@@ -4,6 +4,7 @@ import { Duplex } from 'node:stream';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { framed, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { connections } from '../support/connections.js';
 import { frame, frames, turns } from '../torture/support.js';
 
 /** A chunk of memory of its own. */
@@ -23,6 +24,21 @@ class Endless extends Duplex {
 }
 
 describe('regressions: what comes too late', () => {
+  describe('a socket that is destroyed when all was read', () => {
+    const { open } = connections();
+
+    it('is no error where nothing was to be written', async () => {
+      const { socket, client } = await open();
+      const messages = framed(socket);
+      const seen: unknown[] = [];
+      messages.on('data', (message) => seen.push(`${message}`)).on('error', ({ code }: any) => seen.push(code));
+      messages.on('end', () => socket.destroy());
+      client.end(frames('hello'));
+      await once(messages, 'close');
+      expect(seen).to.deep.equal(['hello']);
+    });
+  });
+
   it('an end, corked, behind a message that is refused: only that fails', async () => {
     for (const corked of ['before', 'inside'] as const) {
       const encoder = new LengthPrefixEncoder({ maxPayloadLength: 10 });

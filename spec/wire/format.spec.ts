@@ -275,6 +275,21 @@ describe('limits', () => {
     }
   });
 
+  it('a payload shorter than minPayloadLength is refused, at both ends, in batches and with a trailer', async () => {
+    for (const more of [{}, { batch: true }, { trailer: Buffer.of(0xce) }] as const) {
+      const options: FormatOptions = { lengthField: 'uint8', lengthAdjustment: 1, minPayloadLength: 3, ...more };
+      const good = await encode(['abc'], options);
+      const { items, error } = await decode([good, good, Buffer.of(1, 1, 2, 3)], options);
+      expect(items.flat().map(String)).to.deep.equal(['abc', 'abc']);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 2 * good.length });
+      expect(error!.message).to.include('a payload of 2 bytes is announced, at least 3 are needed (minPayloadLength)');
+      const refused = await encode(['ab'], options).catch((reason) => reason);
+      expect(refused.message).to.match(/a message of 2 bytes .* needs at least 3/);
+    }
+    const wrong = () => new LengthPrefixDecoder({ lengthField: 'uint8', minPayloadLength: 256 });
+    expect(wrong).to.throw(RangeError, 'minPayloadLength').with.property('code', 'ERR_OUT_OF_RANGE');
+  });
+
   it('a message shorter than the length field can say is refused, at both ends', async () => {
     const options: FormatOptions = { lengthField: { ...compactSize, minLength: 3 }, lengthAdjustment: -1 };
     expect(await encode(['ab'], options)).to.deep.equal(fromHex('03 6162'));

@@ -161,6 +161,28 @@ describe('formats that begin with bytes that are always the same', () => {
   });
 });
 
+describe('formats whose messages all have a head', () => {
+  const heads: [string, string, number][] = [
+    ['mongodb', '0f000000', 16],
+    ['tds', '04010007', 8],
+    ['diameter', '01000013', 20],
+    ['sshAgent', '00000000', 1],
+    ['nineP', '06000000', 3],
+    ['postgresStartup', '00000007', 4],
+  ];
+  for (const [name, short, length] of heads) {
+    it(`${name}: a message has at least ${length} bytes`, async () => {
+      const { error } = await decode([fromHex(short)], all[name]);
+      expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
+      expect(error!.message).to.include('are needed (minPayloadLength)');
+      const least = Buffer.alloc(length);
+      const wire = await encode([least], all[name]);
+      expect((await decode([wire], all[name])).items).to.have.lengthOf(1);
+      expect(await encode([least.subarray(1)], all[name]).catch(({ code }) => code)).to.equal('ERR_FRAME_CORRUPT');
+    });
+  }
+});
+
 describe('length fields of protocols', () => {
   it("MQTT's has four bytes at the most", async () => {
     expect(mqttLength.read(fromHex('ffffff7f'), 0, 4)).to.deep.equal({ length: 268_435_455, width: 4 });
@@ -204,7 +226,7 @@ describe('length fields of protocols', () => {
     const { items, error } = await decode([fromHex(`${marker}001304 ${marker}0012`)], formats.bgp);
     expect(items).to.deep.equal([Buffer.of(4)]);
     expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 19 });
-    expect(error!.message).to.include('the length 18 is less than 19, the least that the length field can say');
+    expect(error!.message).to.include('a payload of 0 bytes is announced, at least 1 are needed (minPayloadLength)');
     expect((await decode([fromHex('fffe')], formats.bgp)).error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
     expect(await encode([''], formats.bgp).catch(({ code }) => code)).to.equal('ERR_FRAME_CORRUPT');
 
