@@ -1,6 +1,6 @@
 /** All programs of the example, on free ports of the loopback interface and in a temporary folder. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { once } from 'node:events';
+import { EventEmitter, on, once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { type AddressInfo, connect, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -12,6 +12,8 @@ import { fileURLToPath } from 'node:url';
 const sourceOf = (name: string) => fileURLToPath(new URL(`../../../examples/gateway/${name}`, import.meta.url));
 const programOf = (name: string) => fileURLToPath(new URL(`${name}.js`, import.meta.url));
 
+const LOADED = /Loading success/;
+
 /** The lines that a program writes, and its name. */
 type Listener = (line: string, name: string) => void;
 
@@ -22,6 +24,8 @@ export class Site {
   readonly #running = new Map<string, ChildProcess>();
   readonly ports: Ports;
   readonly #listener: Listener;
+  /** The lines of each program, by its name. */
+  readonly #lines = new EventEmitter();
   readonly #leave = () => this.#abandon();
 
   private constructor(ports: Ports, listener: Listener) {
@@ -56,7 +60,7 @@ export class Site {
       GATEWAY_1: String(gateway1),
       GATEWAY_2: String(gateway2),
     };
-    await this.start(name, 'haproxy', ['-W', '-db', '-f', sourceOf('haproxy.cfg')], /Loading success/, env);
+    await this.start(name, 'haproxy', ['-W', '-db', '-f', sourceOf('haproxy.cfg')], LOADED, env);
   }
 
   #admin(name: string): string {
@@ -68,6 +72,13 @@ export class Site {
     const socket = connect(this.#admin(name));
     socket.write(`${command}\n`);
     return await text(socket);
+  }
+
+  /** Comes back when a new process of HAProxy has taken over. The one before it goes when its connections are over. */
+  async reloadHAProxy(name = 'haproxy'): Promise<void> {
+    const loaded = this.#line(name, LOADED);
+    this.signal(name, 'SIGUSR2');
+    await loaded;
   }
 
   /** A program of this folder. */
@@ -86,19 +97,25 @@ export class Site {
     });
     this.#running.set(name, child);
     const last: string[] = [];
-    await new Promise<void>((resolve, reject) => {
-      for (const lines of [createInterface(child.stdout), createInterface(child.stderr)]) {
-        lines.on('line', (line) => {
-          last.splice(0, last.length - 19, line);
-          this.#listener(line, name);
-          if (ready.test(line)) resolve();
-        });
-      }
+    for (const lines of [createInterface(child.stdout), createInterface(child.stderr)]) {
+      lines.on('line', (line) => {
+        last.splice(0, last.length - 19, line);
+        this.#listener(line, name);
+        this.#lines.emit(name, line);
+      });
+    }
+    const failed = new Promise<never>((_, reject) => {
       child.once('error', reject).once('close', (code, signal) => {
         if (this.#running.get(name) === child) this.#running.delete(name);
         reject(new Error(`${name} ended with ${signal ?? code}:\n${last.join('\n')}`));
       });
     });
+    await Promise.race([this.#line(name, ready), failed]);
+  }
+
+  /** The next line of a program that matches. */
+  async #line(name: string, pattern: RegExp): Promise<void> {
+    for await (const [line] of on(this.#lines, name)) if (pattern.test(line)) return;
   }
 
   /** The process id of each program. */
