@@ -32,6 +32,9 @@ const crews = new Map(
 );
 const random = new Random(SEED);
 
+// So that 'exit' is heard, and nothing is left running.
+process.once('SIGTERM', () => process.exit(143));
+
 describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
   /** The last number that each client was told is stored. */
   const told = new Map<string, number>();
@@ -175,7 +178,8 @@ describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
     for (const client of [...crews.values()].flat()) expect(last.get(client), client).to.equal(count);
   });
 
-  it('has its work done once', async () => {
+  it('has its work done once', async function () {
+    this.timeout(60_000);
     const linesOf = () => readFileSync(join(site.folder, 'worked'), 'utf8').split('\n').slice(0, -1);
     while (linesOf().length < stored.length) await sleep(100);
     const ids = linesOf().map((line) => line.split(' ')[0]);
