@@ -17,7 +17,7 @@ const LOADED = /Loading success/;
 /** The lines that a program writes, and its name. */
 type Listener = (line: string, name: string) => void;
 
-type Ports = Record<'nats' | 'haproxy' | 'gateway1' | 'gateway2', number>;
+type Ports = Record<'nats' | 'haproxy' | 'gateway1' | 'gateway2' | 'spare', number>;
 
 export class Site {
   readonly folder = mkdtempSync(join(tmpdir(), 'gateway-'));
@@ -35,8 +35,9 @@ export class Site {
   }
 
   static async open(listener: Listener = () => {}): Promise<Site> {
-    const [nats, haproxy, gateway1, gateway2] = await freePorts(4);
-    return new Site({ nats: nats!, haproxy: haproxy!, gateway1: gateway1!, gateway2: gateway2! }, listener);
+    const names = ['nats', 'haproxy', 'gateway1', 'gateway2', 'spare'] as const;
+    const ports = await freePorts(names.length);
+    return new Site(Object.fromEntries(names.map((name, i) => [name, ports[i]])) as Ports, listener);
   }
 
   get nats(): string {

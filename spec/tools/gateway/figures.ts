@@ -1,0 +1,79 @@
+/**
+ * Measures the example of the gateway, and prints the tables of its page: `npm run figures:gateway`.
+ */
+import { cpus } from 'node:os';
+import { Site } from '../../../examples/gateway/site.js';
+import { install } from '../debian.js';
+import type { Figures, Load } from './load.js';
+import { residentSize } from './memory.js';
+
+const SECONDS = Number(process.argv[2] ?? 10);
+const PACE = 1000;
+const MANY = 10_000;
+const gateways = ['gateway1', 'gateway2'] as const;
+/** It needs two sockets for each connection, and may have 20,000. So many connections are shared out among two. */
+const MOST_OF_ONE_HAPROXY = 5000;
+
+interface Measured {
+  figures: Figures;
+  /** Of both gateways, in bytes: before the connections were there, and at the end. */
+  memory: [before: number, after: number];
+}
+
+async function measure(load: Omit<Load, 'ports' | 'nats' | 'seconds'> & { direct?: boolean }): Promise<Measured> {
+  let output = '';
+  const site = await Site.open((line, name) => {
+    if (name === 'load') output = line;
+  });
+  const memory = () => gateways.reduce((sum, name) => sum + residentSize(site.processes.get(name)!), 0);
+  await site.startNats();
+  for (const name of gateways) await site.startGateway(name);
+  const ports = [site.ports.haproxy];
+  await site.startHAProxy();
+  if (load.connections > MOST_OF_ONE_HAPROXY) {
+    ports.push(site.ports.spare);
+    await site.startHAProxy('haproxy2', site.ports.spare);
+  }
+  const before = memory();
+  const to = load.direct ? { nats: site.nats } : { ports };
+  const program = '../../spec/tools/gateway/load';
+  await site.startNode('load', program, [JSON.stringify({ ...load, ...to, seconds: SECONDS })], /^\{/);
+  const after = memory();
+  await site.ended('load').catch(() => {});
+  await site.close();
+  return { figures: JSON.parse(output), memory: [before, after] };
+}
+
+const ms = (value: number) => (value < 10 ? value.toPrecision(2) : String(Math.round(value)));
+const whole = (value: number) => Math.round(value).toLocaleString('en');
+
+install(['haproxy', 'nats-server']);
+console.log(
+  `${cpus().length} x ${cpus()[0]?.model}, Node ${process.version}, ${new Date().toISOString().slice(0, 10)}`,
+);
+console.log(
+  '| connections | in flight of each | messages/s | p50, ms | p99, ms | without: messages/s | p50, ms | p99, ms |',
+);
+console.log('| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |');
+for (const [connections, window] of [
+  [1, 1],
+  [1, 64],
+  [10, 1],
+  [1000, 1],
+  [MANY, 1],
+] as const) {
+  const { figures } = await measure({ connections, window });
+  const { figures: direct } = await measure({ connections, window, direct: true });
+  const cells = [figures, direct].flatMap(({ rate, p50, p99 }) => [whole(rate), ms(p50), ms(p99)]);
+  console.log(`| ${[whole(connections), window, ...cells].join(' | ')} |`);
+}
+console.log(
+  `\n| connections, with ${PACE} messages a second | p50, ms | p99, ms | KB of both gateways per connection |`,
+);
+console.log('| ---: | ---: | ---: | ---: |');
+for (const connections of [1, 10, 1000, MANY]) {
+  const { figures, memory } = await measure({ connections, rate: PACE });
+  const each = (memory[1] - memory[0]) / 1000 / connections;
+  console.log(`| ${[whole(connections), ms(figures.p50), ms(figures.p99), ms(each)].join(' | ')} |`);
+}
+process.exit();
