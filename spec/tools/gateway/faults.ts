@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { connectBroker, numberOf, STREAM } from '../../../examples/gateway/broker.js';
 import { Site } from '../../../examples/gateway/site.js';
-import { Watch } from './memory.js';
+import { Watch } from './processes.js';
 import { Random } from './random.js';
 
 const SEED = Number(process.env.GATEWAY_SEED ?? Math.floor(Math.random() * 2 ** 32));

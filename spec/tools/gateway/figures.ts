@@ -5,7 +5,7 @@ import { cpus } from 'node:os';
 import { Site } from '../../../examples/gateway/site.js';
 import { install } from '../debian.js';
 import type { Figures, Load } from './load.js';
-import { residentSize } from './memory.js';
+import { processorTime, residentSize } from './processes.js';
 
 const SECONDS = Number(process.argv[2] ?? 10);
 const PACE = 1000;
@@ -18,6 +18,8 @@ interface Measured {
   figures: Figures;
   /** Of both gateways, in bytes: before the connections were there, and at the end. */
   memory: [before: number, after: number];
+  /** The processor's time for one message in microseconds, by program. */
+  costs: Map<string, number>;
 }
 
 async function measure(load: Omit<Load, 'ports' | 'nats' | 'seconds'> & { direct?: boolean }): Promise<Measured> {
@@ -39,9 +41,11 @@ async function measure(load: Omit<Load, 'ports' | 'nats' | 'seconds'> & { direct
   const program = '../../spec/tools/gateway/load';
   await site.startNode('load', program, [JSON.stringify({ ...load, ...to, seconds: SECONDS })], /^\{/);
   const after = memory();
-  await site.ended('load').catch(() => {});
+  const figures: Figures = JSON.parse(output);
+  const costs = new Map<string, number>();
+  for (const [name, pid] of site.processes) costs.set(name, (1e6 * processorTime(pid)) / figures.total);
   await site.close();
-  return { figures: JSON.parse(output), memory: [before, after] };
+  return { figures, memory: [before, after], costs };
 }
 
 const ms = (value: number) => (value < 10 ? value.toPrecision(2) : String(Math.round(value)));
@@ -55,6 +59,7 @@ console.log(
   '| connections | in flight of each | messages/s | p50, ms | p99, ms | without: messages/s | p50, ms | p99, ms |',
 );
 console.log('| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |');
+const details: string[] = [];
 for (const [connections, window] of [
   [1, 1],
   [1, 64],
@@ -62,10 +67,13 @@ for (const [connections, window] of [
   [1000, 1],
   [MANY, 1],
 ] as const) {
-  const { figures } = await measure({ connections, window });
+  const { figures, costs } = await measure({ connections, window });
   const { figures: direct } = await measure({ connections, window, direct: true });
   const cells = [figures, direct].flatMap(({ rate, p50, p99 }) => [whole(rate), ms(p50), ms(p99)]);
   console.log(`| ${[whole(connections), window, ...cells].join(' | ')} |`);
+  details.push(
+    `${whole(connections)} x ${window}: ${Array.from(costs, ([name, cost]) => `${name} ${ms(cost)}`).join(', ')}`,
+  );
 }
 console.log(
   `\n| connections, with ${PACE} messages a second | p50, ms | p99, ms | KB of both gateways per connection |`,

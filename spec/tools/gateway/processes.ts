@@ -1,4 +1,4 @@
-/** The resident memory of programs, and of the ones that they have started: Linux's. */
+/** Memory and processor time of programs, and of the ones that they have started: Linux's. */
 import { readFileSync } from 'node:fs';
 
 /** In bytes; undefined when the process is gone. */
@@ -40,3 +40,18 @@ export class Watch {
 }
 
 export const residentSize = (pid: number): number => residentOf(pid) ?? 0;
+
+const TICKS_A_SECOND = 100;
+
+/** The processor's time, in seconds, that a process and those that it has started have had. */
+export function processorTime(pid: number): number {
+  return [pid, ...childrenOf(pid)].reduce((sum, process) => {
+    const stat = readFileSync(`/proc/${process}/stat`, 'latin1');
+    const [user, system] = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .slice(11, 13)
+      .map(Number);
+    return sum + (user! + system!) / TICKS_A_SECOND;
+  }, 0);
+}
