@@ -6,8 +6,9 @@
  */
 import { createServer, type Socket } from 'node:net';
 import { formats, framed } from 'length-prefix';
-import { connectBroker, Refusal, Storage } from './broker.js';
+import { connectBroker } from './broker.js';
 import { messagesOf, NOTHING } from './protocol.js';
+import { Refusal, Storage } from './storage.js';
 
 const [port, nats = 'nats://127.0.0.1:4222', idle = '60000'] = process.argv.slice(2);
 const DEADLINE = 5000;
