@@ -19,7 +19,7 @@ function main(): number {
   }
   const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
   const mocha = fileURLToPath(import.meta.resolve('mocha/bin/mocha.js'));
-  const options = ['--no-config', '--require', fileOf('../../setup.js'), '--timeout', '300000', '--exit'];
+  const options = ['--no-config', '--require', fileOf('../../setup.js'), '--timeout', '900000', '--exit'];
   return run(process.execPath, [mocha, ...options, fileOf('faults.js')]) === 0 ? 0 : 1;
 }
 
