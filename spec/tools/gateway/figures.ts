@@ -16,8 +16,8 @@ const MOST_OF_ONE_HAPROXY = 5000;
 
 interface Measured {
   figures: Figures;
-  /** Of both gateways, in bytes: before the connections were there, and at the end. */
-  memory: [before: number, after: number];
+  /** Memory that connections have added, in bytes: to both gateways, and to HAProxy. */
+  memory: { gateways: number; haproxy: number };
   /** The processor's time for one message in microseconds, by program. */
   costs: Map<string, number>;
 }
@@ -27,7 +27,11 @@ async function measure(load: Omit<Load, 'ports' | 'nats' | 'seconds'> & { direct
   const site = await Site.open((line, name) => {
     if (name === 'load') output = line;
   });
-  const memory = () => gateways.reduce((sum, name) => sum + residentSize(site.processes.get(name)!), 0);
+  const memoryOf = (kind: string) => {
+    const pids = Array.from(site.processes).filter(([name]) => name.startsWith(kind));
+    return pids.reduce((sum, [, pid]) => sum + residentSize(pid), 0);
+  };
+  const memory = () => ({ gateways: memoryOf('gateway'), haproxy: memoryOf('haproxy') });
   await site.startNats();
   for (const name of gateways) await site.startGateway(name);
   const ports = [site.ports.haproxy];
@@ -45,7 +49,8 @@ async function measure(load: Omit<Load, 'ports' | 'nats' | 'seconds'> & { direct
   const costs = new Map<string, number>();
   for (const [name, pid] of site.processes) costs.set(name, (1e6 * processorTime(pid)) / figures.total);
   await site.close();
-  return { figures, memory: [before, after], costs };
+  const added = { gateways: after.gateways - before.gateways, haproxy: after.haproxy - before.haproxy };
+  return { figures, memory: added, costs };
 }
 
 const ms = (value: number) => (value < 10 ? value.toPrecision(2) : String(Math.round(value)));
@@ -81,7 +86,7 @@ console.log(
 console.log('| ---: | ---: | ---: | ---: |');
 for (const connections of [1, 10, 1000, MANY]) {
   const { figures, memory } = await measure({ connections, rate: PACE });
-  const each = (memory[1] - memory[0]) / 1000 / connections;
-  console.log(`| ${[whole(connections), ms(figures.p50), ms(figures.p99), ms(each)].join(' | ')} |`);
+  const each = [memory.gateways, memory.haproxy].map((bytes) => ms(bytes / 1000 / connections));
+  console.log(`| ${[whole(connections), ms(figures.p50), ms(figures.p99), ...each].join(' | ')} |`);
 }
 process.exit();

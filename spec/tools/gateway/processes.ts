@@ -39,7 +39,10 @@ export class Watch {
   }
 }
 
-export const residentSize = (pid: number): number => residentOf(pid) ?? 0;
+/** The resident memory, in bytes, of a process and those that it has started. */
+export function residentSize(pid: number): number {
+  return [pid, ...childrenOf(pid)].reduce((sum, process) => sum + (residentOf(process) ?? 0), 0);
+}
 
 const TICKS_A_SECOND = 100;
 
