@@ -1,5 +1,7 @@
 /**
  * Measures the example of the gateway, and prints the tables of its page: `npm run figures:gateway`.
+ *
+ *     node dist/spec/tools/gateway/figures.js 5 1 1000     5 seconds each, with 1 and 1000 connections only
  */
 import { cpus } from 'node:os';
 import { Site } from '../../../examples/gateway/site.js';
@@ -7,7 +9,8 @@ import { install } from '../debian.js';
 import type { Figures, Load } from './load.js';
 import { processorTime, residentSize } from './processes.js';
 
-const SECONDS = Number(process.argv[2] ?? 10);
+const [, , seconds = '10', ...chosen] = process.argv;
+const SECONDS = Number(seconds);
 const PACE = 1000;
 const MANY = 10_000;
 const gateways = ['gateway1', 'gateway2'] as const;
@@ -72,6 +75,7 @@ for (const [connections, window] of [
   [1000, 1],
   [MANY, 1],
 ] as const) {
+  if (chosen.length > 0 && !chosen.includes(String(connections))) continue;
   const { figures, costs } = await measure({ connections, window });
   const { figures: direct } = await measure({ connections, window, direct: true });
   const cells = [figures, direct].flatMap(({ rate, p50, p99 }) => [whole(rate), ms(p50), ms(p99)]);
@@ -80,11 +84,13 @@ for (const [connections, window] of [
     `${whole(connections)} x ${window}: ${Array.from(costs, ([name, cost]) => `${name} ${ms(cost)}`).join(', ')}`,
   );
 }
+console.log(`\nMicroseconds of a processor for each message:\n${details.join('\n')}\n`);
 console.log(
-  `\n| connections, with ${PACE} messages a second | p50, ms | p99, ms | KB of both gateways per connection |`,
+  `| connections, with ${PACE} messages a second | p50, ms | p99, ms | KB each, gateways | KB each, HAProxy |`,
 );
-console.log('| ---: | ---: | ---: | ---: |');
+console.log('| ---: | ---: | ---: | ---: | ---: |');
 for (const connections of [1, 10, 1000, MANY]) {
+  if (chosen.length > 0 && !chosen.includes(String(connections))) continue;
   const { figures, memory } = await measure({ connections, rate: PACE });
   const each = [memory.gateways, memory.haproxy].map((bytes) => ms(bytes / 1000 / connections));
   console.log(`| ${[whole(connections), ms(figures.p50), ms(figures.p99), ...each].join(' | ')} |`);
