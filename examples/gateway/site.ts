@@ -96,7 +96,7 @@ export class Site {
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     });
-    this.#running.set(name, child);
+    if (child.pid !== undefined) this.#running.set(name, child);
     const last: string[] = [];
     for (const lines of [createInterface(child.stdout), createInterface(child.stderr)]) {
       lines.on('line', (line) => {
