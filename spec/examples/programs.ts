@@ -14,20 +14,19 @@ import { programArgs, type RunSettings, replaceExport } from '../support/runtime
 
 type Name =
   | 'chat'
-  | 'client'
   | 'echo'
   | 'naive-framer'
   | 'native-messaging-host'
   | 'proxy'
   | 'rpc'
-  | 'server'
   | 'shutdown'
   | 'start'
-  | 'tap'
   | 'upload'
   | 'workers';
 
-interface ProcessSettings {
+export interface ProcessSettings {
+  /** Lines of the standard error that tell of nothing bad. */
+  notices?: RegExp | undefined;
   cwd?: string | undefined;
   env?: NodeJS.ProcessEnv | undefined;
   /** What it writes to its standard output is no text, and left to the test. */
@@ -42,15 +41,17 @@ export class Process {
   /** What it wrote to its standard output, and to its standard error. */
   readonly lines: string[] = [];
   readonly errors: string[] = [];
+  /** Of the standard error, what tells of nothing bad. */
+  readonly notices: string[] = [];
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals>;
   readonly #waiting = new Set<() => void>();
   #over = false;
 
-  constructor(command: string, args: string[], { cwd, env, binary = false }: ProcessSettings = {}) {
+  constructor(command: string, args: string[], { cwd, env, binary = false, notices }: ProcessSettings = {}) {
     this.child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
-    if (!binary) this.#collect(this.child.stdout!, this.lines);
-    this.#collect(this.child.stderr!, this.errors);
+    if (!binary) this.#collect(this.child.stdout!, () => this.lines);
+    this.#collect(this.child.stderr!, (line) => (notices?.test(line) ? this.notices : this.errors));
     this.child.stdin!.on('error', () => {}); // it need not read all that it is given
     this.ended = once(this.child, 'close').then(([code, signal]) => {
       this.#over = true;
@@ -60,9 +61,9 @@ export class Process {
     running.add(this);
   }
 
-  #collect(stream: NodeJS.ReadableStream, lines: string[]): void {
+  #collect(stream: NodeJS.ReadableStream, listOf: (line: string) => string[]): void {
     createInterface(stream).on('line', (line) => {
-      lines.push(line);
+      listOf(line).push(line);
       for (const check of this.#waiting) check();
     });
   }
@@ -72,7 +73,7 @@ export class Process {
     const isWanted = (line: string) => (typeof wanted === 'string' ? line === wanted : wanted.test(line));
     return new Promise((resolve, reject) => {
       const check = () => {
-        const found = [...this.lines, ...this.errors].filter(isWanted);
+        const found = [...this.lines, ...this.errors, ...this.notices].filter(isWanted);
         if (found.length < count && !this.#over) return;
         this.#waiting.delete(check);
         if (found.length >= count) resolve(found[count - 1]!);
@@ -89,11 +90,11 @@ export class Process {
   }
 
   /** Expects it to fail: with one line, and no stack trace. */
-  async fails(line: RegExp): Promise<void> {
+  async fails(line: RegExp, exitCode = 1): Promise<void> {
     const code = await this.ended;
     expect(this.errors, 'standard error').to.have.lengthOf(1);
     expect(this.errors[0]).to.match(line);
-    expect(code, 'exit code').to.equal(1);
+    expect(code, 'exit code').to.equal(exitCode);
   }
 
   /** Expects it to end well, without a complaint. */
@@ -139,16 +140,6 @@ export function temporaryDirectory(): string {
   return directory;
 }
 
-/** A program's server that listens, and its port. */
-export async function startServer(
-  args: string[] = [],
-  settings?: Settings,
-  name: Name = 'server',
-): Promise<{ server: Program; port: number }> {
-  const server = new Program(name, ['--port', '0', ...args], settings);
-  return { server, port: portOf(await server.line(/^Listening on /)) };
-}
-
 export function portOf(line: string): number {
   // Deno has the port in the middle of an address.
   return Number(/"port": ?(\d+)/.exec(line)?.[1] ?? /: ?(\d+)}?$/.exec(line)?.[1]);
@@ -162,26 +153,6 @@ export async function startExample(
 ): Promise<{ server: Program; port: number }> {
   const server = new Program(name, ['0', ...args], settings);
   return { server, port: portOf(await server.line(/^Listening on /)) };
-}
-
-interface Tapped {
-  /** Of the connection. */
-  number: number;
-  direction: string;
-  position: number;
-  /** `51 Q`, or `-` */
-  type: string;
-  length: number;
-}
-
-/** The messages that a tap has printed. */
-export function tapped(tap: Program): Tapped[] {
-  return tap.lines.flatMap((line) => {
-    const match = /^ *\d+ #(\d+) +(->|<-) +(\d+) (-|[0-9a-f]{2} .) +(\d+) /.exec(line);
-    if (match === null) return [];
-    const [number, direction, position, type, length] = match.slice(1) as [string, string, string, string, string];
-    return { number: Number(number), direction, position: Number(position), type, length: Number(length) };
-  });
 }
 
 /** A connection of a test's own. What breaks it shows in `closed`. */

@@ -1,0 +1,80 @@
+/** Reads back what --json has written. */
+import { UsageError } from './errors.js';
+import { type Values, wholeNumber } from './options.js';
+import type { Printer } from './printer.js';
+
+/** How each line of it begins. */
+const BEGIN = '{"time":"';
+
+interface Capture {
+  /** Prints the messages in it. */
+  show(values: Values, printer: Printer): Promise<void>;
+}
+
+/** Tells what --json has written from the bytes of a wire, by its first ones. The source has all bytes still. */
+export async function captureOf(
+  source: AsyncGenerator<Buffer>,
+): Promise<{ capture: Capture | undefined; source: AsyncIterable<Buffer> }> {
+  const first: Buffer[] = [];
+  let length = 0;
+  while (length < BEGIN.length) {
+    const { done, value } = await source.next();
+    if (done) break;
+    first.push(value);
+    length += value.length;
+  }
+  async function* all() {
+    yield* first;
+    yield* source;
+  }
+  const isCapture = Buffer.concat(first).subarray(0, BEGIN.length).toString('latin1') === BEGIN;
+  return {
+    capture: isCapture ? { show: (values, printer) => show(all(), values, printer) } : undefined,
+    source: all(),
+  };
+}
+
+async function show(source: AsyncIterable<Buffer>, values: Values, printer: Printer): Promise<void> {
+  let left = wholeNumber(values, 'count', 1) ?? Number.POSITIVE_INFINITY;
+  let number = 0;
+  for await (const line of linesOf(source)) {
+    if (left === 0 || printer.output.lost !== undefined) return;
+    number++;
+    try {
+      if (showRecord(JSON.parse(line), values, printer)) left--;
+    } catch (error) {
+      throw new UsageError(`Line ${number} of the capture can't be shown: ${(error as Error).message}`);
+    }
+    await printer.ready();
+  }
+}
+
+/** Returns whether it is a message. */
+function showRecord(record: any, values: Values, printer: Printer): boolean {
+  const { event, connection, direction, position, type, length, hex, text, truncated } = record;
+  const place = { connection, direction };
+  if (event !== 'message') {
+    const { time: _, event: __, connection: ___, direction: ____, ...fields } = record;
+    printer.event(place, event, fields, fields.message ?? `${event} ${JSON.stringify(fields)}`);
+    return false;
+  }
+  if (truncated && values.raw) throw new Error(`it has a part of a message of ${length} bytes (--bytes was too small)`);
+  const bytes = text === undefined ? Buffer.from(hex, 'hex') : Buffer.from(text);
+  printer.message(place, { position, type, length, bytes });
+  return true;
+}
+
+async function* linesOf(source: AsyncIterable<Buffer>): AsyncGenerator<string> {
+  let parts: Buffer[] = [];
+  for await (const chunk of source) {
+    let at = 0;
+    for (let end = chunk.indexOf(10); end !== -1; end = chunk.indexOf(10, at)) {
+      yield Buffer.concat([...parts, chunk.subarray(at, end)]).toString();
+      parts = [];
+      at = end + 1;
+    }
+    parts.push(chunk.subarray(at));
+  }
+  const last = Buffer.concat(parts);
+  if (last.length > 0) yield last.toString();
+}

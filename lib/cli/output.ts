@@ -1,0 +1,159 @@
+/** Where a command writes: the standard output, or a file. It never holds much, however slow its reader is. */
+import { createWriteStream, fstatSync, writeSync } from 'node:fs';
+import { open } from 'node:fs/promises';
+import type { Writable } from 'node:stream';
+import { isatty } from 'node:tty';
+
+/** Bytes that may wait to be written. */
+const FULL = 1_048_576;
+/** Bytes that are not left for the end of the turn. */
+const ENOUGH = 65_536;
+
+type Fault = NodeJS.ErrnoException;
+
+/** Takes bytes: a stream, or a file, which is written at once. */
+interface Sink {
+  write(chunk: string | Uint8Array): void;
+  readonly waiting: number;
+}
+
+class FileSink implements Sink {
+  readonly waiting = 0;
+  readonly #fd: number;
+
+  constructor(fd: number) {
+    this.#fd = fd;
+  }
+
+  write(chunk: string | Uint8Array): void {
+    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+    // A disk that is nearly full takes a part.
+    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
+  }
+}
+
+class StreamSink implements Sink {
+  readonly #stream: Writable;
+
+  constructor(stream: Writable, onError: (error: Fault) => void, onDrain: () => void) {
+    this.#stream = stream.on('error', onError).on('drain', onDrain);
+  }
+
+  write(chunk: string | Uint8Array): void {
+    this.#stream.write(chunk);
+  }
+
+  get waiting(): number {
+    return this.#stream.writableLength;
+  }
+}
+
+export class Output {
+  readonly isTerminal: boolean;
+  /** Why nothing can be written any more. */
+  lost: Fault | undefined;
+  readonly #sink: Sink;
+  readonly #onLost: (error: Fault) => void;
+  #texts = '';
+  #isWaiting = false;
+  #waiting: (() => void)[] = [];
+
+  /** @param onLost is told why nothing can be written any more, once */
+  static async open(file: string | undefined, onLost: (error: Fault) => void): Promise<Output> {
+    const fd = file === undefined ? 1 : (await open(file, 'w')).fd;
+    return new Output(fd, onLost);
+  }
+
+  constructor(fd: number, onLost: (error: Fault) => void) {
+    this.isTerminal = isatty(fd);
+    this.#onLost = onLost;
+    const stat = fstatSync(fd);
+    if (!this.isTerminal && (stat.isFile() || stat.isCharacterDevice())) {
+      this.#sink = new FileSink(fd);
+      return;
+    }
+    const stream = fd === 1 ? process.stdout : createWriteStream('', { fd });
+    this.#sink = new StreamSink(
+      stream,
+      (error) => this.#lose(error),
+      () => this.#wake(),
+    );
+  }
+
+  get hasColours(): boolean {
+    return this.isTerminal && process.stdout.isTTY && process.stdout.hasColors();
+  }
+
+  /** Whether what is written now would wait for a reader that is slow. */
+  get isFull(): boolean {
+    return this.#sink.waiting + this.#texts.length > FULL;
+  }
+
+  /** Adds text, which leaves together with that of the same turn of the event loop. */
+  write(text: string): void {
+    if (this.lost !== undefined) return;
+    this.#texts += text;
+    if (this.#texts.length > ENOUGH) this.flush();
+    if (this.#isWaiting || this.#texts === '') return;
+    this.#isWaiting = true;
+    setImmediate(() => {
+      this.#isWaiting = false;
+      this.flush();
+    });
+  }
+
+  /** Adds bytes behind all texts. */
+  writeBytes(bytes: Uint8Array): void {
+    this.flush();
+    if (bytes.length > 0) this.#send(bytes);
+  }
+
+  flush(): void {
+    const texts = this.#texts;
+    this.#texts = '';
+    if (texts !== '') this.#send(texts);
+  }
+
+  #send(chunk: string | Uint8Array): void {
+    if (this.lost !== undefined) return;
+    try {
+      this.#sink.write(chunk);
+    } catch (error) {
+      this.#lose(error as Fault);
+    }
+  }
+
+  #lose(error: Fault): void {
+    if (this.lost !== undefined) return;
+    this.lost = error;
+    this.#texts = '';
+    this.#wake();
+    this.#onLost(error);
+  }
+
+  #wake(): void {
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  /** Settles when there is room for more; at once, where nothing can be written any more. */
+  async ready(): Promise<void> {
+    if (this.isFull) await this.#until(() => !this.isFull);
+  }
+
+  /** Settles when all is written, or nothing can be any more. */
+  async end(): Promise<void> {
+    this.flush();
+    await this.#until(() => this.#sink.waiting === 0);
+  }
+
+  async #until(isSo: () => boolean): Promise<void> {
+    this.flush();
+    while (!isSo() && this.lost === undefined) {
+      await new Promise<void>((resolve) => {
+        this.#waiting.push(resolve);
+        // A stream tells that it is empty only where it once was full.
+        if (this.#sink.waiting < 16_384) setImmediate(resolve);
+      });
+    }
+  }
+}
