@@ -1,5 +1,4 @@
 /** Reads back what --json has written. */
-import { UsageError } from './errors.js';
 import { type Values, wholeNumber } from './options.js';
 import type { Printer } from './printer.js';
 
@@ -43,7 +42,7 @@ async function show(source: AsyncIterable<Buffer>, values: Values, printer: Prin
     try {
       if (showRecord(JSON.parse(line), values, printer)) left--;
     } catch (error) {
-      throw new UsageError(`Line ${number} of the capture can't be shown: ${(error as Error).message}`);
+      throw new Error(`Line ${number} of the capture can't be shown: ${(error as Error).message}`);
     }
     await printer.ready();
   }

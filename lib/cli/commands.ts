@@ -9,7 +9,6 @@ import {
   timeoutOption,
   tlsClientOptions,
   tlsOptions,
-  type Values,
   wholeOption,
 } from './options.js';
 
@@ -23,7 +22,6 @@ export interface Command {
   readonly text: string;
   readonly groups: Readonly<Record<string, Options>>;
   readonly examples: readonly (readonly [call: string, text: string])[];
-  load(): Promise<{ run(values: Values, positionals: readonly string[]): Promise<number | undefined> }>;
 }
 
 const formatGroup = { 'The wire format, the same at both ends': formatOptions };
@@ -59,7 +57,6 @@ export const commands: readonly Command[] = [
       ["length-prefix listen --port 0 --exec 'tr a-z A-Z'", 'answers in capitals'],
       ['length-prefix listen unix:/tmp/agent --format sshAgent', 'at a Unix socket'],
     ],
-    load: () => import('./listen.js'),
   },
   {
     name: 'connect',
@@ -79,7 +76,6 @@ export const commands: readonly Command[] = [
         'asks, and waits for one answer',
       ],
     ],
-    load: () => import('./connect.js'),
   },
   {
     name: 'tap',
@@ -103,7 +99,6 @@ export const commands: readonly Command[] = [
         'keeps it, for decode to read',
       ],
     ],
-    load: () => import('./tap.js'),
   },
   {
     name: 'decode',
@@ -116,7 +111,6 @@ export const commands: readonly Command[] = [
       ['length-prefix decode seen.ndjson', 'lists what --json --output seen.ndjson has kept'],
       ['length-prefix decode dump.bin --raw --count 1 > first', 'takes out the first message'],
     ],
-    load: () => import('./decode.js'),
   },
   {
     name: 'encode',
@@ -135,7 +129,6 @@ export const commands: readonly Command[] = [
       ['length-prefix encode a.json b.json > frames', 'two files, two frames'],
       ['printf 00ff | length-prefix encode --input hex --format netstring | od -c', 'bytes in hex'],
     ],
-    load: () => import('./encode.js'),
   },
   {
     name: 'formats',
@@ -149,7 +142,6 @@ export const commands: readonly Command[] = [
       },
     },
     examples: [['length-prefix formats kafka mqtt', 'shows two']],
-    load: () => import('./formats.js'),
   },
   {
     name: 'completion',
@@ -158,7 +150,6 @@ export const commands: readonly Command[] = [
     text: '',
     groups: { 'What is printed': helpOption },
     examples: [['source <(length-prefix completion bash)', 'for this shell']],
-    load: () => import('./completion.js'),
   },
 ];
 

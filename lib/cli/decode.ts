@@ -11,8 +11,8 @@ import { Printer } from './printer.js';
 import { escaped } from './text.js';
 
 async function* bytesOf(name: string): AsyncGenerator<Buffer> {
-  const source = name === '-' ? process.stdin : (await open(name)).createReadStream();
   try {
+    const source = name === '-' ? process.stdin : (await open(name)).createReadStream();
     yield* source as AsyncIterable<Buffer>;
   } catch (error) {
     throw Object.assign(new Error(`${escaped(name)}: ${(error as Error).message}`), {

@@ -63,7 +63,7 @@ function widthsOf(format: FormatOptions): number[] {
 /** A frame around a message, the message, and the width of its length field. */
 function example(format: FormatOptions): { frame: Buffer; message: Buffer } | undefined {
   const { lengthFieldOffset = 0, initialBytesToStrip = Number.MAX_SAFE_INTEGER } = format;
-  for (const count of [EXAMPLE.length, 0]) {
+  for (const count of [EXAMPLE.length, 0, 12]) {
     for (const width of widthsOf(format)) {
       // Where the head is kept, it is part of the message.
       const kept = Math.max(0, lengthFieldOffset + width - initialBytesToStrip);

@@ -13,7 +13,7 @@ export class UsageError extends Error {
 export function exitCodeOf(error: unknown): number {
   const { code = '', name } = error as NodeJS.ErrnoException;
   if (code === 'ERR_USAGE' || code.startsWith('ERR_PARSE_ARGS')) return exit.usage;
-  return name === 'FrameError' ? exit.wire : exit.failure;
+  return name === 'FrameError' || code.startsWith('ERR_FRAME') ? exit.wire : exit.failure;
 }
 
 /** What the library's options are called here. */

@@ -4,8 +4,24 @@ import { createRequire } from 'node:module';
 import { type Command, commands, optionsOf } from './commands.js';
 import { beQuiet, complain, describe, exit, exitCodeOf, UsageError } from './errors.js';
 import { help, helpOf } from './help.js';
-import { read } from './options.js';
+import { read, type Values } from './options.js';
 import { Output } from './output.js';
+
+interface Module {
+  /** Resolves with the exit code, or with nothing where it goes on. */
+  run(values: Values, positionals: readonly string[]): Promise<number | undefined>;
+}
+
+/** Loaded when they are called: --help needs none of them. */
+const modules: Readonly<Record<string, () => Promise<Module>>> = {
+  listen: () => import('./listen.js'),
+  connect: () => import('./connect.js'),
+  tap: () => import('./tap.js'),
+  decode: () => import('./decode.js'),
+  encode: () => import('./encode.js'),
+  formats: () => import('./formats.js'),
+  completion: () => import('./completion.js'),
+};
 
 async function print(text: string): Promise<number> {
   const output = await Output.open(undefined, () => {});
@@ -30,7 +46,7 @@ async function main([name, ...args]: readonly string[]): Promise<number | undefi
   if (values.help === true) return print(helpOf(command));
   if (values.quiet === true) beQuiet();
   if (values.explain === true) return (await import('./explain.js')).explain(values);
-  return (await command.load()).run(values, positionals);
+  return (await modules[name]!()).run(values, positionals);
 }
 
 /** Ends the program when the standard error has all that was written to it. */

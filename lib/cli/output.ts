@@ -1,19 +1,20 @@
 /** Where a command writes: the standard output, or a file. It never holds much, however slow its reader is. */
-import { createWriteStream, fstatSync, writeSync } from 'node:fs';
-import { open } from 'node:fs/promises';
+import { createWriteStream, fstatSync, open, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 import { isatty } from 'node:tty';
+import { promisify } from 'node:util';
 
 /** Bytes that may wait to be written. */
 const FULL = 1_048_576;
-/** Bytes that are not left for the end of the turn. */
-const ENOUGH = 65_536;
+/** Bytes that are joined before they are written. */
+const JOINED = 262_144;
 
 type Fault = NodeJS.ErrnoException;
 
 /** Takes bytes: a stream, or a file, which is written at once. */
 interface Sink {
-  write(chunk: string | Uint8Array): void;
+  /** The bytes may be used again when it returns. */
+  write(bytes: Uint8Array): void;
   readonly waiting: number;
 }
 
@@ -25,8 +26,7 @@ class FileSink implements Sink {
     this.#fd = fd;
   }
 
-  write(chunk: string | Uint8Array): void {
-    const bytes = typeof chunk === 'string' ? Buffer.from(chunk) : chunk;
+  write(bytes: Uint8Array): void {
     // A disk that is nearly full takes a part.
     for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
   }
@@ -39,8 +39,8 @@ class StreamSink implements Sink {
     this.#stream = stream.on('error', onError).on('drain', onDrain);
   }
 
-  write(chunk: string | Uint8Array): void {
-    this.#stream.write(chunk);
+  write(bytes: Uint8Array): void {
+    this.#stream.write(Uint8Array.from(bytes));
   }
 
   get waiting(): number {
@@ -54,13 +54,17 @@ export class Output {
   lost: Fault | undefined;
   readonly #sink: Sink;
   readonly #onLost: (error: Fault) => void;
-  #texts = '';
+  /** What is still to be joined. */
+  readonly bytes = Buffer.allocUnsafeSlow(JOINED);
+  /** The same, two at a time. */
+  readonly pairs = new Uint16Array(this.bytes.buffer);
+  #length = 0;
   #isWaiting = false;
   #waiting: (() => void)[] = [];
 
   /** @param onLost is told why nothing can be written any more, once */
   static async open(file: string | undefined, onLost: (error: Fault) => void): Promise<Output> {
-    const fd = file === undefined ? 1 : (await open(file, 'w')).fd;
+    const fd = file === undefined ? 1 : await promisify(open)(file, 'w');
     return new Output(fd, onLost);
   }
 
@@ -86,15 +90,30 @@ export class Output {
 
   /** Whether what is written now would wait for a reader that is slow. */
   get isFull(): boolean {
-    return this.#sink.waiting + this.#texts.length > FULL;
+    return this.#sink.waiting + this.#length > FULL;
   }
 
   /** Adds text, which leaves together with that of the same turn of the event loop. */
   write(text: string): void {
-    if (this.lost !== undefined) return;
-    this.#texts += text;
-    if (this.#texts.length > ENOUGH) this.flush();
-    if (this.#isWaiting || this.#texts === '') return;
+    // A letter takes three bytes at the most.
+    if (3 * text.length > JOINED) {
+      this.writeBytes(Buffer.from(text));
+      return;
+    }
+    const at = this.claim(3 * text.length);
+    this.commit(at + this.bytes.write(text, at));
+  }
+
+  /** The place in `bytes` that has room for so many more, `JOINED` at the most. They are added by {@link commit}. */
+  claim(size: number): number {
+    if (this.#length + size > JOINED) this.flush();
+    return this.#length;
+  }
+
+  /** All up to before `end` is to be written. */
+  commit(end: number): void {
+    this.#length = end;
+    if (this.#isWaiting) return;
     this.#isWaiting = true;
     setImmediate(() => {
       this.#isWaiting = false;
@@ -109,15 +128,15 @@ export class Output {
   }
 
   flush(): void {
-    const texts = this.#texts;
-    this.#texts = '';
-    if (texts !== '') this.#send(texts);
+    const length = this.#length;
+    this.#length = 0;
+    if (length > 0) this.#send(this.bytes.subarray(0, length));
   }
 
-  #send(chunk: string | Uint8Array): void {
+  #send(bytes: Uint8Array): void {
     if (this.lost !== undefined) return;
     try {
-      this.#sink.write(chunk);
+      this.#sink.write(bytes);
     } catch (error) {
       this.#lose(error as Fault);
     }
@@ -126,7 +145,7 @@ export class Output {
   #lose(error: Fault): void {
     if (this.lost !== undefined) return;
     this.lost = error;
-    this.#texts = '';
+    this.#length = 0;
     this.#wake();
     this.#onLost(error);
   }

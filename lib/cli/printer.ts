@@ -59,7 +59,7 @@ export class Printer {
     this.#isLossy = isLossy;
     const usual = { lines: 16, json: 65_536, hex: HELD, text: HELD, raw: HELD }[this.#mode];
     this.#shown = wholeNumber(values, 'bytes') ?? usual;
-    this.#json = new JsonLines(values.text === true);
+    this.#json = new JsonLines(output, values.text === true);
     this.#hasColours = output.hasColours;
     if (this.#mode === 'raw' && output.isTerminal) {
       throw new UsageError(
@@ -88,11 +88,11 @@ export class Printer {
     if (this.#isQuiet || this.#passesOver(length)) return;
     const shown = bytes.length > this.#shown ? bytes.subarray(0, this.#shown) : bytes;
     if (this.#mode === 'raw') this.output.writeBytes(shown);
+    else if (this.#mode === 'json') this.#json.message(place, position, type, length, shown);
     else this.output.write(this.#textOf(place, position, type, length, shown));
   }
 
   #textOf(place: Place, position: number, type: number | undefined, length: number, shown: Buffer): string {
-    if (this.#mode === 'json') return this.#json.message(place, position, type, length, shown);
     if (this.#mode === 'lines') return `${this.#head(place)}${this.#line(position, type, length, shown)}\n`;
     const text = this.#mode === 'hex' ? shown.toString('hex') : escaped(shown.toString());
     return `${text}${shown.length < length ? ` ... (${length} bytes)` : ''}\n`;
