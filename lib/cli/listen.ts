@@ -39,8 +39,11 @@ async function answerOf(command: string, parts: Parts, most: number): Promise<Bu
   const reading = (async () => {
     for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
       length += chunk.length;
-      if (length > most) child.kill();
-      else output.push(chunk);
+      if (length > most) {
+        child.kill();
+        return; // The output is closed, which ends those that the shell has started.
+      }
+      output.push(chunk);
     }
   })();
   for await (const part of parts) {
@@ -101,9 +104,14 @@ class Listener {
       // The next message comes when this one is dealt with: a client that is faster than that has to wait. With an
       // error, the connection is reset: that tells a client that not all it sent was taken.
       for await (const message of messages) {
+        if (this.#left === 0) break;
         const use = this.#use(messages, connection, message.length, ++count);
         await shown.message(message, use).catch((error) => messages.destroy(error));
-        if (--this.#left === 0) this.stop();
+        if (--this.#left === 0) {
+          this.#isStopping = true;
+          this.#endOthers(messages);
+          break;
+        }
       }
       // What is printed is there before the client learns that all went well.
       this.#printer.output.flush();
@@ -115,6 +123,15 @@ class Listener {
       shown.fault(error, name);
     }
     this.#connections.delete(messages);
+  }
+
+  /** Enough messages have come. */
+  #endOthers(last: Streamed): void {
+    this.#printer.output.flush();
+    this.serving?.server.close();
+    for (const messages of this.#connections) {
+      if (messages !== last) messages.close({ deadline: 1000 }).catch(() => {});
+    }
   }
 
   /** Ends all that is open, when the messages under way are there. */

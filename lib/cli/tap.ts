@@ -142,7 +142,7 @@ export async function run(values: Values, positionals: readonly string[]): Promi
   };
 
   let connectionCount = 0;
-  const { server, where: shown } = await serve(listenAt, values, 2, (client, name) => {
+  const { server, where: shown } = await serve(listenAt, {}, 2, (client, name) => {
     const connection = ++connectionCount;
     printer.event({ connection }, 'open', { address: name }, `#${connection} is ${name}`);
     sockets.add(client.once('close', () => sockets.delete(client)));
