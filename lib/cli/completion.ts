@@ -3,7 +3,7 @@ import { formats } from 'length-prefix';
 import { commands, optionsOf } from './commands.js';
 import { UsageError } from './errors.js';
 import type { Option, Values } from './options.js';
-import { Output } from './output.js';
+import { print } from './output.js';
 
 const NAME = 'length-prefix';
 const all = Object.keys(formats);
@@ -91,8 +91,5 @@ export async function run(_: Values, [shell, ...more]: readonly string[]): Promi
       `The shell must be ${Object.keys(shells).join(', ')}, not '${[shell ?? '', ...more].join(' ')}'`,
     );
   }
-  const output = await Output.open(undefined, () => {});
-  output.write(`${shells[shell]!()}\n`);
-  await output.end();
-  return 0;
+  return print(shells[shell]!());
 }

@@ -1,7 +1,7 @@
 /** `length-prefix connect` */
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
-import { type FormatOptions, FrameError, framed, withFormat } from 'length-prefix';
+import { type FormatOptions, FrameError, framed, type Message, withFormat } from 'length-prefix';
 import { addressOf } from './address.js';
 import { connector, stdio } from './connection.js';
 import { whole } from './conversation.js';
@@ -14,8 +14,13 @@ import { Printer } from './printer.js';
 import { Shown, type Streamed } from './showing.js';
 import { bytesOf } from './text.js';
 
+/** After so many messages, others have their turn. */
+const TURN = 256;
+
 /** Ends the conversation, and the program, well. */
 class Enough extends Error {}
+
+class OutputError extends Error {}
 
 class HungUp extends Error {
   override readonly message = 'The server hung up before all was sent';
@@ -70,7 +75,7 @@ class Conversation {
 
   /** Names what was being sent, and draws what came. */
   #told(error: unknown): unknown {
-    if (error instanceof InputError || error instanceof HungUp) return error;
+    if (error instanceof InputError || error instanceof HungUp || error instanceof OutputError) return error;
     const isRead = error instanceof FrameError && error.position < this.#messages.bytesRead;
     if (this.#current !== undefined && !isRead) return new InputError(this.#current, error);
     this.#printer.output.flush();
@@ -85,23 +90,39 @@ class Conversation {
   }
 
   fail(error: Error): void {
-    this.#messages.destroy();
+    this.#messages.destroy(error);
     this.#stop(error);
   }
 
   async #sendAll(all: AsyncIterable<Sending>): Promise<void> {
+    let count = 0;
     for await (const { name, length, message } of all) {
       this.#current = name;
-      await new Promise<void>((resolve, reject) => {
-        const done = (error?: Error | null) => (error ? reject(new InputError(name, error)) : resolve());
-        this.#messages.write(withFormat(this.#format, message), done);
-      });
-      this.#current = undefined;
+      await this.#send(name, message);
       if (this.#isTold) notice(`Sent ${name}: ${bytesOf(length)}`);
+      this.#current = undefined;
+      // Lines can come faster than anything else has its turn.
+      if (++count % TURN === 0) await new Promise(setImmediate);
     }
+    this.#current = undefined;
     this.#isAllSent = true;
     this.#messages.end();
     this.#waitOn();
+  }
+
+  /** Files are told of when they are sent; with others, there need only be room for more. */
+  #send(name: string, message: Message): Promise<void> {
+    return new Promise<void>((resolve, reject) => {
+      const done = (error?: Error | null) => {
+        if (!error) return resolve();
+        const named = new InputError(name, error);
+        // It may be about a message that was sent a while ago.
+        this.#stop(named);
+        reject(named);
+      };
+      const hasRoom = this.#messages.write(withFormat(this.#format, message), done);
+      if (hasRoom && !this.#isTold) resolve();
+    });
   }
 
   async #receiveAll(): Promise<void> {
@@ -138,7 +159,7 @@ export async function run(values: Values, positionals: readonly string[]): Promi
   let lose = (_error: Error) => {};
   const printer = await Printer.open(values, { onStandardError: isStdio, onLost: (error) => lose(error) });
   const conversation = new Conversation(await connect(), format, values, printer, names.length > 0);
-  lose = (error) => conversation.fail(new Error(`The output can't be written: ${error.message}`));
+  lose = (error) => conversation.fail(new OutputError(`The output can't be written: ${error.message}`));
   if (printer.output.lost !== undefined) lose(printer.output.lost);
   let code = 0;
   onSignal(() => {

@@ -6,7 +6,9 @@ import { drawFault } from './drawing.js';
 import { complain, describe, UsageError } from './errors.js';
 import { formatOf } from './format.js';
 import { FrameReader } from './frame-reader.js';
+import { checkStandardInput } from './input.js';
 import { type Values, wholeNumber } from './options.js';
+import { failureOf } from './output.js';
 import { Printer } from './printer.js';
 import { escaped } from './text.js';
 
@@ -73,14 +75,19 @@ class Decoding {
 export async function run(values: Values, positionals: readonly string[]): Promise<number> {
   const [name = '-', other] = positionals;
   if (other !== undefined) throw new UsageError(`There is one FILE to decode, not '${escaped(other)}' as well`);
+  if (name === '-') checkStandardInput();
   if (name === '-' && process.stdin.isTTY) throw new UsageError('There is nothing to decode: give a FILE, or a pipe');
   let lost: NodeJS.ErrnoException | undefined;
-  const printer = await Printer.open(values, { onLost: (error) => (lost = error) });
+  const printer = await Printer.open(values, {
+    onLost: (error) => {
+      lost = error;
+    },
+  });
   const { capture, source } = await captureOf(bytesOf(name));
   if (capture === undefined) await new Decoding(values, printer).run(source);
   else await capture.show(values, printer);
   await printer.end();
-  // A reader that has enough, such as head, is no failure.
-  if (lost !== undefined && lost.code !== 'EPIPE') throw lost;
+  const failure = failureOf(lost);
+  if (failure !== undefined) throw failure;
   return 0;
 }

@@ -4,7 +4,7 @@ import { describe, UsageError } from './errors.js';
 import { formatOf } from './format.js';
 import { InputError, sendings } from './input.js';
 import type { Values } from './options.js';
-import { Output } from './output.js';
+import { failureOf, Output } from './output.js';
 
 export async function run(values: Values, names: readonly string[]): Promise<number> {
   const format = formatOf(values);
@@ -37,7 +37,7 @@ export async function run(values: Values, names: readonly string[]): Promise<num
     if (lost === undefined) throw new Error(describe(error));
   });
   await output.end();
-  // A reader that has enough, such as head, is no failure.
-  if (lost !== undefined && lost.code !== 'EPIPE') throw lost;
+  const failure = failureOf(lost);
+  if (failure !== undefined) throw failure;
   return 0;
 }

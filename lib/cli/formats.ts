@@ -3,7 +3,7 @@ import { formats } from 'length-prefix';
 import { drawFormat } from './drawing.js';
 import { formatNamed } from './format.js';
 import type { Values } from './options.js';
-import { Output } from './output.js';
+import { print } from './output.js';
 import { safeJson } from './text.js';
 
 /** As the options have it: bytes in hex. */
@@ -16,14 +16,7 @@ function jsonOf(name: string): string {
 }
 
 export async function run(values: Values, names: readonly string[]): Promise<number> {
-  let lost: NodeJS.ErrnoException | undefined;
-  const output = await Output.open(undefined, (error) => (lost = error));
-  for (const name of names.length === 0 ? Object.keys(formats) : names) {
-    const format = formatNamed(name);
-    const lines = values.json === true ? [jsonOf(name)] : [name, ...drawFormat(format).map((line) => `  ${line}`), ''];
-    output.write(`${lines.join('\n')}\n`);
-  }
-  await output.end();
-  if (lost !== undefined && lost.code !== 'EPIPE') throw lost;
-  return 0;
+  const drawn = (name: string) => [name, ...drawFormat(formatNamed(name)).map((line) => `  ${line}`), ''].join('\n');
+  const chosen = names.length === 0 ? Object.keys(formats) : names;
+  return print(chosen.map(values.json === true ? jsonOf : drawn).join('\n'));
 }

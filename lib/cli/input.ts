@@ -32,7 +32,7 @@ function longest({ lengthFieldOffset = 0, maxPayloadLength = 16_777_216 }: Forma
 }
 
 /** Refuses a standard input that is none. */
-function checkStandardInput(): void {
+export function checkStandardInput(): void {
   const stat = fstatSync(0);
   if (stat.isDirectory())
     throw new InputError('-', Object.assign(new Error('EISDIR: it is a directory'), { code: 'EISDIR' }));

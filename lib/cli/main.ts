@@ -5,7 +5,7 @@ import { type Command, commands, optionsOf } from './commands.js';
 import { beQuiet, complain, describe, exit, exitCodeOf, UsageError } from './errors.js';
 import { help, helpOf } from './help.js';
 import { read, type Values } from './options.js';
-import { Output } from './output.js';
+import { print } from './output.js';
 
 interface Module {
   /** Resolves with the exit code, or with nothing where it goes on. */
@@ -22,13 +22,6 @@ const modules: Readonly<Record<string, () => Promise<Module>>> = {
   formats: () => import('./formats.js'),
   completion: () => import('./completion.js'),
 };
-
-async function print(text: string): Promise<number> {
-  const output = await Output.open(undefined, () => {});
-  output.write(`${text}\n`);
-  await output.end();
-  return 0;
-}
 
 function commandNamed(name: string): Command {
   const found = commands.find((command) => command.name === name);

@@ -176,3 +176,21 @@ export class Output {
     }
   }
 }
+
+/** What a command gives back when its output is over: a reader that has enough, such as head, is no failure. */
+export function failureOf(lost: Fault | undefined): Fault | undefined {
+  return lost?.code === 'EPIPE' ? undefined : lost;
+}
+
+/** Writes a text to the standard output, and ends. */
+export async function print(text: string): Promise<number> {
+  let lost: Fault | undefined;
+  const output = await Output.open(undefined, (error) => {
+    lost = error;
+  });
+  output.write(`${text}\n`);
+  await output.end();
+  const failure = failureOf(lost);
+  if (failure !== undefined) throw failure;
+  return 0;
+}

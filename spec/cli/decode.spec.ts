@@ -46,7 +46,11 @@ describe('length-prefix decode', () => {
 
   it('writes them in hex, as text, as bytes', async () => {
     const file = fileOf(wire);
-    expect(await new Command(['decode', file, '--hex']).output()).to.deep.equal(['68656c6c6f', '', '611b5b33316d7fc3a90a']);
+    expect(await new Command(['decode', file, '--hex']).output()).to.deep.equal([
+      '68656c6c6f',
+      '',
+      '611b5b33316d7fc3a90a',
+    ]);
     expect(await new Command(['decode', file, '--text']).output()).to.deep.equal(['hello', '', 'a\\x1b[31m\\x7fé\\n']);
     expect((await bytesFrom(['decode', file, '--raw'])).toString()).to.equal('helloa\x1b[31m\x7fé\n');
     expect(await new Command(['decode', file, '--quiet']).output()).to.deep.equal([]);
@@ -63,13 +67,22 @@ describe('length-prefix decode', () => {
     expect(rest).to.deep.equal([]);
     expect(record.time).to.match(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     const hex = '510000000d53454c454354203100';
-    expect({ ...record, time: '' }).to.deep.equal({ time: '', event: 'message', position: 0, type: 81, length: 14, hex });
+    expect({ ...record, time: '' }).to.deep.equal({
+      time: '',
+      event: 'message',
+      position: 0,
+      type: 81,
+      length: 14,
+      hex,
+    });
 
     const kept = fileOf('');
     expect(await new Command(['decode', fileOf(wire), '--json', '--output', kept]).output()).to.deep.equal([]);
     expect(await new Command(['decode', kept, '--text']).output()).to.deep.equal(['hello', '', 'a\\x1b[31m\\x7fé\\n']);
     expect((await bytesFrom(['decode', kept, '--raw'])).toString()).to.equal('helloa\x1b[31m\x7fé\n');
-    expect(await new Command(['decode', kept]).output()).to.deep.equal(await new Command(['decode', fileOf(wire)]).output());
+    expect(await new Command(['decode', kept]).output()).to.deep.equal(
+      await new Command(['decode', fileOf(wire)]).output(),
+    );
   });
 
   it('JSON has text where it is asked for and there, and tells what is cut', async () => {
@@ -82,7 +95,9 @@ describe('length-prefix decode', () => {
     const all = records(await new Command(['decode', file, '--json', '--bytes', '200000']).output());
     expect(all[2].hex).to.have.lengthOf(200_000);
     expect(all[2].truncated).to.equal(undefined);
-    await new Command(['decode', fileOf(`${JSON.stringify({ ...long })}\n`), '--raw']).fails(/Line 1 of the capture .* a part of a message of 100000 bytes/);
+    await new Command(['decode', fileOf(`${JSON.stringify({ ...long })}\n`), '--raw']).fails(
+      /Line 1 of the capture .* a part of a message of 100000 bytes/,
+    );
   });
 
   it('knows the places in formats whose lengths have no fixed width, and with trailers', async () => {
@@ -92,10 +107,20 @@ describe('length-prefix decode', () => {
       ['compactSize', formats.compactSize],
     ] as [string, FormatOptions][]) {
       const frames = [0, 300, 5, 100_000].map((size) => encode(Buffer.alloc(size, 'x'), format));
-      let position = 0;
-      const places = frames.map(({ length }) => (position += length) - length);
-      const found = await new Command(['decode', '--format', name, '--json', '--bytes', '0', fileOf(Buffer.concat(frames))]).output();
-      expect(records(found).map((each) => each.position), name).to.deep.equal(places);
+      const places = frames.map((_, i) => Buffer.concat(frames.slice(0, i)).length);
+      const found = await new Command([
+        'decode',
+        '--format',
+        name,
+        '--json',
+        '--bytes',
+        '0',
+        fileOf(Buffer.concat(frames)),
+      ]).output();
+      expect(
+        records(found).map((each) => each.position),
+        name,
+      ).to.deep.equal(places);
     }
   });
 
@@ -123,7 +148,9 @@ describe('length-prefix decode', () => {
     expect(await command.ended).to.equal(3);
     expect(command.lines).to.have.lengthOf(1);
     expect(command.errors).to.have.lengthOf(1);
-    expect(command.errors[0]).to.match(/^length-prefix: ERR_FRAME_TOO_LONG: Frame at byte 8: .* \(--max-payload-length\); .* look like HTTP$/);
+    expect(command.errors[0]).to.match(
+      /^length-prefix: ERR_FRAME_TOO_LONG: Frame at byte 8: .* \(--max-payload-length\); .* look like HTTP$/,
+    );
     expect(command.notices).to.deep.equal([
       '            length       payload',
       '  expected  .. .. .. ..  at most 16777216 bytes',
@@ -136,7 +163,15 @@ describe('length-prefix decode', () => {
     expect(await trailer.ended).to.equal(3);
     expect(trailer.errors[0]).to.match(/the trailer is 3b, and must be 2c$/);
 
-    const header = new Command(['decode', '--header', 'cafe00', '--length-field', 'uint8', '--length-field-offset', '2']);
+    const header = new Command([
+      'decode',
+      '--header',
+      'cafe00',
+      '--length-field',
+      'uint8',
+      '--length-field-offset',
+      '2',
+    ]);
     header.child.stdin!.end(Buffer.from('cafe0168 cabe0168'.replace(' ', ''), 'hex'));
     expect(await header.ended).to.equal(3);
     expect(header.notices.slice(0, 3)).to.deep.equal([
@@ -158,10 +193,18 @@ describe('length-prefix encode', () => {
   afterEach(cleanUp);
 
   it('makes frames of lines, of NDJSON, of hex, of files, which decode takes apart', async () => {
-    expect(await bytesFrom(['encode'], 'hello\r\n\nno end')).to.deep.equal(Buffer.concat(['hello', '', 'no end'].map(sized)));
-    expect((await bytesFrom(['encode', '--format', 'netstring', '--input', 'ndjson'], '{"a": 1}\n\n[]\n')).toString()).to.equal('8:{"a": 1},2:[],');
-    expect((await bytesFrom(['encode', '--format', 'netstring', '--input', 'hex'], '6869\n\n00 ff')).toString('latin1')).to.equal('2:hi,0:,2:\0\xff,');
-    expect((await bytesFrom(['encode', '--format', 'netstring', '--input', 'whole'], 'a\nb\n')).toString()).to.equal('4:a\nb\n,');
+    expect(await bytesFrom(['encode'], 'hello\r\n\nno end')).to.deep.equal(
+      Buffer.concat(['hello', '', 'no end'].map(sized)),
+    );
+    expect(
+      (await bytesFrom(['encode', '--format', 'netstring', '--input', 'ndjson'], '{"a": 1}\n\n[]\n')).toString(),
+    ).to.equal('8:{"a": 1},2:[],');
+    expect(
+      (await bytesFrom(['encode', '--format', 'netstring', '--input', 'hex'], '6869\n\n00 ff')).toString('latin1'),
+    ).to.equal('2:hi,0:,2:\0\xff,');
+    expect((await bytesFrom(['encode', '--format', 'netstring', '--input', 'whole'], 'a\nb\n')).toString()).to.equal(
+      '4:a\nb\n,',
+    );
     const large = randomBytes(3_000_000);
     const file = fileOf(large);
     const output = fileOf('');
@@ -173,7 +216,12 @@ describe('length-prefix encode', () => {
     const cases: [args: string[], input: string, line: RegExp, code: number][] = [
       [['--input', 'ndjson'], '{}\n{a}\n', /^length-prefix: line 2: .*JSON/, 1],
       [['--input', 'hex'], '00\n0x\x1b', /^length-prefix: line 2: no bytes in hex: '0x\\x1b'$/, 1],
-      [['--length-field', 'uint8'], `a\n${'x'.repeat(256)}\n`, /^length-prefix: line 2: ERR_FRAME_TOO_LONG: .* at most 255$/, 3],
+      [
+        ['--length-field', 'uint8'],
+        `a\n${'x'.repeat(256)}\n`,
+        /^length-prefix: line 2: ERR_FRAME_TOO_LONG: .* at most 255$/,
+        3,
+      ],
       [['missing'], '', /^length-prefix: missing: ENOENT/, 1],
     ];
     for (const [args, input, line, code] of cases) {

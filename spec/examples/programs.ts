@@ -29,6 +29,8 @@ export interface ProcessSettings {
   notices?: RegExp | undefined;
   cwd?: string | undefined;
   env?: NodeJS.ProcessEnv | undefined;
+  /** It has programs of its own, which end with it. */
+  group?: boolean | undefined;
   /** What it writes to its standard output is no text, and left to the test. */
   binary?: boolean | undefined;
 }
@@ -46,10 +48,16 @@ export class Process {
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals>;
   readonly #waiting = new Set<() => void>();
+  readonly #group: boolean;
   #over = false;
 
-  constructor(command: string, args: string[], { cwd, env, binary = false, notices }: ProcessSettings = {}) {
-    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
+  constructor(
+    command: string,
+    args: string[],
+    { cwd, env, binary = false, group = false, notices }: ProcessSettings = {},
+  ) {
+    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env }, detached: group });
+    this.#group = group;
     if (!binary) this.#collect(this.child.stdout!, () => this.lines);
     this.#collect(this.child.stderr!, (line) => (notices?.test(line) ? this.notices : this.errors));
     this.child.stdin!.on('error', () => {}); // it need not read all that it is given
@@ -82,6 +90,18 @@ export class Process {
       this.#waiting.add(check);
       check();
     });
+  }
+
+  kill(): void {
+    if (!this.#group) {
+      this.child.kill('SIGKILL');
+      return;
+    }
+    try {
+      process.kill(-this.child.pid!, 'SIGKILL');
+    } catch {
+      // All are gone.
+    }
   }
 
   signal(signal: NodeJS.Signals): void {
@@ -127,7 +147,7 @@ export async function cleanUp(this: unknown): Promise<void> {
   }
   for (const socket of sockets) socket.destroy();
   for (const server of servers) server.close();
-  for (const { child } of running) child.kill('SIGKILL');
+  for (const program of running) program.kill();
   await Promise.all([...running].map((program) => program.ended));
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
   for (const collection of [sockets, servers, running]) collection.clear();

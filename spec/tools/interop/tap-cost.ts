@@ -18,7 +18,13 @@ const file = join(host.folder, 'rows');
 
 async function psql(at: number, command: string): Promise<number> {
   const begin = performance.now();
-  await host.run('psql', ['-X', '-q', '-c', command, `host=127.0.0.1 port=${at} user=bob dbname=postgres sslmode=disable`]);
+  await host.run('psql', [
+    '-X',
+    '-q',
+    '-c',
+    command,
+    `host=127.0.0.1 port=${at} user=bob dbname=postgres sslmode=disable`,
+  ]);
   return performance.now() - begin;
 }
 
@@ -44,7 +50,9 @@ for (const [way, command] of Object.entries(commands)) {
     await psql(port, 'TRUNCATE copies');
   }
   const [a, b] = [median(direct), median(through)];
-  console.log(`${way}: ${a.toFixed()} ms, through the tap ${b.toFixed()} ms: ${(b / a).toFixed(2)}; ${size} bytes of JSON`);
+  console.log(
+    `${way}: ${a.toFixed()} ms, through the tap ${b.toFixed()} ms: ${(b / a).toFixed(2)}; ${size} bytes of JSON`,
+  );
 }
 await cleanUp();
 await host.close();
