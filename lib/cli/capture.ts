@@ -1,4 +1,6 @@
 /** Reads back what --json has written. */
+
+import type { Place } from './json-lines.js';
 import { type Values, wholeNumber } from './options.js';
 import type { Printer } from './printer.js';
 
@@ -36,11 +38,15 @@ export async function captureOf(
 async function show(source: AsyncIterable<Buffer>, values: Values, printer: Printer): Promise<void> {
   let left = wholeNumber(values, 'count', 1) ?? Number.POSITIVE_INFINITY;
   let number = 0;
+  let begin: number | undefined;
   for await (const line of linesOf(source)) {
     if (left === 0 || printer.output.lost !== undefined) return;
     number++;
     try {
-      if (showRecord(JSON.parse(line), values, printer)) left--;
+      const record = JSON.parse(line);
+      const time = Date.parse(record.time);
+      begin ??= time;
+      if (showRecord(record, { time: record.time, ms: time - begin }, values, printer)) left--;
     } catch (error) {
       throw new Error(`Line ${number} of the capture can't be shown: ${(error as Error).message}`);
     }
@@ -49,12 +55,12 @@ async function show(source: AsyncIterable<Buffer>, values: Values, printer: Prin
 }
 
 /** Returns whether it is a message. */
-function showRecord(record: any, values: Values, printer: Printer): boolean {
+function showRecord(record: any, at: Place['at'], values: Values, printer: Printer): boolean {
   const { event, connection, direction, position, type, length, hex, text, truncated } = record;
-  const place = { connection, direction };
+  const place = { connection, direction, at };
   if (event !== 'message') {
     const { time: _, event: __, connection: ___, direction: ____, ...fields } = record;
-    printer.event(place, event, fields, fields.message ?? `${event} ${JSON.stringify(fields)}`);
+    printer.event(place, event, fields);
     return false;
   }
   if (truncated && values.raw) throw new Error(`it has a part of a message of ${length} bytes (--bytes was too small)`);

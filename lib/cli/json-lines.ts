@@ -8,6 +8,8 @@ export interface Place {
   readonly connection?: number | undefined;
   /** From the client to the server, or back. */
   readonly direction?: '->' | '<-' | undefined;
+  /** Of a capture: when it was, and how many ms after the first. Otherwise it is now. */
+  readonly at?: { readonly time: string; readonly ms: number } | undefined;
 }
 
 let lastTime = 0;
@@ -23,8 +25,9 @@ function now(): string {
   return lastText;
 }
 
-export function jsonOf(fields: object): string {
-  return `${safeJson({ time: now(), ...fields })}\n`;
+/** Something that is no message. */
+export function jsonOf({ connection, direction, at }: Place, event: string, fields: object): string {
+  return `${safeJson({ time: at?.time ?? now(), event, connection, direction, ...fields })}\n`;
 }
 
 /** The most bytes of a line beside its message. */
@@ -100,8 +103,8 @@ export class JsonLines {
   #begin(place: Place): void {
     // All that is told in one turn has one time.
     if (this.#time === '') queueMicrotask(() => (this.#time = ''));
-    this.#time = now();
-    const { connection, direction } = place;
+    const { connection, direction, at } = place;
+    this.#time = at?.time ?? now();
     const where = connection === undefined ? '' : `,"connection":${connection},"direction":"${direction}"`;
     this.#frontText = `{"time":"${this.#time}","event":"message"${where},"position":`;
     this.#front = Buffer.from(this.#frontText);

@@ -15,6 +15,27 @@ const HELD = 1_048_576;
 /** Messages that a terminal is given in so many ms; more are counted alone. */
 const PACE = { messages: 500, ms: 250 };
 
+/** What is told of an event. */
+interface EventFields {
+  /** Of a connection that opens: whose it is. */
+  readonly address?: string;
+  /** Of an end, or of a fault. */
+  readonly position?: number | undefined;
+  /** Of an error. */
+  readonly code?: string | undefined;
+  readonly message?: string;
+  /** What was left out. */
+  readonly messages?: number;
+  readonly bytes?: number;
+}
+
+function textOf({ connection }: Place, event: string, fields: EventFields): string {
+  if (event === 'open') return `#${connection} is ${fields.address}`;
+  if (event === 'end') return `end, after ${fields.position} bytes`;
+  if (event === 'error') return `${fields.message}`;
+  return `... ${fields.messages} more messages of ${fields.bytes} bytes are not shown (--output FILE keeps all)`;
+}
+
 export interface PrinterSettings {
   /** What to do when nothing can be printed any more. */
   onLost(error: NodeJS.ErrnoException): void;
@@ -126,10 +147,10 @@ export class Printer {
     }
   }
 
-  /** Something else than a message: `text` says it in a line. */
-  event(place: Place, event: string, fields: object, text: string): void {
+  /** Something else than a message: `text` says it in a line, where its fields need one. */
+  event(place: Place, event: string, fields: EventFields, text = textOf(place, event, fields)): void {
     if (this.#isQuiet || this.#printsAll) return;
-    if (this.#mode === 'json') this.output.write(jsonOf({ event, ...place, ...fields }));
+    if (this.#mode === 'json') this.output.write(jsonOf(place, event, fields));
     else this.output.write(`${event === 'open' ? '' : this.#head(place)}${text}\n`);
   }
 
@@ -142,9 +163,9 @@ export class Printer {
   }
 
   /** `   1053 #1  -> ` */
-  #head({ connection, direction }: Place): string {
+  #head({ connection, direction, at }: Place): string {
     if (connection === undefined) return '';
-    const time = performance.now().toFixed(0).padStart(7);
+    const time = (at?.ms ?? performance.now()).toFixed(0).padStart(7);
     const arrow = direction ?? '  ';
     const name = `#${connection}`.padEnd(3);
     if (!this.#hasColours) return `${time} ${name} ${arrow} `;
@@ -198,8 +219,7 @@ export class Printer {
     const { messages, bytes } = this.#passed;
     if (messages === 0 || this.output.isFull) return;
     this.#passed = { messages: 0, bytes: 0 };
-    const text = `... ${messages} more messages of ${bytes} bytes are not shown (--output FILE keeps all)`;
-    this.event({}, 'skipped', { messages, bytes }, text);
+    this.event({}, 'skipped', { messages, bytes });
   }
 
   ready(): Promise<void> {

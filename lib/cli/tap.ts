@@ -52,8 +52,7 @@ class Watcher {
     if (this.#isLost) return;
     this.#try(() => this.#reader.end());
     const { position } = this.#reader;
-    if (isWell && !this.#isLost)
-      this.#setting.printer.event(this.#place, 'end', { position }, `end, after ${position} bytes`);
+    if (isWell && !this.#isLost) this.#setting.printer.event(this.#place, 'end', { position });
     this.#isLost = true;
   }
 
@@ -144,7 +143,7 @@ export async function run(values: Values, positionals: readonly string[]): Promi
   let connectionCount = 0;
   const { server, where: shown } = await serve(listenAt, {}, 2, (client, name) => {
     const connection = ++connectionCount;
-    printer.event({ connection }, 'open', { address: name }, `#${connection} is ${name}`);
+    printer.event({ connection }, 'open', { address: name });
     sockets.add(client.once('close', () => sockets.delete(client)));
     const [there, back] = [new Watcher(setting, connection, '->'), new Watcher(setting, connection, '<-')];
     void join(client, connect, there, back, pcap?.connection(client, connection));
