@@ -56,15 +56,16 @@ async function show(source: AsyncIterable<Buffer>, values: Values, printer: Prin
 
 /** Returns whether it is a message. */
 function showRecord(record: any, at: Place['at'], values: Values, printer: Printer): boolean {
-  const { event, connection, direction, position, type, length, hex, text, truncated } = record;
+  const { event, connection, direction, position, type, length, truncated } = record;
   const place = { connection, direction, at };
-  if (event !== 'message') {
+  if (event !== undefined) {
     const { time: _, event: __, connection: ___, direction: ____, ...fields } = record;
     printer.event(place, event, fields);
     return false;
   }
   if (truncated && values.raw) throw new Error(`it has a part of a message of ${length} bytes (--bytes was too small)`);
-  const bytes = text === undefined ? Buffer.from(hex, 'hex') : Buffer.from(text);
+  const { text, hex, base64 } = record;
+  const bytes = text === undefined ? Buffer.from(hex ?? base64, hex === undefined ? 'base64' : 'hex') : Buffer.from(text);
   printer.message(place, { position, type, length, bytes });
   return true;
 }

@@ -48,52 +48,81 @@ function putNumber(to: Buffer, at: number, number: number): number {
   return end;
 }
 
-/** The two digits of each byte, as they lie in memory. */
-const PAIRS = new Uint16Array(256);
-Buffer.from(PAIRS.buffer).write(Buffer.from([...PAIRS.keys()]).toString('hex'), 'latin1');
+/** The two letters of each twelve bits in base64, as they lie in memory. */
+const PAIRS = new Uint16Array(4096);
+const LETTERS = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/';
+const PADDING = '='.charCodeAt(0);
+Buffer.from(PAIRS.buffer).write(
+  Array.from(PAIRS, (_, bits) => LETTERS[bits >> 6]! + LETTERS[bits & 63]!).join(''),
+  'latin1',
+);
+
+/** Writes bytes in base64 to the place of that pair, and returns the place behind them, in bytes. */
+function putBase64(to: Buffer, pairs: Uint16Array, place: number, bytes: Buffer): number {
+  const { length } = bytes;
+  const rest = length % 3;
+  let at = place;
+  for (let i = 0; i < length - rest; i += 3) {
+    const bits = (bytes[i]! << 16) | (bytes[i + 1]! << 8) | bytes[i + 2]!;
+    pairs[at] = PAIRS[bits >> 12]!;
+    pairs[at + 1] = PAIRS[bits & 4095]!;
+    at += 2;
+  }
+  if (rest === 0) return 2 * at;
+  const bits = (bytes[length - rest]! << 16) | (rest === 2 ? bytes[length - 1]! << 8 : 0);
+  pairs[at] = PAIRS[bits >> 12]!;
+  pairs[at + 1] = PAIRS[bits & 4095]!;
+  to[2 * at + 3] = PADDING;
+  if (rest === 1) to[2 * at + 2] = PADDING;
+  return 2 * at + 4;
+}
+
+/** How the bytes of a message are written. Text is base64 where it is not UTF-8. */
+export type Content = 'base64' | 'hex' | 'text';
 
 /**
- * `{"time":"…","event":"message","connection":1,"direction":"->","position":0,"type":81,"length":14,"hex":"51…"}`
+ * `{"time":"…","connection":1,"direction":"->","position":0,"type":81,"length":14,"base64":"UQ…"}`
  *
  * A tap has to write a line for each of a million messages a second: those that are short are written byte by byte, between
  * a front that most lines of a chunk share, and a middle that those of the same length do.
  */
 export class JsonLines {
   readonly #output: Output;
-  readonly #asText: boolean;
+  readonly #content: Content;
   #time = '';
   #front = Buffer.alloc(0);
   #frontText = '';
   #frontPlace: Place | undefined;
   readonly #middles = new Map<number, Buffer>();
+  #lastKey = -1;
+  #lastMiddle: Buffer = Buffer.alloc(0);
 
-  constructor(output: Output, asText: boolean) {
+  constructor(output: Output, content: Content) {
     this.#output = output;
-    this.#asText = asText;
+    this.#content = content;
   }
 
   message(place: Place, position: number, type: number | undefined, length: number, bytes: Buffer): void {
     if (this.#time === '' || place !== this.#frontPlace) this.#begin(place);
-    if (this.#asText || length > SHORT || bytes.length < length) {
-      this.#output.write(`${this.#frontText}${position}${restOf(type, length, bytes, this.#asText)}`);
+    if (this.#content !== 'base64' || length > SHORT || bytes.length < length) {
+      this.#output.write(`${this.#frontText}${position}${restOf(type, length, bytes, this.#content)}`);
       return;
     }
     const output = this.#output;
-    const to = output.bytes;
     const start = output.claim(AROUND + 2 * SHORT);
+    const { bytes: to, pairs } = output.block;
     to.set(this.#front, start);
     const middleAt = putNumber(to, start + this.#front.length, position);
-    const middle = this.#middles.get(length * 257 + (type ?? 256)) ?? this.#newMiddle(type, length);
+    const key = length * 257 + (type ?? 256);
+    const middle = key === this.#lastKey ? this.#lastMiddle : this.#middleOf(key, type, length);
     to.set(middle, middleAt);
     let pairAt = middleAt + middle.length;
     if (pairAt % 2 === 1) {
-      // Two digits are written at once, which need an even place: a space is put in front.
+      // Two letters are written at once, which need an even place: a space is put in front.
       to[pairAt - 1] = 0x20;
       to[pairAt++] = 0x22;
     }
-    const { pairs } = output;
-    for (let i = 0, at = pairAt >> 1; i < length; i++) pairs[at + i] = PAIRS[bytes[i]!]!;
-    const end = pairAt + 2 * length;
+    const end = putBase64(to, pairs, pairAt >> 1, bytes);
     to[end] = 0x22;
     to[end + 1] = 0x7d;
     to[end + 2] = 0x0a;
@@ -106,15 +135,17 @@ export class JsonLines {
     const { connection, direction, at } = place;
     this.#time = at?.time ?? now();
     const where = connection === undefined ? '' : `,"connection":${connection},"direction":"${direction}"`;
-    this.#frontText = `{"time":"${this.#time}","event":"message"${where},"position":`;
+    this.#frontText = `{"time":"${this.#time}"${where},"position":`;
     this.#front = Buffer.from(this.#frontText);
     this.#frontPlace = place;
   }
 
-  #newMiddle(type: number | undefined, length: number): Buffer {
+  #middleOf(key: number, type: number | undefined, length: number): Buffer {
+    const middle = this.#middles.get(key) ?? Buffer.from(`${middleOf(type, length)},"base64":"`);
     if (this.#middles.size >= KEPT) this.#middles.clear();
-    const middle = Buffer.from(`${middleOf(type, length)},"hex":"`);
-    this.#middles.set(length * 257 + (type ?? 256), middle);
+    this.#middles.set(key, middle);
+    this.#lastKey = key;
+    this.#lastMiddle = middle;
     return middle;
   }
 }
@@ -123,9 +154,10 @@ function middleOf(type: number | undefined, length: number): string {
   return `${type === undefined ? '' : `,"type":${type}`},"length":${length}`;
 }
 
-function restOf(type: number | undefined, length: number, bytes: Buffer, asText: boolean): string {
-  const isText = asText && isUtf8(bytes);
-  const content = isText ? `"text":${safeJson(bytes.toString())}` : `"hex":"${bytes.toString('hex')}"`;
+function restOf(type: number | undefined, length: number, bytes: Buffer, content: Content): string {
+  const isText = content === 'text' && isUtf8(bytes);
+  const encoding = content === 'hex' ? 'hex' : 'base64';
+  const written = isText ? `"text":${safeJson(bytes.toString())}` : `"${encoding}":"${bytes.toString(encoding)}"`;
   const cut = bytes.length < length ? ',"truncated":true' : '';
-  return `${middleOf(type, length)},${content}${cut}}\n`;
+  return `${middleOf(type, length)},${written}${cut}}\n`;
 }

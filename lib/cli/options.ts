@@ -53,7 +53,7 @@ export const formatOptions: Options = {
 };
 
 export const outputOptions: Options = {
-  json: { type: 'boolean', text: 'one JSON object a line; with --text, messages in UTF-8 as text' },
+  json: { type: 'boolean', text: 'one JSON object a line: messages in base64, with --hex in hex, with --text as text' },
   hex: { type: 'boolean', text: 'each message in hex, one a line' },
   text: { type: 'boolean', text: 'each message as text, one a line, controls escaped' },
   raw: { type: 'boolean', text: 'the bytes of the messages, and nothing else' },

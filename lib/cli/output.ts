@@ -1,52 +1,11 @@
 /** Where a command writes: the standard output, or a file. It never holds much, however slow its reader is. */
-import { createWriteStream, fstatSync, open, writeSync } from 'node:fs';
-import type { Writable } from 'node:stream';
+import { fstatSync, open } from 'node:fs';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
+import { Block, type Fault, JOINED, OwnFile, SharedFile, type Sink, StreamSink } from './sinks.js';
 
 /** Bytes that may wait to be written. */
 const FULL = 1_048_576;
-/** Bytes that are joined before they are written. */
-const JOINED = 262_144;
-
-type Fault = NodeJS.ErrnoException;
-
-/** Takes bytes: a stream, or a file, which is written at once. */
-interface Sink {
-  /** The bytes may be used again when it returns. */
-  write(bytes: Uint8Array): void;
-  readonly waiting: number;
-}
-
-class FileSink implements Sink {
-  readonly waiting = 0;
-  readonly #fd: number;
-
-  constructor(fd: number) {
-    this.#fd = fd;
-  }
-
-  write(bytes: Uint8Array): void {
-    // A disk that is nearly full takes a part.
-    for (let at = 0; at < bytes.length; ) at += writeSync(this.#fd, bytes, at);
-  }
-}
-
-class StreamSink implements Sink {
-  readonly #stream: Writable;
-
-  constructor(stream: Writable, onError: (error: Fault) => void, onDrain: () => void) {
-    this.#stream = stream.on('error', onError).on('drain', onDrain);
-  }
-
-  write(bytes: Uint8Array): void {
-    this.#stream.write(Uint8Array.from(bytes));
-  }
-
-  get waiting(): number {
-    return this.#stream.writableLength;
-  }
-}
 
 export class Output {
   readonly isTerminal: boolean;
@@ -55,9 +14,7 @@ export class Output {
   readonly #sink: Sink;
   readonly #onLost: (error: Fault) => void;
   /** What is still to be joined. */
-  readonly bytes = Buffer.allocUnsafeSlow(JOINED);
-  /** The same, two at a time. */
-  readonly pairs = new Uint16Array(this.bytes.buffer);
+  block = new Block();
   #length = 0;
   #isWaiting = false;
   #waiting: (() => void)[] = [];
@@ -71,17 +28,13 @@ export class Output {
   constructor(fd: number, onLost: (error: Fault) => void) {
     this.isTerminal = isatty(fd);
     this.#onLost = onLost;
+    const lose = (error: Fault) => this.#lose(error);
+    const wake = () => this.#wake();
     const stat = fstatSync(fd);
-    if (!this.isTerminal && (stat.isFile() || stat.isCharacterDevice())) {
-      this.#sink = new FileSink(fd);
-      return;
-    }
-    const stream = fd === 1 ? process.stdout : createWriteStream('', { fd });
-    this.#sink = new StreamSink(
-      stream,
-      (error) => this.#lose(error),
-      () => this.#wake(),
-    );
+    if (this.isTerminal) this.#sink = new StreamSink(fd, lose, wake);
+    else if (stat.isFile() && fd > 2) this.#sink = new OwnFile(fd, lose, wake);
+    else if (stat.isFile() || stat.isCharacterDevice()) this.#sink = new SharedFile(fd);
+    else this.#sink = new StreamSink(fd, lose, wake);
   }
 
   get hasColours(): boolean {
@@ -101,10 +54,10 @@ export class Output {
       return;
     }
     const at = this.claim(3 * text.length);
-    this.commit(at + this.bytes.write(text, at));
+    this.commit(at + this.block.bytes.write(text, at));
   }
 
-  /** The place in `bytes` that has room for so many more, `JOINED` at the most. They are added by {@link commit}. */
+  /** The place in `block` that has room for so many more, `JOINED` at the most. They are added by {@link commit}. */
   claim(size: number): number {
     if (this.#length + size > JOINED) this.flush();
     return this.#length;
@@ -124,19 +77,23 @@ export class Output {
   /** Adds bytes behind all texts. */
   writeBytes(bytes: Uint8Array): void {
     this.flush();
-    if (bytes.length > 0) this.#send(bytes);
+    if (bytes.length > 0) this.#try(() => this.#sink.write(bytes));
   }
 
   flush(): void {
     const length = this.#length;
     this.#length = 0;
-    if (length > 0) this.#send(this.bytes.subarray(0, length));
+    if (length > 0) {
+      this.#try(() => {
+        this.block = this.#sink.take(this.block, length);
+      });
+    }
   }
 
-  #send(bytes: Uint8Array): void {
+  #try(write: () => void): void {
     if (this.lost !== undefined) return;
     try {
-      this.#sink.write(bytes);
+      write();
     } catch (error) {
       this.#lose(error as Fault);
     }

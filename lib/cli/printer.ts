@@ -3,7 +3,7 @@ import { StringDecoder } from 'node:string_decoder';
 import { styleText } from 'node:util';
 import { describe, notice, UsageError } from './errors.js';
 import type { Seen } from './frame-reader.js';
-import { JsonLines, jsonOf, type Place } from './json-lines.js';
+import { type Content, JsonLines, jsonOf, type Place } from './json-lines.js';
 import { atMostOne, type Values, wholeNumber } from './options.js';
 import { Output } from './output.js';
 import { escaped, printable } from './text.js';
@@ -51,6 +51,11 @@ function modeOf(values: Values): Mode {
   return found ?? 'lines';
 }
 
+function contentOf({ hex, text }: Values): Content {
+  if (hex === true) return 'hex';
+  return text === true ? 'text' : 'base64';
+}
+
 export class Printer {
   readonly output: Output;
   readonly #mode: Mode;
@@ -62,8 +67,8 @@ export class Printer {
   readonly #hasColours: boolean;
 
   static async open(values: Values, settings: PrinterSettings): Promise<Printer> {
-    atMostOne(values, 'hex', 'raw', 'json');
     atMostOne(values, 'hex', 'raw', 'text');
+    atMostOne(values, 'raw', 'json');
     atMostOne(values, 'output', 'quiet');
     const file = values.output as string | undefined;
     const output =
@@ -80,7 +85,7 @@ export class Printer {
     this.#isLossy = isLossy;
     const usual = { lines: 16, json: 65_536, hex: HELD, text: HELD, raw: HELD }[this.#mode];
     this.#shown = wholeNumber(values, 'bytes') ?? usual;
-    this.#json = new JsonLines(output, values.text === true);
+    this.#json = new JsonLines(output, contentOf(values));
     this.#hasColours = output.hasColours;
     if (this.#mode === 'raw' && output.isTerminal) {
       throw new UsageError(

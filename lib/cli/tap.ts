@@ -130,13 +130,13 @@ export async function run(values: Values, positionals: readonly string[]): Promi
   });
   const pcap = values.pcap === undefined ? undefined : await Pcap.open(values.pcap as string);
   const sockets = new Set<Socket>();
-  let left = count;
+  let seen = 0;
   const setting: Setting = {
     format,
     openings: openings[String(values.format)] ?? {},
     printer,
     seen: () => {
-      if (--left === 0) stop();
+      if (++seen === count) stop();
     },
   };
 

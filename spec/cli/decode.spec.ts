@@ -63,13 +63,13 @@ describe('length-prefix decode', () => {
 
   it('writes JSON with the fields that are documented, and reads it back', async () => {
     const file = fileOf(encode(['Q\0\0\0\0', 'SELECT 1\0'], formats.postgres));
-    const [record, ...rest] = records(await new Command(['decode', '--format', 'postgres', file, '--json']).output());
+    const [record, ...rest] = records(await new Command(['decode', '--format', 'postgres', file, '--json', '--hex']).output());
     expect(rest).to.deep.equal([]);
     expect(record.time).to.match(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     const hex = '510000000d53454c454354203100';
     expect({ ...record, time: '' }).to.deep.equal({
       time: '',
-      event: 'message',
+      
       position: 0,
       type: 81,
       length: 14,
@@ -85,15 +85,24 @@ describe('length-prefix decode', () => {
     );
   });
 
+  it('JSON has all bytes in base64, at whatever place of the line they begin', async () => {
+    const messages = Array.from({ length: 300 }, (_, i) => randomBytes(i));
+    const lines = await new Command(['decode', fileOf(Buffer.concat(messages.map(sized))), '--json']).output();
+    for (const [i, line] of lines.entries()) {
+      expect(JSON.parse(line)).to.deep.include({ length: i, base64: messages[i]!.toString('base64') });
+    }
+    expect(lines).to.have.lengthOf(300);
+  });
+
   it('JSON has text where it is asked for and there, and tells what is cut', async () => {
     const file = fileOf(Buffer.concat([sized('é\x7f\x9b"'), sized(Buffer.of(0xff)), sized('x'.repeat(100_000))]));
     const lines = await new Command(['decode', file, '--json', '--text']).output();
     for (const line of lines) expect(line).to.match(/^[ -~é]*$/);
     const [text, hex, long] = records(lines);
-    expect([text.text, hex.hex, hex.text]).to.deep.equal(['é\x7f\x9b"', 'ff', undefined]);
+    expect([text.text, hex.base64, hex.text]).to.deep.equal(['é\x7f\x9b"', '/w==', undefined]);
     expect(long).to.deep.include({ length: 100_000, truncated: true, text: 'x'.repeat(65_536) });
     const all = records(await new Command(['decode', file, '--json', '--bytes', '200000']).output());
-    expect(all[2].hex).to.have.lengthOf(200_000);
+    expect(Buffer.from(all[2].base64, 'base64').toString()).to.equal('x'.repeat(100_000));
     expect(all[2].truncated).to.equal(undefined);
     await new Command(['decode', fileOf(`${JSON.stringify({ ...long })}\n`), '--raw']).fails(
       /Line 1 of the capture .* a part of a message of 100000 bytes/,
