@@ -65,7 +65,8 @@ function showRecord(record: any, at: Place['at'], values: Values, printer: Print
   }
   if (truncated && values.raw) throw new Error(`it has a part of a message of ${length} bytes (--bytes was too small)`);
   const { text, hex, base64 } = record;
-  const bytes = text === undefined ? Buffer.from(hex ?? base64, hex === undefined ? 'base64' : 'hex') : Buffer.from(text);
+  const bytes =
+    text === undefined ? Buffer.from(hex ?? base64, hex === undefined ? 'base64' : 'hex') : Buffer.from(text);
   printer.message(place, { position, type, length, bytes });
   return true;
 }

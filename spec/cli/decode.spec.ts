@@ -63,13 +63,15 @@ describe('length-prefix decode', () => {
 
   it('writes JSON with the fields that are documented, and reads it back', async () => {
     const file = fileOf(encode(['Q\0\0\0\0', 'SELECT 1\0'], formats.postgres));
-    const [record, ...rest] = records(await new Command(['decode', '--format', 'postgres', file, '--json', '--hex']).output());
+    const [record, ...rest] = records(
+      await new Command(['decode', '--format', 'postgres', file, '--json', '--hex']).output(),
+    );
     expect(rest).to.deep.equal([]);
     expect(record.time).to.match(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/);
     const hex = '510000000d53454c454354203100';
     expect({ ...record, time: '' }).to.deep.equal({
       time: '',
-      
+
       position: 0,
       type: 81,
       length: 14,
