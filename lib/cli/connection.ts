@@ -5,11 +5,9 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
-import { type Address, addressOf, shownHost } from './address.js';
+import { type Address, shownHost } from './address.js';
 import { complain, describe, notice, UsageError } from './errors.js';
 import { seconds, type Values, wholeNumber } from './options.js';
-
-export { addressOf };
 
 const HALF_OPEN = { allowHalfOpen: true, noDelay: true } as const;
 

@@ -1,12 +1,12 @@
 /** Prints messages, and what else happens, in the form that the options ask for. */
 import { StringDecoder } from 'node:string_decoder';
 import { styleText } from 'node:util';
-import { describe, notice, UsageError } from './errors.js';
+import { complain, describe, UsageError } from './errors.js';
 import type { Seen } from './frame-reader.js';
 import { type Content, JsonLines, jsonOf, type Place } from './json-lines.js';
 import { atMostOne, type Values, wholeNumber } from './options.js';
 import { Output } from './output.js';
-import { escaped, printable } from './text.js';
+import { escaped, hexPairs, printable } from './text.js';
 
 type Mode = 'lines' | 'json' | 'hex' | 'text' | 'raw';
 
@@ -63,6 +63,8 @@ export class Printer {
   readonly #isLossy: boolean;
   /** The most bytes of a message that are shown. */
   readonly #shown: number;
+  /** Whether that was asked for. */
+  readonly #isCut: boolean;
   readonly #json: JsonLines;
   readonly #hasColours: boolean;
 
@@ -85,6 +87,7 @@ export class Printer {
     this.#isLossy = isLossy;
     const usual = { lines: 16, json: 65_536, hex: HELD, text: HELD, raw: HELD }[this.#mode];
     this.#shown = wholeNumber(values, 'bytes') ?? usual;
+    this.#isCut = values.bytes !== undefined;
     this.#json = new JsonLines(output, contentOf(values));
     this.#hasColours = output.hasColours;
     if (this.#mode === 'raw' && output.isTerminal) {
@@ -101,7 +104,7 @@ export class Printer {
 
   /** Whether a message of this length is to be given in parts, one message at a time. */
   inParts(length: number): boolean {
-    return this.#printsAll && length > HELD;
+    return this.#printsAll && !this.#isCut && length > HELD;
   }
 
   /** The most bytes of a message that it has a use for. */
@@ -163,7 +166,7 @@ export class Printer {
   error(place: Place, error: unknown, text = describe(error), drawing: readonly string[] = []): void {
     const { code, position } = error as { code?: string; position?: number };
     const lines = [text, ...drawing].join('\n');
-    if (this.#isQuiet || this.#printsAll || this.output.lost !== undefined) notice(lines);
+    if (this.#isQuiet || this.#printsAll || this.output.lost !== undefined) complain(lines);
     else this.event(place, 'error', { code, message: text, position }, lines);
   }
 
@@ -181,7 +184,7 @@ export class Printer {
   /** `      1234 51 Q        14 51 00 00 00 0d 53 45 ...  Q....SELECT 1.` */
   #line(position: number, type: number | undefined, length: number, bytes: Buffer): string {
     const kind = type === undefined ? '-' : `${Buffer.of(type).toString('hex')} ${printable(Buffer.of(type))}`;
-    const hex = bytes.toString('hex').replace(/..(?=.)/g, '$& ');
+    const hex = hexPairs(bytes);
     const columns = [
       String(position).padStart(10),
       kind.padEnd(4),

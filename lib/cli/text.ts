@@ -27,9 +27,14 @@ export function printable(bytes: Buffer): string {
 
 /** `05 00 ff` */
 export function hexPairs(bytes: Uint8Array): string {
-  return Buffer.from(bytes)
-    .toString('hex')
-    .replace(/..(?=.)/g, '$& ');
+  if (bytes.length === 0) return '';
+  const digits = Buffer.from(bytes).toString('hex');
+  const pairs = Buffer.alloc(3 * bytes.length - 1, ' ');
+  for (let i = 0; i < bytes.length; i++) {
+    pairs[3 * i] = digits.charCodeAt(2 * i);
+    pairs[3 * i + 1] = digits.charCodeAt(2 * i + 1);
+  }
+  return pairs.toString('latin1');
 }
 
 /** `1 byte`, `2 bytes` */

@@ -235,7 +235,7 @@ describe('length-prefix connect', () => {
       };
       program.child.stdin!.on('drain', feed);
       feed();
-      await program.fails(/^length-prefix: -: ERR_FRAME_TOO_LONG: more than 1000 bytes \(--max-payload-length\)$/);
+      await program.fails(/^length-prefix: -: ERR_FRAME_TOO_LONG: more than 1000 bytes \(--max-payload-length\)$/, 3);
     });
 
     it('fails when the server hangs up before all was sent', async () => {

@@ -153,6 +153,18 @@ describe('length-prefix decode', () => {
     }
   });
 
+  it('--bytes cuts messages of any length, in every form', async () => {
+    const file = fileOf(sized(Buffer.alloc(3_000_000, 'x')));
+    expect(await new Command(['decode', file, '--text', '--bytes', '3']).output()).to.deep.equal([
+      'xxx ... (3000000 bytes)',
+    ]);
+    expect(await new Command(['decode', file, '--hex', '--bytes', '1']).output()).to.deep.equal([
+      '78 ... (3000000 bytes)',
+    ]);
+    expect((await bytesFrom(['decode', file, '--raw', '--bytes', '3'])).toString()).to.equal('xxx');
+    expect((await bytesFrom(['decode', file, '--raw'])).length).to.equal(3_000_000);
+  });
+
   it('draws what is not in the format, beside what is expected', async () => {
     const command = new Command(['decode']);
     command.child.stdin!.end(Buffer.concat([sized('well'), Buffer.from('GET / HTTP/1.1\r\n')]));

@@ -124,7 +124,7 @@ describe('the command, as an unlucky operator or an attacker has it', () => {
       await tap.ended;
       const lines = text.split('\n');
       const skipped = lines.find((line) => line.includes('"event":"skipped"'));
-      const messages = lines.filter((line) => line.includes('"position":')).length;
+      const messages = lines.filter((line) => line.includes('"length":')).length;
       expect(messages + JSON.parse(skipped!).messages).to.equal(100_000);
       expect(Number(/^peak (\d+)$/m.exec(tap.errors.join('\n'))![1])).to.be.below(150_000_000);
     });
