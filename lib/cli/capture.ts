@@ -1,8 +1,13 @@
-/** Reads back what --json has written. */
+/** Reads back what --json has written, and pcap files. */
 
+import { openings } from './conversation.js';
+import { UsageError } from './errors.js';
+import { formatOf } from './format.js';
 import type { Place } from './json-lines.js';
 import { type Values, wholeNumber } from './options.js';
+import { isPcap, Order, segmentsOf } from './pcap-reader.js';
 import type { Printer } from './printer.js';
+import { type Setting, Watcher } from './watcher.js';
 
 /** How each line of it begins. */
 const BEGIN = '{"time":"';
@@ -28,14 +33,14 @@ export async function captureOf(
     yield* first;
     yield* source;
   }
-  const isCapture = Buffer.concat(first).subarray(0, BEGIN.length).toString('latin1') === BEGIN;
-  return {
-    capture: isCapture ? { show: (values, printer) => show(all(), values, printer) } : undefined,
-    source: all(),
-  };
+  const begin = Buffer.concat(first);
+  const isRecords = begin.subarray(0, BEGIN.length).toString('latin1') === BEGIN;
+  const shower = isPcap(begin) ? showPackets : isRecords ? showRecords : undefined;
+  const capture = shower && { show: (values: Values, printer: Printer) => shower(all(), values, printer) };
+  return { capture, source: all() };
 }
 
-async function show(source: AsyncIterable<Buffer>, values: Values, printer: Printer): Promise<void> {
+async function showRecords(source: AsyncIterable<Buffer>, values: Values, printer: Printer): Promise<void> {
   let left = wholeNumber(values, 'count', 1) ?? Number.POSITIVE_INFINITY;
   let number = 0;
   let begin: number | undefined;
@@ -69,6 +74,52 @@ function showRecord(record: any, at: Place['at'], values: Values, printer: Print
     text === undefined ? Buffer.from(hex ?? base64, hex === undefined ? 'base64' : 'hex') : Buffer.from(text);
   printer.message(place, { position, type, length, bytes });
   return true;
+}
+
+/** One direction of a connection in packets. */
+interface Way {
+  readonly order: Order;
+  readonly watcher: Watcher;
+}
+
+/** Prints what crossed in the connections of a pcap file, as a tap does. */
+async function showPackets(source: AsyncIterable<Buffer>, values: Values, printer: Printer): Promise<void> {
+  if (values.raw === true)
+    throw new UsageError('--raw would mix what both sides say: --json and --hex tell them apart');
+  const count = wholeNumber(values, 'count', 1);
+  let seen = 0;
+  let isEnough = false;
+  const setting: Setting = {
+    format: formatOf(values),
+    openings: openings[String(values.format)] ?? {},
+    printer,
+    seen: () => {
+      isEnough ||= ++seen === count;
+    },
+  };
+  const ways = new Map<string, Way>();
+  let connections = 0;
+  let begin: number | undefined;
+  for await (const segment of segmentsOf(source)) {
+    const { from, to, time } = segment;
+    begin ??= time;
+    const at = { time: new Date(time).toISOString(), ms: time - begin };
+    if (!ways.has(`${from} ${to}`)) {
+      // Who is heard first is the client.
+      const connection = ++connections;
+      printer.event({ connection, at }, 'open', { address: from });
+      ways.set(`${from} ${to}`, { order: new Order(), watcher: new Watcher(setting, connection, '->') });
+      ways.set(`${to} ${from}`, { order: new Order(), watcher: new Watcher(setting, connection, '<-') });
+    }
+    const { order, watcher } = ways.get(`${from} ${to}`)!;
+    for (const bytes of order.add(segment)) watcher.take(bytes, at);
+    await printer.ready();
+    if (isEnough || printer.output.lost !== undefined) return;
+  }
+  for (const { order, watcher } of ways.values()) {
+    if (order.isBroken) watcher.error(new Error('A packet is not in the capture: what follows it is not shown'));
+    watcher.end(true);
+  }
 }
 
 async function* linesOf(source: AsyncIterable<Buffer>): AsyncGenerator<string> {

@@ -103,8 +103,8 @@ export const commands: readonly Command[] = [
   {
     name: 'decode',
     usage: '[FILE]',
-    summary: 'shows the frames of a file, a pipe, or a capture of --json, one a line',
-    text: 'Without a FILE, the standard input is read. Bytes that are no frame are drawn, beside what the format expects.',
+    summary: 'shows the frames of a file, a pipe, or a capture, one a line',
+    text: 'Without a FILE, the standard input is read. What --json has written, and a pcap file, is shown as tap does: pcapng is not read. Bytes that are no frame are drawn, beside what the format expects.',
     groups: { ...receiving, ...formatGroup },
     examples: [
       ['length-prefix decode dump.bin --format protobuf', 'lists the messages of a file'],

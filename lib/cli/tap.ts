@@ -1,77 +1,15 @@
 /** `length-prefix tap` */
 import type { Socket } from 'node:net';
-import type { FormatOptions } from 'length-prefix';
 import { addressOf } from './address.js';
 import { connector, serve } from './connection.js';
-import { type Opening, openings, whole } from './conversation.js';
-import { drawFault } from './drawing.js';
+import { openings } from './conversation.js';
 import { complain, describe, notice, UsageError } from './errors.js';
 import { formatOf } from './format.js';
-import { FrameReader } from './frame-reader.js';
 import { onSignal } from './listen.js';
 import { type Values, wholeNumber } from './options.js';
 import { Pcap, type PcapStream } from './pcap.js';
 import { Printer } from './printer.js';
-
-type Direction = '->' | '<-';
-
-/** What all connections share. */
-interface Setting {
-  readonly format: FormatOptions;
-  readonly openings: Partial<Record<Direction, Opening>>;
-  readonly printer: Printer;
-  /** A message was seen. */
-  seen(): void;
-}
-
-/** Prints the messages of one direction. The bytes go their own way: what is printed has no part in it. */
-class Watcher {
-  readonly #setting: Setting;
-  readonly #place: { connection: number; direction: Direction };
-  readonly #reader: FrameReader;
-  #isLost = false;
-
-  constructor(setting: Setting, connection: number, direction: Direction) {
-    const { format, printer } = setting;
-    this.#setting = setting;
-    this.#place = { connection, direction };
-    const message = (seen: Parameters<typeof printer.message>[1]) => {
-      printer.message(this.#place, seen);
-      setting.seen();
-    };
-    const opening = setting.openings[direction];
-    this.#reader = new FrameReader(opening === undefined ? whole(format) : format, printer.keeps, { message }, opening);
-  }
-
-  take(chunk: Buffer): void {
-    if (!this.#isLost) this.#try(() => this.#reader.push(chunk));
-  }
-
-  /** @param isWell whether the other side has ended, and not been cut off */
-  end(isWell: boolean): void {
-    if (this.#isLost) return;
-    this.#try(() => this.#reader.end());
-    const { position } = this.#reader;
-    if (isWell && !this.#isLost) this.#setting.printer.event(this.#place, 'end', { position });
-    this.#isLost = true;
-  }
-
-  error(error: unknown): void {
-    this.#setting.printer.error(this.#place, error);
-  }
-
-  #try(read: () => void): void {
-    try {
-      read();
-    } catch (error) {
-      this.#isLost = true;
-      const isCut = (error as NodeJS.ErrnoException).code === 'ERR_FRAME_TRUNCATED';
-      const text = `${describe(error)}${isCut ? '' : '. All that follows is passed on, but not decoded'}`;
-      const drawing = isCut ? [] : drawFault(error, this.#setting.format, this.#reader.window);
-      this.#setting.printer.error(this.#place, error, text, drawing);
-    }
-  }
-}
+import { type Setting, Watcher } from './watcher.js';
 
 /** Passes on all bytes between a client and its server. */
 async function join(

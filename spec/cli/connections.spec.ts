@@ -284,7 +284,24 @@ describe('connections of the command', () => {
       await new Command(['connect', String(port), '--quiet']).output(`${text}\n`);
       tap.signal('SIGTERM');
       await tap.ended;
-      expect(payloads(readFileSync(file), port)).to.deep.equal({ there: sized(text), back: sized(text) });
+      const capture = readFileSync(file);
+      expect(payloads(capture, port)).to.deep.equal({ there: sized(text), back: sized(text) });
+      const lines = await new Command(['decode', file]).output();
+      expect(lines[0]).to.match(/^#1 is 127\.0\.0\.1:\d+$/);
+      const messages = lines.filter((line) => / #1 +(->|<-) +0 - +100004 a0 86 01 00 78 /.test(line));
+      expect(messages).to.have.lengthOf(2);
+      expect(lines.filter((line) => line.endsWith('end, after 100004 bytes'))).to.have.lengthOf(2);
+
+      // Packets twice, and in another order: those with the bytes are turned round.
+      const packets = packetsOf(capture);
+      const [first, rest] = [packets.slice(0, 3), packets.slice(3)];
+      writeFileSync(file, Buffer.concat([capture.subarray(0, 24), ...first, ...rest.reverse(), ...rest]));
+      expect(
+        (await new Command(['decode', file]).output()).filter((line) => line.includes(' 100004 a0 ')),
+      ).to.have.lengthOf(2);
+      writeFileSync(file, Buffer.concat([capture.subarray(0, 24), ...packets.slice(0, 3), ...packets.slice(4)]));
+      const broken = await new Command(['decode', file]).output();
+      expect(broken.filter((line) => line.includes('A packet is not in the capture'))).to.have.lengthOf(1);
     });
   });
 
@@ -298,6 +315,15 @@ describe('connections of the command', () => {
     expect(formats.mqtt.lengthFieldOffset).to.equal(1);
   });
 });
+
+/** The packets of a capture, each with its head. */
+function packetsOf(capture: Buffer): Buffer[] {
+  const packets: Buffer[] = [];
+  for (let at = 24; at < capture.length; at += packets.at(-1)!.length) {
+    packets.push(capture.subarray(at, at + 16 + capture.readUInt32LE(at + 8)));
+  }
+  return packets;
+}
 
 /** The bytes in the packets of a capture, to a port and from it. */
 function payloads(capture: Buffer, port: number): { there: Buffer; back: Buffer } {
