@@ -12,7 +12,6 @@ import { LengthPrefixDecoder } from 'length-prefix';
 import { type AnyDecoder, CutError, checkAnyCut } from 'length-prefix/fuzz';
 import { Decode } from 'length-prefix-framed-stream';
 import lengthPrefixedStream from 'length-prefixed-stream';
-import { run } from './options.js';
 
 type OnMessage = (message: Buffer) => void;
 
@@ -114,4 +113,4 @@ async function main(): Promise<void> {
   }
 }
 
-await run('naive', main);
+await main();

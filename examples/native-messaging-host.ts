@@ -14,7 +14,6 @@ import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { formats, json, LengthPrefixDecoder, LengthPrefixEncoder } from 'length-prefix';
-import { run } from './options.js';
 
 const NAME = 'com.example.length_prefix';
 
@@ -29,18 +28,33 @@ const commands = new Map<unknown, (value: any) => unknown>([
   ['system', () => `${os.type()} ${os.release()}`],
 ]);
 
-function answerTo({ id, command, value }: any): object {
+/** The most bytes of an answer that a browser takes. */
+const MOST = formats.nativeMessagingToBrowser.maxPayloadLength!;
+
+function resultOf({ id, command, value }: any): object {
   const execute = commands.get(command);
-  if (execute === undefined) return { id, error: `There is no command ${command}` };
+  if (execute === undefined) return { id, error: `There is no command ${String(command).slice(0, 100)}` };
   try {
-    const answer = { id, result: execute(value) };
-    const length = Buffer.byteLength(JSON.stringify(answer));
-    const most = formats.nativeMessagingToBrowser.maxPayloadLength!;
-    return length > most ? { id, error: `The answer has ${length} bytes, a browser takes at most ${most}` } : answer;
+    // No result is a result, too: without one, nothing would be there.
+    return { id, result: execute(value) ?? null };
   } catch (error) {
-    return { id, error: String(error) };
+    return { id, error: String(error).slice(0, 1000) };
   }
 }
+
+/** Each request is answered, or it is said why it is not. */
+function answerTo(request: any): object {
+  if (request === NOTHING) return { error: 'A request is an object, not null' };
+  const answer = resultOf(request);
+  const length = Buffer.byteLength(JSON.stringify(answer));
+  if (length <= MOST) return answer;
+  const error = `The answer has ${length} bytes, a browser takes at most ${MOST}`;
+  return Buffer.byteLength(JSON.stringify(request.id) ?? '') < MOST / 2 ? { id: request.id, error } : { error };
+}
+
+/** A stream can't hand out null. */
+const NOTHING = Symbol('null');
+const decode: typeof json.decode = (bytes, start, end) => JSON.parse(bytes.toString('utf8', start, end)) ?? NOTHING;
 
 async function* answersTo(messages: AsyncIterable<unknown>): AsyncGenerator<object> {
   for await (const message of messages) yield answerTo(message);
@@ -50,7 +64,7 @@ async function* answersTo(messages: AsyncIterable<unknown>): AsyncGenerator<obje
 async function serve(): Promise<void> {
   // The standard output has messages, and nothing else.
   globalThis.console = new Console(process.stderr);
-  const decoder = new LengthPrefixDecoder({ ...formats.nativeMessagingToHost, decode: json.decode });
+  const decoder = new LengthPrefixDecoder({ ...formats.nativeMessagingToHost, decode });
   const encoder = new LengthPrefixEncoder({ ...formats.nativeMessagingToBrowser, encode: json.encode });
   await pipeline(process.stdin, decoder, answersTo, encoder, process.stdout);
 }
@@ -88,4 +102,7 @@ async function main(): Promise<void> {
   else await serve();
 }
 
-await run('native-messaging-host', main);
+await main().catch((error) => {
+  console.error(`native-messaging-host: ${error.message}`);
+  process.exitCode = 1;
+});

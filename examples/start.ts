@@ -1,5 +1,6 @@
 /**
- * Shows the server and the client at work: sends some files from one to the other, and compares what arrived.
+ * Shows `length-prefix listen` and `length-prefix connect` at work: sends some files from one to the other, and compares what
+ * arrived.
  *
  *     npm start
  */
@@ -11,7 +12,6 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { run } from './options.js';
 
 const SIZES = [0, 1, 11, 1_000, 65_536, 100_000, 8_000_000];
 
@@ -31,9 +31,9 @@ async function main(): Promise<void> {
   const saved = join(directory, 'saved');
 
   // Port 0 stands for any that is free; the server's first line says which.
-  const server = start('server', ['--port', '0', '--save', saved]);
+  const server = start('server', ['listen', '--port', '0', '--save', saved]);
   const listening = await server.line(/^Listening on .*:(\d+)$/);
-  const client = start('client', ['--port', listening[1]!, ...files]);
+  const client = start('client', ['connect', listening[1]!, ...files]);
   await client.success;
   // The client has ended when the server has hung up, and that is when all its messages are saved.
   process.kill(server.child.pid!, 'SIGTERM'); // Deno's child.kill() would hide how it ends
@@ -49,15 +49,18 @@ async function main(): Promise<void> {
   console.log(`All ${files.length} messages arrived as they were sent.`);
 }
 
-/** Starts one of the two programs, and shows its lines behind its name. */
+/** The command `length-prefix`. */
+const command = fileURLToPath(import.meta.resolve('length-prefix/package.json')).replace(
+  'package.json',
+  'dist/bundle/cli/main.js',
+);
+
+/** Starts the command, and shows its lines behind a name. */
 function start(name: 'server' | 'client', args: string[]) {
-  const program = fileURLToPath(new URL(`${name}.js`, import.meta.url));
-  const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(process.execPath, [command, ...args], { stdio: ['ignore', 'pipe', 'pipe'] });
   children.push(child);
-  const output = createInterface(child.stdout);
-  for (const lines of [output, createInterface(child.stderr)]) {
-    lines.on('line', (line) => console.log(`${name} | ${line}`));
-  }
+  const outputs = [createInterface(child.stdout), createInterface(child.stderr)];
+  for (const lines of outputs) lines.on('line', (line) => console.log(`${name} | ${line}`));
 
   /** Comes when it has ended well, and fails when it has not. */
   const success = once(child, 'close').then(([code, signal]) => {
@@ -68,13 +71,17 @@ function start(name: 'server' | 'client', args: string[]) {
   /** The first line that matches; a failure if the program ends without one. */
   const line = (pattern: RegExp) =>
     new Promise<RegExpExecArray>((resolve, reject) => {
-      output.on('line', (text) => {
-        const match = pattern.exec(text);
-        if (match !== null) resolve(match);
-      });
+      for (const lines of outputs) {
+        lines.on('line', (text) => {
+          const match = pattern.exec(text);
+          if (match !== null) resolve(match);
+        });
+      }
       success.then(() => reject(new Error(`The ${name} ended without a line ${pattern}`)), reject);
     });
   return { child, success, line };
 }
 
-await run('start', main);
+await main().catch((error) => {
+  process.stderr.write(`start: ${error.message}\n`, () => process.exit(1));
+});

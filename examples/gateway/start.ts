@@ -9,7 +9,6 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { install } from '../../spec/tools/debian.js';
-import { run } from '../options.js';
 import { Site } from './site.js';
 
 const CLIENTS = ['anna', 'ben', 'carla'];
@@ -62,4 +61,6 @@ async function main(): Promise<void> {
   console.log(`All ${ids.length} messages were stored and worked on once, in the order of each client.`);
 }
 
-await run('gateway', main);
+await main().catch((error) => {
+  process.stderr.write(`gateway: ${error.message}\n`, () => process.exit(1));
+});

@@ -14,22 +14,23 @@ import { programArgs, type RunSettings, replaceExport } from '../support/runtime
 
 type Name =
   | 'chat'
-  | 'client'
   | 'echo'
   | 'naive-framer'
   | 'native-messaging-host'
   | 'proxy'
   | 'rpc'
-  | 'server'
   | 'shutdown'
   | 'start'
-  | 'tap'
   | 'upload'
   | 'workers';
 
-interface ProcessSettings {
+export interface ProcessSettings {
+  /** Lines of the standard error that tell of nothing bad. */
+  notices?: RegExp | undefined;
   cwd?: string | undefined;
   env?: NodeJS.ProcessEnv | undefined;
+  /** It has programs of its own, which end with it. */
+  group?: boolean | undefined;
   /** What it writes to its standard output is no text, and left to the test. */
   binary?: boolean | undefined;
 }
@@ -42,15 +43,23 @@ export class Process {
   /** What it wrote to its standard output, and to its standard error. */
   readonly lines: string[] = [];
   readonly errors: string[] = [];
+  /** Of the standard error, what tells of nothing bad. */
+  readonly notices: string[] = [];
   /** Its exit code, or the signal that ended it. */
   readonly ended: Promise<number | NodeJS.Signals>;
   readonly #waiting = new Set<() => void>();
+  readonly #group: boolean;
   #over = false;
 
-  constructor(command: string, args: string[], { cwd, env, binary = false }: ProcessSettings = {}) {
-    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env } });
-    if (!binary) this.#collect(this.child.stdout!, this.lines);
-    this.#collect(this.child.stderr!, this.errors);
+  constructor(
+    command: string,
+    args: string[],
+    { cwd, env, binary = false, group = false, notices }: ProcessSettings = {},
+  ) {
+    this.child = spawn(command, args, { cwd, env: { ...process.env, ...env }, detached: group });
+    this.#group = group;
+    if (!binary) this.#collect(this.child.stdout!, () => this.lines);
+    this.#collect(this.child.stderr!, (line) => (notices?.test(line) ? this.notices : this.errors));
     this.child.stdin!.on('error', () => {}); // it need not read all that it is given
     this.ended = once(this.child, 'close').then(([code, signal]) => {
       this.#over = true;
@@ -60,9 +69,9 @@ export class Process {
     running.add(this);
   }
 
-  #collect(stream: NodeJS.ReadableStream, lines: string[]): void {
+  #collect(stream: NodeJS.ReadableStream, listOf: (line: string) => string[]): void {
     createInterface(stream).on('line', (line) => {
-      lines.push(line);
+      listOf(line).push(line);
       for (const check of this.#waiting) check();
     });
   }
@@ -72,7 +81,7 @@ export class Process {
     const isWanted = (line: string) => (typeof wanted === 'string' ? line === wanted : wanted.test(line));
     return new Promise((resolve, reject) => {
       const check = () => {
-        const found = [...this.lines, ...this.errors].filter(isWanted);
+        const found = [...this.lines, ...this.errors, ...this.notices].filter(isWanted);
         if (found.length < count && !this.#over) return;
         this.#waiting.delete(check);
         if (found.length >= count) resolve(found[count - 1]!);
@@ -83,17 +92,29 @@ export class Process {
     });
   }
 
+  kill(): void {
+    if (!this.#group) {
+      this.child.kill('SIGKILL');
+      return;
+    }
+    try {
+      process.kill(-this.child.pid!, 'SIGKILL');
+    } catch {
+      // All are gone.
+    }
+  }
+
   signal(signal: NodeJS.Signals): void {
     // Deno says of a program that `child.kill` was called for that the signal ended it, whatever it made of it.
     process.kill(this.child.pid!, signal);
   }
 
   /** Expects it to fail: with one line, and no stack trace. */
-  async fails(line: RegExp): Promise<void> {
+  async fails(line: RegExp, exitCode = 1): Promise<void> {
     const code = await this.ended;
     expect(this.errors, 'standard error').to.have.lengthOf(1);
     expect(this.errors[0]).to.match(line);
-    expect(code, 'exit code').to.equal(1);
+    expect(code, 'exit code').to.equal(exitCode);
   }
 
   /** Expects it to end well, without a complaint. */
@@ -126,7 +147,7 @@ export async function cleanUp(this: unknown): Promise<void> {
   }
   for (const socket of sockets) socket.destroy();
   for (const server of servers) server.close();
-  for (const { child } of running) child.kill('SIGKILL');
+  for (const program of running) program.kill();
   await Promise.all([...running].map((program) => program.ended));
   for (const directory of directories) rmSync(directory, { recursive: true, force: true });
   for (const collection of [sockets, servers, running]) collection.clear();
@@ -137,16 +158,6 @@ export function temporaryDirectory(): string {
   const directory = mkdtempSync(join(tmpdir(), 'length-prefix-spec-'));
   directories.push(directory);
   return directory;
-}
-
-/** A program's server that listens, and its port. */
-export async function startServer(
-  args: string[] = [],
-  settings?: Settings,
-  name: Name = 'server',
-): Promise<{ server: Program; port: number }> {
-  const server = new Program(name, ['--port', '0', ...args], settings);
-  return { server, port: portOf(await server.line(/^Listening on /)) };
 }
 
 export function portOf(line: string): number {
@@ -162,26 +173,6 @@ export async function startExample(
 ): Promise<{ server: Program; port: number }> {
   const server = new Program(name, ['0', ...args], settings);
   return { server, port: portOf(await server.line(/^Listening on /)) };
-}
-
-interface Tapped {
-  /** Of the connection. */
-  number: number;
-  direction: string;
-  position: number;
-  /** `51 Q`, or `-` */
-  type: string;
-  length: number;
-}
-
-/** The messages that a tap has printed. */
-export function tapped(tap: Program): Tapped[] {
-  return tap.lines.flatMap((line) => {
-    const match = /^ *\d+ #(\d+) +(->|<-) +(\d+) (-|[0-9a-f]{2} .) +(\d+) /.exec(line);
-    if (match === null) return [];
-    const [number, direction, position, type, length] = match.slice(1) as [string, string, string, string, string];
-    return { number: Number(number), direction, position: Number(position), type, length: Number(length) };
-  });
 }
 
 /** A connection of a test's own. What breaks it shows in `closed`. */

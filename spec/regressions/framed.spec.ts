@@ -3,15 +3,8 @@ import { on } from 'node:events';
 import { addAbortSignal, type Duplex, PassThrough, Readable, Transform, Writable } from 'node:stream';
 import { finished, pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
-import {
-  cleanUp,
-  closed as connectionClosed,
-  connectTo,
-  listen,
-  Program,
-  sized,
-  startServer,
-} from '../examples/programs.js';
+import { Command } from '../cli/command.js';
+import { cleanUp, closed as connectionClosed, connectTo, listen, sized, startExample } from '../examples/programs.js';
 import { closed, closeLinks, framedStream, link, soon } from '../properties/links.js';
 import { Wire } from '../support/wire.js';
 import { closeAll, transports } from '../torture/connections.js';
@@ -395,11 +388,11 @@ describe('regressions: framed', () => {
     afterEach(cleanUp);
 
     it('examples/echo resets the connection of a client that sends what it can not take', async () => {
-      const { server, port } = await startServer(['--max', '100'], {}, 'echo');
+      const { server, port } = await startExample('echo');
       const socket = await connectTo(port);
       socket.write(Buffer.alloc(4, 0xff));
       expect(await connectionClosed(socket)).to.equal('ECONNRESET');
-      await server.line(/ERR_FRAME_TOO_LONG/);
+      await server.line(/^Frame at byte 0: /);
     });
 
     it('examples/proxy resets both connections at a message that is too long', async () => {
@@ -408,7 +401,7 @@ describe('regressions: framed', () => {
         accepted.push(connectionClosed(socket));
         socket.write(sized('hello'));
       });
-      const { port } = await startServer(['--target-port', String(target), '--max', '100'], {}, 'proxy');
+      const { port } = await startExample('proxy', {}, [String(target)]);
       const socket = await connectTo(port);
       // The proxy has its connection to the server then: one that is not there yet can't be reset.
       await new Promise((resolve) => socket.once('data', resolve));
@@ -419,17 +412,16 @@ describe('regressions: framed', () => {
 
     it("examples/proxy passes on the server's reset", async () => {
       const target = await listen((socket) => socket.once('data', () => socket.resetAndDestroy()));
-      const { port } = await startServer(['--target-port', String(target)], {}, 'proxy');
+      const { port } = await startExample('proxy', {}, [String(target)]);
       const socket = await connectTo(port);
       socket.write(sized('a'));
       expect(await connectionClosed(socket)).to.equal('ECONNRESET');
     });
 
-    it('examples/client fails where the server, behind a proxy, could not keep its message', async () => {
+    it('length-prefix connect fails where the server, behind a proxy, could not keep its message', async () => {
       const target = await listen((socket) => socket.once('data', () => socket.resetAndDestroy()));
-      const { port } = await startServer(['--target-port', String(target)], {}, 'proxy');
-      const client = new Program('client', ['--port', String(port), 'package.json']);
-      await client.fails(/^client: /);
+      const { port } = await startExample('proxy', {}, [String(target)]);
+      await new Command(['connect', String(port), 'package.json']).fails(/^length-prefix: /);
     });
   });
 });

@@ -1,8 +1,11 @@
 import { EventEmitter, once } from 'node:events';
 import { connect } from 'node:net';
+import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { type Framed, formats, framed, type MessagePart } from '../../../lib/index.js';
+import { Command, startTap } from '../../cli/command.js';
+import { cleanUp, temporaryDirectory } from '../../examples/programs.js';
 import { ways } from '../../support/recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
@@ -64,6 +67,53 @@ describe('formats.mqtt', () => {
       expect(await receive()).to.deep.equal(Buffer.of(CONNACK, 2, 0, 0));
       return { messages, receive };
     }
+
+    describe('the command length-prefix', () => {
+      afterEach(cleanUp);
+
+      it('connect asks, and shows the answer', async () => {
+        const client = new Command([
+          'connect',
+          String(port),
+          '--format',
+          'mqtt',
+          '--input',
+          'hex',
+          '--hex',
+          '--count',
+          '2',
+        ]);
+        client.child.stdin!.write('1000 0004 4d515454 04 02 0000 0000\nc000\n');
+        await client.succeeds();
+        expect(client.lines).to.deep.equal(['20020000', 'd000']);
+      });
+
+      it('tap shows what mosquitto_pub says, as decode does from a capture', async () => {
+        const output = join(temporaryDirectory(), 'seen');
+        const { server: tap, port: tapPort } = await startTap(port, ['--format', 'mqtt', '--json', '--output', output]);
+        await host.run('mosquitto_pub', [
+          '-h',
+          '127.0.0.1',
+          '-p',
+          String(tapPort),
+          '-t',
+          'a/b',
+          '-m',
+          'hello',
+          '-q',
+          '1',
+        ]);
+        tap.signal('SIGTERM');
+        await tap.succeeds();
+        const lines = await new Command(['decode', output]).output();
+        const types = (direction: string) =>
+          lines.flatMap((line) => new RegExp(` ${direction} +\\d+ (..) `).exec(line)?.[1] ?? []);
+        // CONNECT, PUBLISH, DISCONNECT; CONNACK, PUBACK
+        expect(types('->')).to.deep.equal(['10', '32', 'e0']);
+        expect(types('<-')).to.deep.equal(['20', '40']);
+        expect(lines.join('\n')).to.match(/32 0c 00 03 61 2f 62 /);
+      });
+    });
 
     for (const [way, over] of ways) {
       it(`PUBLISH of all lengths, by us to ourselves${way}`, async () => {

@@ -4,7 +4,8 @@ import type { Duplex } from 'node:stream';
 import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import { type Framed, formats, framed, LengthPrefixEncoder, type MessagePart, withFormat } from '../../../lib/index.js';
-import { cleanUp, type Program, startServer, tapped } from '../../examples/programs.js';
+import { type Command, startTap, tapped } from '../../cli/command.js';
+import { cleanUp } from '../../examples/programs.js';
 import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
 import { startPostgres } from './postgres.js';
@@ -170,7 +171,7 @@ describe('formats.postgres and formats.postgresStartup', () => {
         host.run('psql', ['-X', `host=127.0.0.1 port=${port} user=bob dbname=postgres sslmode=${sslmode}`], script);
 
       /** The messages in one direction, each of which begins where the one before ends. */
-      function sideOf(tap: Program, direction: string): { types: string[]; length: number } {
+      function sideOf(tap: Command, direction: string): { types: string[]; length: number } {
         const messages = tapped(tap).filter((message) => message.direction === direction);
         let length = 0;
         for (const message of messages) {
@@ -183,8 +184,7 @@ describe('formats.postgres and formats.postgresStartup', () => {
 
       /** Waits until the tap has printed that the connection is over. */
       async function throughTap(sslmode: string, over: RegExp[]) {
-        const args = ['--target-port', String(port), '--format', 'postgres'];
-        const { server: tap, port: tapPort } = await startServer(args, {}, 'tap');
+        const { server: tap, port: tapPort } = await startTap(port, ['--format', 'postgres']);
         const direct = await psql(port, sslmode);
         expect(direct).to.include(row).and.include('22P02 invalid input syntax for type integer: "no number"');
         expectSame(await psql(tapPort, sslmode), direct);

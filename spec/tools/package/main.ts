@@ -4,6 +4,7 @@ import './rules.js';
 import './consumers.js';
 import './types.js';
 import './runners.js';
+import './command.js';
 import './size.js';
 import { describeBrowserEntry } from './browser.js';
 

@@ -14,9 +14,9 @@ import {
   tarball,
 } from './packed.js';
 
-/** The most bytes on disk: of the package alone, and with all that is installed with it. */
-const OWN_LIMIT = 700_000;
-const LIMIT = 1_800_000;
+/** The most bytes on disk: of the package alone, 100,000 of them for the command, and with all that is installed with it. */
+const OWN_LIMIT = 800_000;
+const LIMIT = 1_900_000;
 /** The most that an import may take, as a multiple of the time that ws takes. Measured: 0.7 to 0.9. */
 const TIME_LIMIT = 1.5;
 /** The imports that are measured. One more in front is not counted, as it reads from the disk. */

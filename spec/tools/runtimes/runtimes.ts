@@ -110,7 +110,7 @@ export const exceptions: readonly Exception[] = [
   ...['SIGINT', 'SIGTERM'].map(
     (signal): Exception => ({
       runtime: 'bun',
-      test: `examples/server SIGINT and SIGTERM ${signal}: idle connections are ended at once, and the program well`,
+      test: `length-prefix listen SIGINT and SIGTERM ${signal}: idle connections are ended at once, and the program well`,
       reason: 'a half-open socket of Bun shows a reset that comes behind the end, as EPIPE',
       sometimes: true,
     }),
@@ -144,18 +144,18 @@ export const exceptions: readonly Exception[] = [
   },
   {
     runtime: 'deno',
-    test: 'examples/server SIGINT and SIGTERM Ctrl+C that comes twice, from the terminal and from npm, counts once',
+    test: 'length-prefix listen SIGINT and SIGTERM Ctrl+C that comes twice, from the terminal and from npm, counts once',
     reason: 'the test stands in for `isatty` of node:tty, which `syncBuiltinESMExports()` of Deno leaves as it is',
   },
   {
     runtime: 'deno',
-    test: 'examples/client failures fails when the server hangs up before all was sent',
+    test: 'length-prefix connect failures fails when the server hangs up before all was sent',
     reason: DENO_WRITES,
     sometimes: true,
   },
   {
     runtime: 'deno',
-    test: 'examples/tap passes on any bytes unchanged, however they are cut',
+    test: 'length-prefix tap passes on any bytes unchanged, however they are cut',
     reason: DENO_WRITES,
     sometimes: true,
   },

@@ -6,37 +6,24 @@ import { join } from 'node:path';
 import { connect as tlsConnect, createServer as tlsCreateServer } from 'node:tls';
 import { expect } from 'chai';
 import fc from 'fast-check';
-import { whole } from '../../examples/conversation.js';
+import { whole } from '../../lib/cli/conversation.js';
 import { anyCut } from '../../lib/fuzz/index.js';
 import { type FormatOptions, formats } from '../../lib/index.js';
+import { cleanUp, closed, connecting, connectTo, listen, sized, temporaryDirectory } from '../examples/programs.js';
 import { drawings } from '../support/drawings.js';
 import { runs } from '../support/runs.js';
 import { decode, fromHex } from '../support/streams.js';
 import { cert, key } from '../torture/tls-fixture.js';
-import {
-  cleanUp,
-  closed,
-  connecting,
-  connectTo,
-  listen,
-  Program,
-  sized,
-  startServer,
-  tapped,
-  temporaryDirectory,
-} from './programs.js';
+import { Command, startListen, startTap, tapped } from './command.js';
 
-describe('examples/tap', () => {
+describe('length-prefix tap', () => {
   afterEach(cleanUp);
-
-  const startTap = (target: number, args: string[] = [], preload?: string) =>
-    startServer(['--target-port', String(target), ...args], preload === undefined ? {} : { preload }, 'tap');
 
   /** A tap in front of a server of the test's own, and what opens the two ends of connections through it. */
   async function startPair(args: string[] = [], preload?: string) {
     const waiting: ((socket: Socket) => void)[] = [];
     const target = await listen((socket) => waiting.shift()!(socket));
-    const { server: tap, port } = await startTap(target, args, preload);
+    const { server: tap, port } = await startTap(target, args, { preload });
     const open = async (): Promise<[client: Socket, server: Socket]> => {
       const accepted = new Promise<Socket>((resolve) => waiting.push(resolve));
       return [await connectTo(port), await accepted];
@@ -45,8 +32,8 @@ describe('examples/tap', () => {
   }
 
   /** Its lines without the time. */
-  const timeless = (tap: Program) => tap.lines.filter((line) => /^ *\d+ #/.test(line)).map((line) => line.slice(8));
-  const messagesOf = (tap: Program, connection = 1) =>
+  const timeless = (tap: Command) => tap.lines.filter((line) => /^ *\d+ #/.test(line)).map((line) => line.slice(8));
+  const messagesOf = (tap: Command, connection = 1) =>
     tapped(tap)
       .filter(({ number }) => number === connection)
       .map(({ direction, position, type, length }) => `${direction} ${position} ${type} ${length}`);
@@ -71,16 +58,16 @@ describe('examples/tap', () => {
   }
 
   it('prints what the client sends to the server, aligned', async () => {
-    const { port: target } = await startServer();
+    const { port: target } = await startListen();
     const { server: tap, port } = await startTap(target);
     const files = ['hello world', '', 'x'.repeat(70_000)].map((text, i) => {
       const file = join(temporaryDirectory(), `${i}`);
       writeFileSync(file, text);
       return file;
     });
-    await new Program('client', ['--port', String(port), ...files]).succeeds();
+    await new Command(['connect', String(port), ...files]).succeeds();
     await tap.line(/<- end/);
-    expect(tap.lines[1]).to.match(/^#1 is 127\.0\.0\.1:\d+$/);
+    expect(tap.lines[0]).to.match(/^#1 is 127\.0\.0\.1:\d+$/);
     expect(timeless(tap)).to.deep.equal([
       '#1  ->          0 -           15 0b 00 00 00 68 65 6c 6c 6f 20 77 6f 72 6c 64     ....hello world',
       '#1  ->         15 -            4 00 00 00 00                                      ....',
@@ -110,7 +97,7 @@ describe('examples/tap', () => {
   });
 
   it('passes on any bytes unchanged, however they are cut', async () => {
-    const { tap, open } = await startPair(['--max', '300']);
+    const { tap, open } = await startPair(['--max-payload-length', '300']);
     const bytes = fc
       .array(fc.oneof(fc.uint8Array({ maxLength: 300 }).map(sized), fc.uint8Array({ maxLength: 20 })), { maxLength: 6 })
       .map((parts) => Buffer.concat(parts));
@@ -256,7 +243,7 @@ describe('examples/tap', () => {
   });
 
   it('says what is not in the format, passes it on, and decodes the other direction on', async () => {
-    const { tap, open } = await startPair(['--max', '1000']);
+    const { tap, open } = await startPair(['--max-payload-length', '1000']);
     const [client, server] = await open();
     await pass(client, server, Buffer.concat([sized('well'), Buffer.from('GET / HTTP/1.1\r\n')]), 3);
     await pass(server, client, sized('answer'), 2);
@@ -266,9 +253,9 @@ describe('examples/tap', () => {
     await tap.line(/<- end/);
     expect(messagesOf(tap)).to.deep.equal(['-> 0 - 8', '<- 0 - 10', '<- 10 - 10']);
     expect(timeless(tap)[1]).to.match(
-      /^#1 {2}-> ERR_FRAME_TOO_LONG: Frame at byte 8: .* at most 1000 are allowed \(--max\); .* look like HTTP\. All that follows is passed on, but not decoded$/,
+      /^#1 {2}-> ERR_FRAME_TOO_LONG: Frame at byte 8: .* at most 1000 are allowed \(--max-payload-length\); .* look like HTTP\. All that follows is passed on, but not decoded$/,
     );
-    expect(tap.lines).to.have.lengthOf(7);
+    expect(tap.lines).to.have.lengthOf(10);
     expect(tap.errors).to.deep.equal([]);
   });
 
@@ -352,7 +339,7 @@ describe('examples/tap', () => {
         import { peakMemory } from '${new URL('../support/peak.js', import.meta.url)}';
         process.on('SIGTERM', () => process.exit());
         process.on('exit', () => console.log('peak', peakMemory()));`;
-      const { tap, open } = await startPair(['--max', '100000000'], preload);
+      const { tap, open } = await startPair(['--max-payload-length', '100000000'], preload);
       const [one, other] = await open();
       const [sender, reader] = direction === '->' ? [one, other] : [other, one];
       const messages = 6;
@@ -388,23 +375,16 @@ describe('examples/tap', () => {
     });
   }
 
-  it('shows its usage, and refuses options that make no sense in one line', async () => {
-    const program = new Program('tap', ['--help']);
-    await program.succeeds();
-    expect(program.lines[0]).to.equal('Usage: npm run tap -- [options] --target-port PORT');
-    expect(program.lines.every((line) => line.length <= 80)).to.equal(true);
+  it('refuses options that make no sense in one line', async () => {
     const refused: [args: string[], line: RegExp][] = [
-      [[], /^tap: There is no --target-port\. /],
-      [
-        ['--target-port', '1', '--format', 'gopher'],
-        /^tap: --format must be one of dotnet, .*, compactSize, not 'gopher'$/,
-      ],
-      [['--target-port', '1', '--format', 'constructor'], /^tap: --format must be one of /],
-      [['--target-port', '1', '--format', 'dns', '--length-field', 'uint8'], /^tap: .* no --length-field with it$/],
-      [['--target-port', '1', '--bytes=-1'], /^tap: --bytes must be 0 or more, not -1$/],
-      [['--target-port', '1', '--strip', '1'], /^tap: Unknown option '--strip'/],
+      [[], /^length-prefix: There is no HOST:PORT of the server /],
+      [['1', '--format', 'gopher'], /^length-prefix: --format must be one of dotnet, .*, compactSize, not 'gopher' /],
+      [['1', '--bytes=-1'], /^length-prefix: --bytes must be 0 or more, not -1 /],
+      [['1', '--whole'], /^length-prefix: There is no option --whole/],
+      [['1', '--raw'], /^length-prefix: --raw would mix /],
+      [['1', '--listen', 'stdio:'], /^length-prefix: stdio: is one connection/],
     ];
-    for (const [args, line] of refused) await new Program('tap', args).fails(line);
+    await Promise.all(refused.map(([args, line]) => new Command(['tap', ...args]).fails(line, 2)));
   });
 
   for (const { options, before } of drawings(

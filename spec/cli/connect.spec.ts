@@ -5,9 +5,11 @@ import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { expect } from 'chai';
-import { cleanUp, listen, Program, sized, temporaryDirectory } from './programs.js';
+import { bytesOf } from '../../lib/cli/text.js';
+import { cleanUp, listen, sized, temporaryDirectory } from '../examples/programs.js';
+import { Command } from './command.js';
 
-describe('examples/client', () => {
+describe('length-prefix connect', () => {
   afterEach(cleanUp);
 
   /** A file with this content, or of so many random bytes. */
@@ -18,8 +20,8 @@ describe('examples/client', () => {
     return { name, data };
   }
 
-  function client(port: number, ...args: string[]): Program {
-    return new Program('client', ['--port', String(port), ...args]);
+  function client(port: number, ...args: string[]): Command {
+    return new Command(['connect', String(port), ...args]);
   }
 
   /** Takes all that comes, and hangs up when the client has. */
@@ -57,7 +59,7 @@ describe('examples/client', () => {
       const files = [file('one'), file(''), file(9_000_000), file(65_535), file(65_536), file(1)];
       const program = client(port, ...files.map(({ name }) => name));
       await program.succeeds();
-      expect(program.lines).to.deep.equal(files.map(({ data }) => `All data was sent. Size: ${data.length}`));
+      expect(program.notices).to.deep.equal(files.map(({ name, data }) => `Sent ${name}: ${bytesOf(data.length)}`));
       expect(connections).to.have.lengthOf(1);
       const expected = Buffer.concat(files.map(({ data }) => sized(data)));
       expect((await connections[0]!).equals(expected)).to.equal(true);
@@ -74,7 +76,7 @@ describe('examples/client', () => {
       const { port, connections } = await recordingServer();
       const { name, data } = file('file');
       const program = client(port, name, '-', name);
-      await program.line('All data was sent. Size: 4');
+      await program.line(/^Sent .*: 4 bytes$/);
       program.child.stdin!.write('typed');
       program.child.stdin!.end('\n');
       await program.succeeds();
@@ -89,13 +91,13 @@ describe('examples/client', () => {
         accepted = socket.pause();
       });
       const { name } = file(16_000_000);
-      const program = new Program('client', ['--port', String(port), name], { preload: 'process.stderr.isTTY = true' });
+      const program = new Command(['connect', String(port), name], { preload: 'process.stderr.isTTY = true' });
       // It is on its way, and nobody reads it. Another one, in the meantime, is started and done.
       await once(program.child.stderr!, 'data');
       await client((await recordingServer()).port, file('x').name).succeeds();
       expect(program.lines).to.deep.equal([]);
       accepted!.resume().on('end', () => accepted!.end());
-      await program.line('All data was sent. Size: 16000000');
+      await program.line(/Sent .*: 16000000 bytes$/);
       expect(await program.ended).to.equal(0);
     });
 
@@ -103,11 +105,14 @@ describe('examples/client', () => {
       const { port, connections } = await recordingServer();
       const files = [file(60_000), file(50_000), file(0), file(40_000)];
       const names = [...files.map(({ name }) => name), 'missing'];
-      const program = new Program('client', ['--port', String(port), ...names], { preload: SLOW_SOCKET });
-      await program.fails(/^client: missing: ENOENT/);
+      const program = new Command(['connect', String(port), ...names], { preload: SLOW_SOCKET });
+      expect(await program.ended).to.equal(1);
+      expect(program.errors.join()).to.match(/length-prefix: missing: ENOENT/);
       const wire = files.map((_, i) => Buffer.concat(files.slice(0, i + 1).map(({ data }) => sized(data))));
-      const lines = files.map(({ data }, i) => `${wire[i]!.length} written, All data was sent. Size: ${data.length}`);
-      expect(program.lines).to.deep.equal(lines);
+      const lines = files.map(
+        ({ name, data }, i) => `${wire[i]!.length} written, Sent ${name}: ${bytesOf(data.length)}`,
+      );
+      expect(program.errors.slice(0, -1)).to.deep.equal(lines);
       expect((await connections[0]!).equals(wire[3]!)).to.equal(true);
     });
 
@@ -127,8 +132,8 @@ describe('examples/client', () => {
   describe('progress', () => {
     const progressOf = async (input: Buffer, ...names: string[]) => {
       const { port } = await recordingServer();
-      const args = ['--port', String(port), file('small').name, ...names];
-      const program = new Program('client', args, { preload: 'process.stderr.isTTY = true' });
+      const args = ['connect', String(port), file('small').name, ...names];
+      const program = new Command(args, { preload: 'process.stderr.isTTY = true' });
       program.child.stdin!.end(input);
       expect(await program.ended).to.equal(0);
       const percents = program.errors
@@ -153,33 +158,35 @@ describe('examples/client', () => {
       const port = await listen(() => {});
       await cleanUp();
       const program = client(port, file('x').name);
-      await program.fails(/^client: connect ECONNREFUSED 127\.0\.0\.1:\d+$/);
+      await program.fails(/^length-prefix: connect ECONNREFUSED 127\.0\.0\.1:\d+$/);
       expect(program.lines).to.deep.equal([]);
       // A name of two addresses, on many machines.
-      await client(port, '--host', 'localhost', file('x').name).fails(/^client: connect ECONNREFUSED .*:\d+$/);
+      await new Command(['connect', `localhost:${port}`, file('x').name]).fails(
+        /^length-prefix: connect ECONNREFUSED .*:\d+$/,
+      );
     });
 
     it('tells in one line which file it can not read; what was sent before it arrives', async () => {
       const { port, connections } = await recordingServer();
       const { name, data } = file(2_000_000);
       const missing = client(port, name, `${name}.missing`, name);
-      await missing.fails(/^client: .*file\.missing: ENOENT: /);
-      expect(missing.lines).to.deep.equal(['All data was sent. Size: 2000000']);
+      await missing.fails(/^length-prefix: .*file\.missing: ENOENT: /);
+      expect(missing.notices).to.deep.equal([`Sent ${name}: 2000000 bytes`]);
       expect((await connections[0]!).equals(sized(data))).to.equal(true);
 
-      await client(port, temporaryDirectory()).fails(/^client: .*length-prefix-spec.*: EISDIR: /);
+      await client(port, temporaryDirectory()).fails(/^length-prefix: .*length-prefix-spec.*: EISDIR: /);
       expect(await connections[1]!).to.have.lengthOf(0);
     });
 
     it('tells in one line that a message is too long, and the server by a reset', async () => {
       const { port, connections } = await recordingServer();
       const { name } = file('fits');
-      const program = client(port, '--max', '4', name, file('too long').name, name);
-      await program.fails(/^client: .*file: ERR_FRAME_TOO_LONG: .* 8 bytes .* at most 4 /);
+      const program = client(port, '--max-payload-length', '4', name, file('too long').name, name);
+      await program.fails(/^length-prefix: .*file: ERR_FRAME_TOO_LONG: .* 8 bytes .* at most 4 /, 3);
       expect(await connections[0]!.catch((error) => error)).to.have.property('code', 'ECONNRESET');
 
       const field = client(port, '--length-field', 'uint8', file(256).name);
-      await field.fails(/^client: .*file: ERR_FRAME_TOO_LONG: .* at most 255$/);
+      await field.fails(/^length-prefix: .*file: ERR_FRAME_TOO_LONG: .* at most 255$/, 3);
       expect(await connections[1]!.catch((error) => error)).to.have.property('code', 'ECONNRESET');
     });
 
@@ -188,12 +195,12 @@ describe('examples/client', () => {
         [
           'shrinks',
           (name) => truncateSync(name, 100),
-          /^client: .*file: It shrank while it was sent, from 16000000 bytes to \d+$/,
+          /^length-prefix: .*file: It shrank while it was sent, from 16000000 bytes to \d+$/,
         ],
         [
           'grows',
           (name) => appendFileSync(name, 'x'),
-          /^client: .*file: It grew while it was sent, from 16000000 bytes to 16000001$/,
+          /^length-prefix: .*file: It grew while it was sent, from 16000000 bytes to 16000001$/,
         ],
       ];
       await Promise.all(
@@ -221,26 +228,26 @@ describe('examples/client', () => {
 
     it('does not read an input without end', async () => {
       const { port } = await recordingServer();
-      const program = client(port, '--max', '1000', '-');
+      const program = client(port, '--max-payload-length', '1000', '-');
       const bytes = Buffer.alloc(100_000);
       const feed = () => {
         while (program.child.stdin!.write(bytes));
       };
       program.child.stdin!.on('drain', feed);
       feed();
-      await program.fails(/^client: -: ERR_FRAME_TOO_LONG: more than 1000 bytes \(--max\)$/);
+      await program.fails(/^length-prefix: -: ERR_FRAME_TOO_LONG: more than 1000 bytes \(--max-payload-length\)$/, 3);
     });
 
     it('fails when the server hangs up before all was sent', async () => {
       const hangUps: [name: string, hangUp: (socket: Socket) => void, line: RegExp][] = [
-        ['ends', (socket) => socket.end(), /^client: The server hung up before all was sent$/],
+        ['ends', (socket) => socket.end(), /^length-prefix: The server hung up before all was sent$/],
         // What the client learns of it depends on what it was about to do.
         [
           'closes',
           (socket) => socket.destroy(),
-          /^client: (The server hung up before all was sent|.*(ECONNRESET|EPIPE))/,
+          /^length-prefix: (The server hung up before all was sent|.*(ECONNRESET|EPIPE))/,
         ],
-        ['resets', (socket) => socket.resetAndDestroy(), /^client: .*(ECONNRESET|EPIPE)/],
+        ['resets', (socket) => socket.resetAndDestroy(), /^length-prefix: .*(ECONNRESET|EPIPE)/],
       ];
       const large = file(16_000_000);
       await Promise.all(
@@ -257,24 +264,28 @@ describe('examples/client', () => {
     it('fails when the server hangs up between two messages', async () => {
       const port = await sampleServer(() => {});
       const program = client(port, file('first').name, '-');
-      await program.fails(/^client: The server hung up before all was sent$/);
-      expect(program.lines).to.deep.equal(['All data was sent. Size: 5']);
+      await program.fails(/^length-prefix: The server hung up before all was sent$/);
+      expect(program.notices).to.have.lengthOf(1);
     });
 
     it('fails when the server resets the connection after all was sent', async () => {
       const port = await listen((socket) => socket.once('data', () => socket.resetAndDestroy()));
-      await client(port, file('x').name).fails(/^client: read ECONNRESET$/);
+      await client(port, file('x').name).fails(/^length-prefix: read ECONNRESET$/);
     });
 
     it('refuses options that make no sense in one line', async () => {
-      await new Program('client', []).fails(/^client: There is no FILE to send/);
-      await new Program('client', ['--save', 'x', 'file']).fails(/^client: Unknown option '--save'/);
-    });
-
-    it('shows its usage', async () => {
-      const program = new Program('client', ['--help']);
-      await program.succeeds();
-      expect(program.lines.join('\n')).to.match(/^Usage: npm run client -- \[options\] FILE\.\.\.\n/);
+      const refused: [args: string[], line: RegExp][] = [
+        [[], /^length-prefix: There is no HOST:PORT to connect to /],
+        [['x:1', '--save', 'x'], /^length-prefix: There is no option --save/],
+        [['x:1', '-', 'y', '-'], /^length-prefix: The standard input, -, can be read once /],
+        [['x:1', 'y', '--input', 'hex'], /^length-prefix: --input tells of the standard input/],
+        [['x:1', '--input', 'words'], /^length-prefix: --input must be lines, ndjson, hex or whole, not 'words' /],
+        [['x:1', '--insecure'], /^length-prefix: --insecure goes with --tls /],
+        [['x:0'], /^length-prefix: There is nothing to connect to at port 0 /],
+        [[':1'], /^length-prefix: An address is HOST:PORT, /],
+        [['x:1', '--wait', 'x'], /^length-prefix: --wait must be a number of seconds above 0, not 'x' /],
+      ];
+      await Promise.all(refused.map(([args, line]) => new Command(['connect', ...args]).fails(line, 2)));
     });
   });
 
@@ -285,7 +296,7 @@ describe('examples/client', () => {
         const received: Buffer[] = [];
         const program = client(await sampleServer((message) => received.push(message)), name);
         await program.succeeds();
-        expect(program.lines).to.deep.equal([`All data was sent. Size: ${size}`]);
+        expect(program.notices).to.deep.equal([`Sent ${name}: ${bytesOf(size)}`]);
         expect(received).to.have.lengthOf(1);
         expect(received[0]!.equals(data)).to.equal(true);
       }
@@ -307,5 +318,6 @@ const SLOW_SOCKET = `
     if (isConnection(this)) setTimeout(() => _write.apply(this, args), 20);
     else _write.apply(this, args);
   };
-  const { log } = console;
-  console.log = (line) => log(written + ' written, ' + line);`;
+  const { stderr } = process;
+  const say = stderr.write;
+  stderr.write = (line, ...rest) => say.call(stderr, (line === '' ? '' : written + ' written, ') + line, ...rest);`;

@@ -1,0 +1,150 @@
+/** Draws a frame as a format has it, and beside it the bytes that came. */
+import { encode, type FormatOptions, FrameError } from 'length-prefix';
+import { fixedWidth, Layout, trailerWidth } from './format.js';
+import { hexPairs, printable } from './text.js';
+import type { Window } from './window.js';
+
+interface Part {
+  readonly name: string;
+  /** In bytes; undefined: all that is left. */
+  readonly width: number | undefined;
+  /** What it has to be, or what is known of it. */
+  readonly expected: string;
+}
+
+const unknown = (width: number) => Array<string>(width).fill('..').join(' ');
+
+/** @param width of the length field, where that is not fixed */
+function partsOf(format: FormatOptions, width = fixedWidth(format) ?? 1): Part[] {
+  const { lengthFieldOffset = 0, header, trailer, initialBytesToStrip = 0, maxPayloadLength = 16_777_216 } = format;
+  const behind = Math.max(0, initialBytesToStrip - lengthFieldOffset - width);
+  const headerBytes = (from: number, count: number) =>
+    header === undefined ? unknown(count) : hexPairs(header.subarray(from, from + count));
+  const tail = trailer instanceof Uint8Array ? hexPairs(trailer) : unknown(trailerWidth(format));
+  const parts: Part[] = [
+    { name: 'front', width: lengthFieldOffset, expected: headerBytes(0, lengthFieldOffset) },
+    { name: 'length', width, expected: unknown(width) },
+    { name: 'header', width: behind, expected: headerBytes(lengthFieldOffset + width, behind) },
+    { name: 'payload', width: undefined, expected: `at most ${maxPayloadLength} bytes` },
+    { name: 'trailer', width: trailerWidth(format), expected: tail },
+  ];
+  return parts.filter((part) => part.width !== 0);
+}
+
+/** Rows of columns, each as wide as its widest cell. */
+function aligned(rows: readonly (readonly string[])[]): string[] {
+  const widths: number[] = [];
+  for (const row of rows) {
+    for (const [i, cell] of row.entries()) widths[i] = Math.max(widths[i] ?? 0, cell.length);
+  }
+  return rows.map((row) =>
+    row
+      .map((cell, i) => cell.padEnd(widths[i]!))
+      .join('  ')
+      .trimEnd(),
+  );
+}
+
+function nameOfField({ lengthField = 'uint32le' }: FormatOptions): string {
+  return typeof lengthField === 'string' ? lengthField : `1 to ${lengthField.maxWidth} bytes`;
+}
+
+const EXAMPLE = 'hello';
+
+/** The widths that the length field may have. */
+function widthsOf(format: FormatOptions): number[] {
+  const { lengthField } = format;
+  const fixed = fixedWidth(format);
+  if (fixed !== undefined) return [fixed];
+  const most = typeof lengthField === 'object' ? lengthField.maxWidth : 10;
+  return Array.from({ length: most }, (_, i) => i + 1);
+}
+
+/** A frame around a message, the message, and the width of its length field. */
+function example(format: FormatOptions): { frame: Buffer; message: Buffer } | undefined {
+  const { lengthFieldOffset = 0, initialBytesToStrip = Number.MAX_SAFE_INTEGER, minPayloadLength = 0 } = format;
+  for (const count of [Math.max(EXAMPLE.length, minPayloadLength), 0, 12]) {
+    for (const width of widthsOf(format)) {
+      // Where the head is kept, it is part of the message.
+      const kept = Math.max(0, lengthFieldOffset + width - initialBytesToStrip);
+      const message = Buffer.concat([Buffer.alloc(kept), Buffer.alloc(count, EXAMPLE)]);
+      try {
+        const frame = encode(message, format);
+        if (widthIn(frame, format) === width) return { frame, message };
+      } catch {
+        // The format has no message of this length.
+      }
+    }
+  }
+  return undefined;
+}
+
+/** Draws the frame of a message. */
+export function drawFormat(format: FormatOptions): string[] {
+  const { lengthFieldOffset = 0, lengthAdjustment = 0, initialBytesToStrip, maxPayloadLength = 16_777_216 } = format;
+  const drawn = example(format);
+  if (drawn === undefined) return ['No frame can be drawn'];
+  const { frame } = drawn;
+  const width = widthIn(frame, format);
+  const parts = partsOf(format, width);
+  let at = 0;
+  const behind = frame.length - trailerWidth(format);
+  const cells = parts.map((part) => {
+    const end = part.name === 'payload' ? behind : at + part.width!;
+    const bytes = frame.subarray(at, end);
+    at = end;
+    return { part, bytes };
+  });
+  const sizes = cells.map(({ part }) => {
+    if (part.name === 'length') return nameOfField(format);
+    return part.name === 'payload' ? `at most ${maxPayloadLength}` : `${part.width} byte${part.width === 1 ? '' : 's'}`;
+  });
+  const rows = aligned([
+    ['', ...parts.map(({ name }) => name)],
+    ['frame', ...cells.map(({ bytes }) => hexPairs(bytes))],
+    ['', ...sizes],
+  ]);
+  const stripped = initialBytesToStrip ?? lengthFieldOffset + width;
+  const adjusted = lengthAdjustment === 0 ? '' : ` ${lengthAdjustment > 0 ? '+' : '-'} ${Math.abs(lengthAdjustment)}`;
+  const cut = trailerWidth(format) > 0 ? ', without the trailer' : '';
+  return [...rows, `payload = length${adjusted}; message = the frame from byte ${stripped} on${cut}`];
+}
+
+/** The width of the length field of a frame. */
+function widthIn(frame: Buffer, format: FormatOptions): number {
+  const { lengthFieldOffset = 0 } = format;
+  const fixed = fixedWidth(format);
+  if (fixed !== undefined) return fixed;
+  const { format: noted } = new Layout({ ...format, initialBytesToStrip: undefined });
+  const field = noted.lengthField as Exclude<FormatOptions['lengthField'], string | undefined>;
+  try {
+    return field.read(frame, lengthFieldOffset, frame.length)?.width ?? 1;
+  } catch {
+    return 1;
+  }
+}
+
+const SHOWN = 32;
+
+/** Draws the bytes at a fault, beside what the format expects there. None, where they are gone. */
+export function drawFault(error: unknown, format: FormatOptions, window: Window): string[] {
+  if (!(error instanceof FrameError)) return [];
+  const found = window.around(error.position, 16, SHOWN);
+  if (found === undefined || found.after.length === 0) return [];
+  const { before, after } = found;
+  const parts = partsOf(format, widthIn(after, format)).filter(({ name }) => name !== 'trailer');
+  let at = 0;
+  const came = parts.map(({ width = SHOWN }) => {
+    const bytes = after.subarray(at, at + width);
+    at += width;
+    return hexPairs(bytes);
+  });
+  const rows = [
+    ['', ...parts.map(({ name }) => name)],
+    ['expected', ...parts.map(({ expected }) => expected)],
+    ['came', ...came, printable(after)],
+  ];
+  const lines = aligned(rows);
+  const context = before.length === 0 ? [] : [`before    ${hexPairs(before)}  ${printable(before)}`];
+  return [...lines, ...context].map((line) => `  ${line}`);
+}

@@ -1,0 +1,102 @@
+/** The wire format that options describe. */
+import { type FormatOptions, formats, type LengthField, LengthPrefixDecoder } from 'length-prefix';
+import { UsageError } from './errors.js';
+import { type Values, wholeNumber } from './options.js';
+
+const all: Readonly<Record<string, FormatOptions>> = formats;
+
+export function formatNamed(name: string): FormatOptions {
+  if (Object.hasOwn(all, name)) return all[name]!;
+  throw new UsageError(`--format must be one of ${Object.keys(all).join(', ')}, not '${name}'`);
+}
+
+function hexBytes(values: Values, name: string): Uint8Array | undefined {
+  const text = values[name];
+  if (text === undefined) return undefined;
+  const digits = String(text)
+    .replace(/^0x/i, '')
+    .replace(/[\s,:]/g, '');
+  if (!/^([0-9a-f]{2})+$/i.test(digits)) {
+    throw new UsageError(`--${name} must be bytes in hex, such as 0xce or 'ca fe', not '${text}'`);
+  }
+  return Buffer.from(digits, 'hex');
+}
+
+/** Checked: the library says what would be allowed. */
+export function formatOf(values: Values): FormatOptions {
+  const { format: name, 'length-field': lengthField } = values;
+  const given: FormatOptions = {
+    lengthField: lengthField as NonNullable<FormatOptions['lengthField']> | undefined,
+    lengthFieldOffset: wholeNumber(values, 'length-field-offset'),
+    lengthAdjustment: wholeNumber(values, 'length-adjustment', Number.MIN_SAFE_INTEGER),
+    initialBytesToStrip: wholeNumber(values, 'initial-bytes-to-strip'),
+    header: hexBytes(values, 'header'),
+    headerMask: hexBytes(values, 'header-mask'),
+    trailer: hexBytes(values, 'trailer'),
+    maxPayloadLength: wholeNumber(values, 'max-payload-length'),
+    minPayloadLength: wholeNumber(values, 'min-payload-length'),
+  };
+  const named = name === undefined ? {} : formatNamed(String(name));
+  const isGiven = ([, value]: [string, unknown]) => value !== undefined;
+  const format = { ...named, ...Object.fromEntries(Object.entries(given).filter(isGiven)) };
+  try {
+    new LengthPrefixDecoder(format);
+  } catch (error) {
+    (error as NodeJS.ErrnoException).message = (error as Error).message.replace(', or a LengthField', '');
+    throw Object.assign(error as Error, { code: 'ERR_USAGE' });
+  }
+  return format;
+}
+
+/** The width of a length field; undefined where that is not fixed. */
+export function fixedWidth({ lengthField = 'uint32le' }: FormatOptions): number | undefined {
+  const bits = typeof lengthField === 'string' && /^uint(\d+)/.exec(lengthField)?.[1];
+  return bits ? Number(bits) / 8 : undefined;
+}
+
+export function trailerWidth({ trailer }: FormatOptions): number {
+  return trailer instanceof Uint8Array ? trailer.length : (trailer?.width ?? 0);
+}
+
+/** Tells the length of a frame from that of its message, which its decoder has just handed out. */
+export class Layout {
+  /** The format, for the decoder. */
+  readonly format: FormatOptions;
+  /** What a frame has beside its message; -1 where that depends on the width of the last length that was read. */
+  readonly #beside: number;
+  #width = 0;
+
+  constructor(format: FormatOptions) {
+    const { lengthFieldOffset = 0, initialBytesToStrip } = format;
+    const width = fixedWidth(format);
+    const isKnown = width !== undefined || initialBytesToStrip !== undefined;
+    const stripped = initialBytesToStrip ?? lengthFieldOffset + (width ?? 0);
+    this.#beside = stripped + trailerWidth(format);
+    this.format = isKnown ? format : { ...format, lengthField: this.#noting(format.lengthField) };
+  }
+
+  /** The same length field, of which the width is noted. */
+  #noting(field: FormatOptions['lengthField']): LengthField {
+    // Those of MQTT and of protobuf differ in their limit.
+    const { mqtt } = formats;
+    const varint = { ...(mqtt.lengthField as LengthField), maxWidth: 10, maxLength: Number.MAX_SAFE_INTEGER };
+    const known = typeof field === 'object' ? field : varint;
+    return {
+      ...known,
+      read: (bytes, start, end) => {
+        const read = known.read(bytes, start, end);
+        if (read !== undefined) this.#width = read.width;
+        return read;
+      },
+    };
+  }
+
+  frameLength(length: number): number {
+    return length + this.#beside + this.#width;
+  }
+}
+
+/** Whether the first byte of a message says of what type it is: it stands in front of the length, and is kept. */
+export function hasType({ lengthFieldOffset = 0, initialBytesToStrip }: FormatOptions): boolean {
+  return lengthFieldOffset > 0 && initialBytesToStrip === 0;
+}

@@ -1,0 +1,205 @@
+/** `length-prefix listen` */
+import { spawn } from 'node:child_process';
+import type { Duplex } from 'node:stream';
+import { finished } from 'node:stream/promises';
+import { isatty } from 'node:tty';
+import { type FormatOptions, framed } from 'length-prefix';
+import { type Address, addressOf } from './address.js';
+import { type Serving, serve, stdio } from './connection.js';
+import { whole } from './conversation.js';
+import { complain, describe, notice, UsageError } from './errors.js';
+import { formatOf } from './format.js';
+import { atMostOne, type Values, wholeNumber } from './options.js';
+import { Printer } from './printer.js';
+import { Saving } from './saving.js';
+import { type Parts, pass, Shown, type Streamed } from './showing.js';
+
+/** What is done with each message, beside that it is printed. */
+type Use = (
+  messages: Streamed,
+  connection: number,
+  length: number,
+  count: number,
+) => (parts: Parts) => Promise<unknown>;
+
+function send(messages: Streamed, message: Parameters<Streamed['write']>[0]): Promise<void> {
+  return new Promise((resolve, reject) => messages.write(message, (error) => (error ? reject(error) : resolve())));
+}
+
+/** What a program answers to a message. */
+async function answerOf(command: string, parts: Parts, most: number): Promise<Buffer> {
+  const child = spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'inherit'] });
+  const ended = new Promise<number | string>((resolve, reject) => {
+    child.once('error', reject).once('close', (code, signal) => resolve(signal ?? code ?? 1));
+  });
+  // It need not read all that it is given.
+  child.stdin.on('error', () => {});
+  const output: Buffer[] = [];
+  let length = 0;
+  const reading = (async () => {
+    for await (const chunk of child.stdout as AsyncIterable<Buffer>) {
+      length += chunk.length;
+      if (length > most) {
+        child.kill();
+        return; // The output is closed, which ends those that the shell has started.
+      }
+      output.push(chunk);
+    }
+  })();
+  for await (const part of parts) {
+    if (child.stdin.writable && !child.stdin.write(part)) {
+      await Promise.race([new Promise((resolve) => child.stdin.once('drain', resolve)), ended]);
+    }
+  }
+  child.stdin.end();
+  const [how] = await Promise.all([ended, reading]);
+  if (length > most) throw new Error(`--exec: the answer has more than ${most} bytes (--max-payload-length)`);
+  if (how !== 0)
+    throw new Error(`--exec: the program ended with ${typeof how === 'number' ? `exit code ${how}` : how}`);
+  return Buffer.concat(output);
+}
+
+async function useOf(values: Values, format: FormatOptions): Promise<Use> {
+  atMostOne(values, 'save', 'echo', 'exec');
+  if (values.save !== undefined) {
+    const saving = await Saving.in(values.save as string);
+    return (_, connection, __, count) => (parts) => saving.save(connection, count, parts);
+  }
+  // A message goes back while it comes in.
+  if (values.echo === true) return (messages, _, length) => (parts) => send(messages, { length, body: parts });
+  if (values.exec === undefined) return () => pass;
+  const most = format.maxPayloadLength ?? 16_777_216;
+  return (messages) => async (parts) => send(messages, await answerOf(values.exec as string, parts, most));
+}
+
+/** All that is open. */
+class Listener {
+  readonly #connections = new Set<Streamed>();
+  readonly #printer: Printer;
+  readonly #format: FormatOptions;
+  readonly #frameTimeout: number | undefined;
+  readonly #use: Use;
+  /** Messages that are still to come. */
+  #left: number;
+  #count = 0;
+  #isStopping = false;
+  serving: Serving | undefined;
+
+  constructor(values: Values, format: FormatOptions, printer: Printer, use: Use) {
+    this.#format = values.whole === true ? whole(format) : format;
+    this.#frameTimeout = wholeNumber(values, 'frame-timeout');
+    this.#left = wholeNumber(values, 'count', 1) ?? Number.POSITIVE_INFINITY;
+    this.#printer = printer;
+    this.#use = use;
+  }
+
+  async take(socket: Duplex, name: string): Promise<void> {
+    const connection = ++this.#count;
+    const shown = new Shown(this.#printer, { connection, direction: '->' }, this.#format);
+    const messages: Streamed = framed(socket, { ...shown.format, frameTimeout: this.#frameTimeout, stream: true });
+    shown.watch(socket);
+    this.#connections.add(messages);
+    let count = 0;
+    try {
+      // The next message comes when this one is dealt with: a client that is faster than that has to wait. With an
+      // error, the connection is reset: that tells a client that not all it sent was taken.
+      for await (const message of messages) {
+        if (this.#left === 0) break;
+        const use = this.#use(messages, connection, message.length, ++count);
+        await shown.message(message, use).catch((error) => messages.destroy(error));
+        if (--this.#left === 0) {
+          this.#isStopping = true;
+          this.#endOthers(messages);
+          break;
+        }
+      }
+      // What is printed is there before the client learns that all went well.
+      this.#printer.output.flush();
+      messages.end();
+      await finished(messages).catch((error) => {
+        if (!this.#isStopping) throw error;
+      });
+    } catch (error) {
+      shown.fault(error, name);
+    }
+    this.#connections.delete(messages);
+  }
+
+  /** Enough messages have come. */
+  #endOthers(last: Streamed): void {
+    this.#printer.output.flush();
+    this.serving?.server.close();
+    for (const messages of this.#connections) {
+      if (messages !== last) messages.close({ deadline: 1000 }).catch(() => {});
+    }
+  }
+
+  /** Ends all that is open, when the messages under way are there. */
+  stop(): void {
+    if (this.#isStopping) return;
+    this.#isStopping = true;
+    this.serving?.server.close();
+    const busy = [...this.#connections].filter((messages) => messages.insideFrame);
+    // The others end at once, and their clients have a second to do so, too. The loops above tell of errors.
+    for (const messages of this.#connections) {
+      messages.close(busy.includes(messages) ? {} : { deadline: 1000 }).catch(() => {});
+    }
+    if (busy.length > 0) complain(`Stopping after the messages under way. Connections: ${busy.length}`);
+    // There is nothing to wait for: a program ends when it has no connection open, and no file to write.
+  }
+}
+
+/** Calls `stop` at the first signal; a second one ends the program at once. */
+export function onSignal(stop: () => void): void {
+  let isStopping = false;
+  const stopOnce = () => {
+    if (isStopping) return;
+    isStopping = true;
+    // Without a listener the next signal does what it does to any program. On a terminal that has to wait a moment:
+    // Ctrl+C can come twice there, from the terminal and from npm, which passes on what it got.
+    const stopListening = () => process.off('SIGINT', stopOnce).off('SIGTERM', stopOnce);
+    if (isatty(0)) setTimeout(stopListening, 500).unref();
+    else stopListening();
+    stop();
+  };
+  process.on('SIGINT', stopOnce).on('SIGTERM', stopOnce);
+}
+
+function addressIn(values: Values, positionals: readonly string[]): Address {
+  const [first, second] = positionals;
+  if (second !== undefined) throw new UsageError(`There is one address to listen at, not '${second}' as well`);
+  if (first !== undefined) {
+    for (const name of ['host', 'port'])
+      if (values[name] !== undefined)
+        throw new UsageError(`The address says it all: there can be no --${name} with it`);
+    return addressOf(first);
+  }
+  const port = wholeNumber(values, 'port', 0, 65_535) ?? 11_000;
+  return { kind: 'tcp', host: (values.host as string | undefined) ?? '127.0.0.1', port };
+}
+
+export async function run(values: Values, positionals: readonly string[]): Promise<undefined> {
+  const address = addressIn(values, positionals);
+  const format = formatOf(values);
+  const isStdio = address.kind === 'stdio';
+  const printer = await Printer.open(values, {
+    onStandardError: isStdio,
+    onLost: (error) => complain(`Going on without output: ${describe(error)}`),
+  });
+  const listener = new Listener(values, format, printer, await useOf(values, format));
+  onSignal(() => listener.stop());
+  if (isStdio) {
+    await listener.take(stdio(), 'stdio:');
+    return undefined;
+  }
+  listener.serving = await serve(
+    address,
+    values,
+    values.save === undefined && values.exec === undefined ? 1 : 4,
+    (socket, name) => {
+      void listener.take(socket, name);
+    },
+  );
+  notice(`Listening on ${listener.serving.where}`);
+  return undefined;
+}

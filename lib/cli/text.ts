@@ -1,0 +1,43 @@
+/** Text that comes from the wire, or names a file, as it may be shown on a terminal. */
+
+/** Controls (C0, DEL, C1), separators of lines, and marks that turn the direction of text. */
+const UNSAFE = /[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/gu;
+
+const short: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
+
+function escapeOf(character: string): string {
+  const code = character.codePointAt(0)!.toString(16);
+  return short[character] ?? (code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, '0')}`);
+}
+
+/** The text in one line, with nothing in it that a terminal would obey. */
+export function escaped(text: string): string {
+  return text.replace(UNSAFE, escapeOf);
+}
+
+/** As JSON, with nothing in it that a terminal would obey. */
+export function safeJson(value: unknown): string {
+  return JSON.stringify(value).replace(UNSAFE, (each) => `\\u${each.charCodeAt(0).toString(16).padStart(4, '0')}`);
+}
+
+/** The bytes as ASCII, a point for each that is none. */
+export function printable(bytes: Buffer): string {
+  return bytes.toString('latin1').replace(/[^ -~]/g, '.');
+}
+
+/** `05 00 ff` */
+export function hexPairs(bytes: Uint8Array): string {
+  if (bytes.length === 0) return '';
+  const digits = Buffer.from(bytes).toString('hex');
+  const pairs = Buffer.alloc(3 * bytes.length - 1, ' ');
+  for (let i = 0; i < bytes.length; i++) {
+    pairs[3 * i] = digits.charCodeAt(2 * i);
+    pairs[3 * i + 1] = digits.charCodeAt(2 * i + 1);
+  }
+  return pairs.toString('latin1');
+}
+
+/** `1 byte`, `2 bytes` */
+export function bytesOf(count: number): string {
+  return `${count} byte${count === 1 ? '' : 's'}`;
+}

@@ -1,0 +1,70 @@
+/** Prints the messages that cross. */
+import type { FormatOptions } from 'length-prefix';
+import { type Opening, whole } from './conversation.js';
+import { drawFault } from './drawing.js';
+import { describe } from './errors.js';
+import { FrameReader } from './frame-reader.js';
+import type { Place } from './json-lines.js';
+import type { Printer } from './printer.js';
+
+export type Direction = '->' | '<-';
+
+/** What all connections share. */
+export interface Setting {
+  readonly format: FormatOptions;
+  readonly openings: Partial<Record<Direction, Opening>>;
+  readonly printer: Printer;
+  /** A message was seen. */
+  seen(): void;
+}
+
+/** Prints the messages of one direction. The bytes go their own way: what is printed has no part in it. */
+export class Watcher {
+  readonly #setting: Setting;
+  #place: Place;
+  readonly #reader: FrameReader;
+  #isLost = false;
+
+  constructor(setting: Setting, connection: number, direction: Direction) {
+    const { format, printer } = setting;
+    this.#setting = setting;
+    this.#place = { connection, direction };
+    const message = (seen: Parameters<typeof printer.message>[1]) => {
+      printer.message(this.#place, seen);
+      setting.seen();
+    };
+    const opening = setting.openings[direction];
+    this.#reader = new FrameReader(opening === undefined ? whole(format) : format, printer.keeps, { message }, opening);
+  }
+
+  /** @param at when it came, where that is not now */
+  take(chunk: Buffer, at?: Place['at']): void {
+    if (at !== undefined) this.#place = { ...this.#place, at };
+    if (!this.#isLost) this.#try(() => this.#reader.push(chunk));
+  }
+
+  /** @param isWell whether the other side has ended, and not been cut off */
+  end(isWell: boolean): void {
+    if (this.#isLost) return;
+    this.#try(() => this.#reader.end());
+    const { position } = this.#reader;
+    if (isWell && !this.#isLost) this.#setting.printer.event(this.#place, 'end', { position });
+    this.#isLost = true;
+  }
+
+  error(error: unknown): void {
+    this.#setting.printer.error(this.#place, error);
+  }
+
+  #try(read: () => void): void {
+    try {
+      read();
+    } catch (error) {
+      this.#isLost = true;
+      const isCut = (error as NodeJS.ErrnoException).code === 'ERR_FRAME_TRUNCATED';
+      const text = `${describe(error)}${isCut ? '' : '. All that follows is passed on, but not decoded'}`;
+      const drawing = isCut ? [] : drawFault(error, this.#setting.format, this.#reader.window);
+      this.#setting.printer.error(this.#place, error, text, drawing);
+    }
+  }
+}

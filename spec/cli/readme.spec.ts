@@ -1,0 +1,52 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { expect } from 'chai';
+import { commands, optionsOf } from '../../lib/cli/commands.js';
+import { cleanUp } from '../examples/programs.js';
+import { runtime } from '../support/runtime.js';
+import { play, sessionsOf, timeless } from './sessions.js';
+
+const folder = fileURLToPath(new URL('../../../lib/cli/', import.meta.url));
+const page = readFileSync(`${folder}README.md`, 'utf8');
+
+describe('the page of the command', () => {
+  afterEach(cleanUp);
+
+  for (const { commands, output } of sessionsOf(page)) {
+    it(`prints what it says: ${commands[0]}`, async function () {
+      if (process.platform === 'win32' || runtime !== 'node') this.skip();
+      const printed = (await play(commands)).flat().map(timeless);
+      const expected = output.map(timeless);
+      const isInOrder = !commands.some((command) => command.endsWith('&'));
+      if (isInOrder) expect(printed).to.deep.equal(expected);
+      else expect(printed.sort()).to.deep.equal(expected.sort());
+    });
+  }
+
+  it('has all commands, and a session for each', () => {
+    const sessions = sessionsOf(page).flatMap(({ commands }) => commands);
+    for (const { name } of commands) {
+      expect(page).to.include(`[\`${name}\`](#`);
+      expect(
+        sessions.some((command) => command.includes(`length-prefix ${name} `)),
+        name,
+      ).to.equal(true);
+    }
+  });
+
+  it('names no option that is not there, and links to what is', () => {
+    const known = new Set(commands.flatMap((command) => Object.keys(optionsOf(command))));
+    for (const [, name] of page.matchAll(/`?--([a-z][a-z-]+)/g))
+      if (name !== 'global') expect([...known]).to.include(name);
+    for (const [, link] of page.matchAll(/\]\(#([^)]+)\)/g)) {
+      const headings = Array.from(page.matchAll(/^#+ (.*)$/gm), ([, text]) =>
+        text!
+          .toLowerCase()
+          .replace(/[^\w -]/g, '')
+          .replaceAll(' ', '-'),
+      );
+      expect(headings).to.include(link);
+    }
+    for (const [, file] of page.matchAll(/\]\((\.[^)#]+)\)/g)) expect(existsSync(folder + file), file).to.equal(true);
+  });
+});
