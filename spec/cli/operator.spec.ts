@@ -154,7 +154,8 @@ describe('the command, as an unlucky operator or an attacker has it', () => {
     const shell = new Shell('ulimit -n 40; exec $lp listen --port 0');
     const at = await port(shell);
     const sockets = Array.from({ length: 60 }, () => connecting(at));
-    for (const socket of sockets) socket.write(sized('hello'));
+    // Those that have sent nothing see no reset of the system's own.
+    for (const socket of sockets.slice(0, 45)) socket.write(sized('hello'));
     await shell.line(/^Out of file descriptors/);
     const reset = sockets.slice(30).map(closed);
     expect(new Set(await Promise.all(reset))).to.deep.equal(new Set(['ECONNRESET']));
