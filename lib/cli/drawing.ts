@@ -50,6 +50,7 @@ function nameOfField({ lengthField = 'uint32le' }: FormatOptions): string {
 }
 
 const EXAMPLE = 'hello';
+const nothing = Buffer.alloc(0);
 
 /** The widths that the length field may have. */
 function widthsOf(format: FormatOptions): number[] {
@@ -62,13 +63,16 @@ function widthsOf(format: FormatOptions): number[] {
 
 /** A frame around a message, the message, and the width of its length field. */
 function example(format: FormatOptions): { frame: Buffer; message: Buffer } | undefined {
-  const { lengthFieldOffset = 0, initialBytesToStrip = Number.MAX_SAFE_INTEGER, minPayloadLength = 0 } = format;
+  const { lengthField, lengthFieldOffset = 0, lengthAdjustment = 0, minPayloadLength = 0 } = format;
+  const { initialBytesToStrip = Number.MAX_SAFE_INTEGER } = format;
   for (const count of [Math.max(EXAMPLE.length, minPayloadLength), 0, 12]) {
     for (const width of widthsOf(format)) {
       // Where the head is kept, it is part of the message.
-      const kept = Math.max(0, lengthFieldOffset + width - initialBytesToStrip);
-      const message = Buffer.concat([Buffer.alloc(kept), Buffer.alloc(count, EXAMPLE)]);
       try {
+        const length =
+          typeof lengthField === 'object' ? lengthField.write(count - lengthAdjustment, nothing) : Buffer.alloc(width);
+        const head = Buffer.concat([Buffer.alloc(lengthFieldOffset), length]).subarray(initialBytesToStrip);
+        const message = Buffer.concat([head, Buffer.alloc(count, EXAMPLE)]);
         const frame = encode(message, format);
         if (widthIn(frame, format) === width) return { frame, message };
       } catch {
