@@ -143,9 +143,14 @@ export class LengthPrefixDecoder<
   /** @hidden */
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
-    if (!parserOf(this.#flow.work).mayStop) return messagesOf(this, super[Symbol.asyncIterator]());
-    // At its end, Node's own would destroy the decoder, and with it the raw bytes that go on.
-    return loop(this, super.iterator({ destroyOnReturn: false }));
+    const decoder = this;
+    const options = {
+      // Node asks when the loop is over. At the end of a detached decoder's messages, its raw bytes go on.
+      get destroyOnReturn() {
+        return !decoder.readableEnded || !raws.has(decoder);
+      },
+    };
+    return messagesOf(this, super.iterator(options));
   }
 
   override _flush(callback: Callback): void {
@@ -161,16 +166,5 @@ export class LengthPrefixDecoder<
     if (error || !this.writableFinished) raws.get(this)?.destroy(error);
     destroyWritable(this, error, callback);
     return this;
-  }
-}
-
-// No method with #, which would be a field in all decoders.
-async function* loop(decoder: node.Duplex, messages: AsyncIterable<any>): AsyncGenerator<any, any, any> {
-  let isOver = false;
-  try {
-    for await (const message of messages) yield message;
-    isOver = true;
-  } finally {
-    if (!isOver || !raws.has(decoder)) decoder.destroy();
   }
 }

@@ -124,7 +124,7 @@ export class Assembler<M extends Uint8Array> {
    * takes ten times as long on some processors (glibc issue 30994), and behind a head of four bytes that is each copy.
    */
   #alignedWith(bytes: Uint8Array): M {
-    const skew = bytes.byteOffset % 16;
+    const skew = this.#due + 15 > this.#memory.maxLength ? 0 : bytes.byteOffset % 16;
     const { buffer, byteOffset } = this.#memory.allocate(this.#due + skew);
     return new this.#memory.View(buffer, byteOffset + skew, this.#due);
   }

@@ -449,8 +449,9 @@ export class Format {
   }
 
   #suspicion(input: Uint8Array, start: number, end: number): string {
-    // A length of the user's own may be written in digits.
-    const mayBeText = this.fixed === undefined && !isVarint(this.#field as LengthField);
+    // A length of the user's own may be written in digits, and a header that is right may be text.
+    const isDigits = this.fixed === undefined && !isVarint(this.#field as LengthField);
+    const mayBeText = isDigits || this.header !== undefined;
     const other = lookalike(input.subarray(start, end), mayBeText);
     if (other !== '' || this.fixed === undefined) return other;
     const { width, littleEndian } = this.fixed;

@@ -401,7 +401,7 @@ export const formats = Object.freeze({
   /**
    * The header that a proxy puts in front of a connection, in version 2 of the PROXY protocol: a signature, version and
    * command, family, length, addresses and more. The signature is checked and cut off, and messages begin with version and
-   * command: `21`, or `20` for a connection of the proxy's own. At most 4,080 bytes: with the 16 in front of them, the
+   * command, which are left to the program to check: `21`, or `20` for a connection of the proxy's own. At most 4,080 bytes: with the 16 in front of them, the
    * longest header that nginx takes.
    *
    * https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt, section 2.2.

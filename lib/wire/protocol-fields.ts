@@ -46,8 +46,8 @@ export const compactSize: LengthField = Object.freeze({
   },
 });
 
-/** A length in decimal digits, with a character behind them that has this name. */
-function decimalLength(character: string, name: string, { minLength = 0, hasZeros = true }): LengthField {
+/** A length in decimal digits, no zeros in front, with a character behind them that has this name. */
+function decimalLength(character: string, name: string, minLength = 0): LengthField {
   const last = character.charCodeAt(0);
   return Object.freeze({
     maxWidth: 17,
@@ -59,7 +59,7 @@ function decimalLength(character: string, name: string, { minLength = 0, hasZero
         if (byte === last && at > start) return { length, width: at + 1 - start };
         const digit = byte - 0x30;
         const isZeroInFront = length === 0 && at > start;
-        if (!(digit >= 0 && digit <= 9) || (isZeroInFront && !hasZeros)) {
+        if (!(digit >= 0 && digit <= 9) || isZeroInFront) {
           const found = JSON.stringify(textOf(bytes, start, at + 1));
           throw new Error(`${found} does not begin a decimal number and a ${name}`);
         }
@@ -75,10 +75,10 @@ function decimalLength(character: string, name: string, { minLength = 0, hasZero
  * syslog's octet count: a decimal number and a space, and never 0. RFC 6587, section 3.4.1. rsyslogd would take all that
  * follows a 0 on the connection for lines without counts.
  */
-export const octetCount = decimalLength(' ', 'space', { minLength: 1 });
+export const octetCount = decimalLength(' ', 'space', 1);
 
 /** A netstring's length: a decimal number with no zeros in front, and a colon. https://cr.yp.to/proto/netstrings.txt */
-export const netstringLength = decimalLength(':', 'colon', { hasZeros: false });
+export const netstringLength = decimalLength(':', 'colon');
 
 /**
  * The two lengths of a FastCGI record: of its content, in two bytes, and of the padding behind that, in the third one. The

@@ -1,6 +1,7 @@
 import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
-import { Duplex } from 'node:stream';
+import { Duplex, type Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { framed, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
@@ -24,6 +25,35 @@ class Endless extends Duplex {
 }
 
 describe('regressions: what comes too late', () => {
+  describe('a decoder that is detached inside a loop that comes to its end', () => {
+    const loops: Record<string, (decoder: LengthPrefixDecoder, detach: () => void) => Promise<unknown>> = {
+      async 'for await'(decoder, detach) {
+        for await (const _ of decoder) detach();
+      },
+      toArray: (decoder, detach) => {
+        decoder.once('data', detach);
+        return decoder.toArray();
+      },
+      map: (decoder, detach) => decoder.map(detach).toArray(),
+      pipeline: (decoder, detach) =>
+        pipeline(decoder, async (messages) => {
+          for await (const _ of messages) detach();
+        }),
+    };
+    for (const [name, loop] of Object.entries(loops)) {
+      it(`goes on with the raw bytes: ${name}`, async () => {
+        const decoder = new LengthPrefixDecoder({ lengthField: 'uint8' });
+        let raw: Readable | undefined;
+        decoder.write('\x01A');
+        await loop(decoder, () => {
+          raw ??= decoder.detach();
+        });
+        decoder.end('raw bytes');
+        expect(String(Buffer.concat(await raw!.toArray()))).to.equal('raw bytes');
+      });
+    }
+  });
+
   describe('a socket that is destroyed when all was read', () => {
     const { open } = connections();
 

@@ -66,6 +66,14 @@ describe('Assembler', () => {
     }
   });
 
+  it('gives a message that no more memory is for exactly its memory', () => {
+    const { memory, given } = countingMemory();
+    const message = new Assembler(70_000, { ...memory, maxLength: 70_000 }, true);
+    message.append(new Uint8Array(70_001).subarray(1));
+    expect(message.take()).to.have.property('byteOffset', 0);
+    expect(given).to.deep.equal([70_000]);
+  });
+
   it('gives a message exactly its memory where chunks are not to be kept', () => {
     const message = new Assembler(70_000, countingMemory().memory, false);
     message.append(new Uint8Array(70_004).subarray(4));

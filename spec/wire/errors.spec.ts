@@ -214,6 +214,7 @@ describe('a length that is another protocol', () => {
     for (const [wire, format] of [
       ['fff1', formats.gitPktLine],
       ['99999999 x', formats.syslog],
+      ['\r\n\r\n\0\r\nQUIT\n\x21\x11\xff\xff', formats.proxyV2],
     ] as const) {
       const { error } = await decode([Buffer.from(wire)], format);
       expect(error!.message).to.match(/ bytes is announced, at most \d+ are allowed \(maxPayloadLength\)$/);

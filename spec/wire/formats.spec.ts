@@ -241,7 +241,7 @@ describe('length fields of protocols', () => {
     expect(String(Buffer.from(octetCount.write(1234, nothing)))).to.equal('1234 ');
     expect(octetCount.read(Buffer.from('x1234 '), 1, 6)).to.deep.equal({ length: 1234, width: 5 });
     expect(octetCount.read(Buffer.from('x1234 '), 1, 5)).to.equal(undefined);
-    for (const text of [' x', '1x', '<34>1 no octet count']) {
+    for (const text of [' x', '1x', '01 x', '<34>1 no octet count']) {
       const { error } = await decode([Buffer.from(text)], formats.syslog);
       expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
       expect(error!.message).to.include(' does not begin a decimal number and a space');
