@@ -28,6 +28,7 @@ export function anyFormat(
       initialBytesToStrip: fc.nat(MOST_IN_FRONT),
       trailer: fc.oneof(fc.uint8Array({ minLength: 1, maxLength: 5 }), fc.constant(adler32)),
       maxPayloadLength: fc.integer({ min: 12, max: 100_000 }),
+      minPayloadLength: fc.nat(12),
     },
     { requiredKeys: ['lengthField'] },
   );
