@@ -8,7 +8,7 @@ export const FULL = {
   rounds: 11,
   /** All contestants are warm when their last so many rounds are near each other, or when this time is over. */
   steady: 4,
-  warmUp: 20_000,
+  warmUp: 40_000,
   /** When this is used up, three rounds of each are enough. */
   budget: 60_000,
   /** With one round. */
