@@ -1,6 +1,6 @@
 /** Runs the command `length-prefix` as a user does. */
 import { fileURLToPath } from 'node:url';
-import { Process, type ProcessSettings, portOf } from '../examples/programs.js';
+import { Process, type ProcessSettings, portOf } from '../support/programs.js';
 import { programArgs, type RunSettings } from '../support/runtime.js';
 
 /** The command, bundled as it is in the package. */

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { expect } from 'chai';
 import { bytesOf } from '../../lib/cli/text.js';
-import { cleanUp, listen, sized, temporaryDirectory } from '../examples/programs.js';
+import { cleanUp, listen, sized, temporaryDirectory } from '../support/programs.js';
 import { Command } from './command.js';
 
 describe('length-prefix connect', () => {

@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { formats, framed } from '../../lib/index.js';
-import { cleanUp, closed, connectTo, listen, sized, temporaryDirectory } from '../examples/programs.js';
+import { cleanUp, closed, connectTo, listen, sized, temporaryDirectory } from '../support/programs.js';
 import { cert, key } from '../torture/tls-fixture.js';
 import { Command, received, startListen, startTap } from './command.js';
 

@@ -3,7 +3,7 @@ import { readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { encode, type FormatOptions, formats } from '../../lib/index.js';
-import { cleanUp, sized, temporaryDirectory } from '../examples/programs.js';
+import { cleanUp, sized, temporaryDirectory } from '../support/programs.js';
 import { Command } from './command.js';
 
 const wire = Buffer.concat(['hello', '', 'a\x1b[31m\x7fé\n'].map(sized));

@@ -13,7 +13,7 @@ import {
   replaceWriteFile,
   sized,
   temporaryDirectory,
-} from '../examples/programs.js';
+} from '../support/programs.js';
 import { replaceExport } from '../support/runtime.js';
 import { Command, lengthsIn, received, startListen } from './command.js';
 

@@ -13,7 +13,7 @@ import {
   Process,
   sized,
   temporaryDirectory,
-} from '../examples/programs.js';
+} from '../support/programs.js';
 import { runtime } from '../support/runtime.js';
 import { Command, main, startListen, startTap } from './command.js';
 

@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { commands, optionsOf } from '../../lib/cli/commands.js';
-import { cleanUp } from '../examples/programs.js';
+import { cleanUp } from '../support/programs.js';
 import { runtime } from '../support/runtime.js';
 import { play, sessionsOf, timeless } from './sessions.js';
 

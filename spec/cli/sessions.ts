@@ -1,7 +1,7 @@
 /** The sessions of a page: its blocks of `console`, run in a shell. */
 import { mkdirSync, symlinkSync } from 'node:fs';
 import { join } from 'node:path';
-import { Process, temporaryDirectory } from '../examples/programs.js';
+import { Process, temporaryDirectory } from '../support/programs.js';
 import { main } from './command.js';
 
 export interface Session {

@@ -5,7 +5,7 @@ import { stripVTControlCharacters } from 'node:util';
 import { expect } from 'chai';
 import { commands, optionsOf } from '../../lib/cli/commands.js';
 import { formats } from '../../lib/index.js';
-import { cleanUp, connectTo, Process, sized, temporaryDirectory } from '../examples/programs.js';
+import { cleanUp, connectTo, Process, sized, temporaryDirectory } from '../support/programs.js';
 import { runtime } from '../support/runtime.js';
 import { Command, main, startListen } from './command.js';
 

@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { appendFileSync, createReadStream, readdirSync, readFileSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
-import { cleanUp, temporaryDirectory } from '../examples/programs.js';
+import { cleanUp, temporaryDirectory } from '../support/programs.js';
 import { runtime } from '../support/runtime.js';
 import { Command, lengthsIn, startListen } from './command.js';
 

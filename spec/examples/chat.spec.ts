@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
 import { framed, json } from '../../lib/index.js';
-import { cleanUp, closed, connectTo, listen, Program, sized, startExample, throwGarbage } from './programs.js';
+import { cleanUp, closed, connectTo, listen, Program, sized, startExample, throwGarbage } from '../support/programs.js';
 
 describe('examples/chat', () => {
   afterEach(cleanUp);

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { expect } from 'chai';
 import { framed } from '../../lib/index.js';
-import { cleanUp, closed, connectTo, sized, startExample } from './programs.js';
+import { cleanUp, closed, connectTo, sized, startExample } from '../support/programs.js';
 
 describe('examples/echo', () => {
   afterEach(cleanUp);

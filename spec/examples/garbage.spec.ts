@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { expect } from 'chai';
 import { framed } from '../../lib/index.js';
 import { received, startListen, startTap } from '../cli/command.js';
-import { breakOff, cleanUp, closed, connectTo, sized, startExample, throwGarbage } from './programs.js';
+import { breakOff, cleanUp, closed, connectTo, sized, startExample, throwGarbage } from '../support/programs.js';
 
 const FAILURE = /Frame at byte|EPIPE|ECONNRESET/;
 

@@ -3,7 +3,7 @@ import { connect } from 'node:net';
 import { expect } from 'chai';
 import { type Message, messagesOf, NOTHING } from '../../examples/gateway/protocol.js';
 import { Sender } from '../../examples/gateway/sender.js';
-import { cleanUp, listen } from './programs.js';
+import { cleanUp, listen } from '../support/programs.js';
 
 type Messages = ReturnType<typeof messagesOf>;
 

@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { cleanUp, Program } from './programs.js';
+import { cleanUp, Program } from '../support/programs.js';
 
 describe('examples/naive-framer', () => {
   afterEach(cleanUp);

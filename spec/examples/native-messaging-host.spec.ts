@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { formats, framed, json } from '../../lib/index.js';
-import { cleanUp, Process, Program, temporaryDirectory } from './programs.js';
+import { cleanUp, Process, Program, temporaryDirectory } from '../support/programs.js';
 
 const ID = 'abcdefghijklmnopabcdefghijklmnop';
 const MIB = 1_048_576;

@@ -6,7 +6,16 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { framed } from '../../lib/index.js';
 import { Command, startListen } from '../cli/command.js';
-import { cleanUp, closed, connecting, connectTo, listen, sized, startExample, temporaryDirectory } from './programs.js';
+import {
+  cleanUp,
+  closed,
+  connecting,
+  connectTo,
+  listen,
+  sized,
+  startExample,
+  temporaryDirectory,
+} from '../support/programs.js';
 
 describe('examples/proxy', () => {
   afterEach(cleanUp);

@@ -12,7 +12,7 @@ import {
   sized,
   startExample,
   throwGarbage,
-} from './programs.js';
+} from '../support/programs.js';
 
 describe('examples/rpc', () => {
   afterEach(cleanUp);

@@ -1,7 +1,16 @@
 import { once } from 'node:events';
 import { expect } from 'chai';
 import { framed, text } from '../../lib/index.js';
-import { breakOff, cleanUp, closed, connecting, connectTo, sized, startExample, throwGarbage } from './programs.js';
+import {
+  breakOff,
+  cleanUp,
+  closed,
+  connecting,
+  connectTo,
+  sized,
+  startExample,
+  throwGarbage,
+} from '../support/programs.js';
 
 describe('examples/shutdown', () => {
   afterEach(cleanUp);

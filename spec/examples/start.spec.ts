@@ -1,8 +1,16 @@
 import { readdirSync } from 'node:fs';
 import { expect } from 'chai';
 import { lengthsIn } from '../cli/command.js';
+import {
+  cleanUp,
+  closed,
+  connectTo,
+  Program,
+  portOf,
+  replaceWriteFile,
+  temporaryDirectory,
+} from '../support/programs.js';
 import { programArgs, replaceExport } from '../support/runtime.js';
-import { cleanUp, closed, connectTo, Program, portOf, replaceWriteFile, temporaryDirectory } from './programs.js';
 
 describe('examples/start', () => {
   afterEach(cleanUp);

@@ -12,7 +12,7 @@ import {
   startExample,
   temporaryDirectory,
   throwGarbage,
-} from './programs.js';
+} from '../support/programs.js';
 
 describe('examples/upload', () => {
   afterEach(cleanUp);

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
+import { cleanUp, Program } from '../support/programs.js';
 import { codeArgs, replaceExport } from '../support/runtime.js';
-import { cleanUp, Program } from './programs.js';
 
 describe('examples/workers', () => {
   afterEach(cleanUp);

@@ -21,9 +21,9 @@ import {
 import { json, LengthPrefixDecoder } from '../../lib/index.js';
 import { decode, LengthPrefixDecoderStream } from '../../lib/web/index.js';
 import { formatOptions } from '../../lib/wire/options.js';
+import { turns } from '../support/frames.js';
 import { runs } from '../support/runs.js';
 import { encode } from '../support/streams.js';
-import { turns } from '../torture/support.js';
 
 const bytes = (text: string) => Buffer.from(text, 'latin1');
 

@@ -7,10 +7,10 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import { anyCut, Recut, type RecutOptions } from '../../lib/fuzz/index.js';
 import { framed, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { payload, settle, slowSink, turns } from '../support/frames.js';
 import { runs } from '../support/runs.js';
 import { outcomeOf, thrownBy } from '../support/streams.js';
 import { closeAll, transports } from '../torture/connections.js';
-import { payload, settle, slowSink, turns } from '../torture/support.js';
 
 const bytes = Buffer.from(Array.from({ length: 1000 }, (_, i) => i));
 

@@ -7,7 +7,7 @@ import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import { type Framed, framed } from '../../lib/index.js';
 import { connections, rejectionCode } from '../support/connections.js';
-import { frame, prefix } from '../torture/support.js';
+import { frame, prefix } from '../support/frames.js';
 
 /** All bytes that come, and how the connection ends. */
 async function received(socket: Socket): Promise<{ bytes: string; end: string }> {

@@ -9,8 +9,8 @@ import { expect } from 'chai';
 import { framed, LengthPrefixDecoder } from '../../lib/index.js';
 import { LengthPrefixDecoderStream } from '../../lib/web/index.js';
 import { connections, rejectionCode } from '../support/connections.js';
+import { frame, prefix } from '../support/frames.js';
 import { until } from '../support/streams.js';
-import { frame, prefix } from '../torture/support.js';
 import { cert, key } from '../torture/tls-fixture.js';
 
 describe('detach() of framed', () => {

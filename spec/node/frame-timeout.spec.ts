@@ -9,8 +9,8 @@ import { promisify } from 'node:util';
 import { expect } from 'chai';
 import { framed, LengthPrefixDecoder } from '../../lib/index.js';
 import { LengthPrefixDecoderStream } from '../../lib/web/index.js';
+import { frame, prefix } from '../support/frames.js';
 import { codeArgs } from '../support/runtime.js';
-import { frame, prefix } from '../torture/support.js';
 
 const frameTimeout = 20;
 const [a, b, c] = ['a', 'b', 'c'].map((letter) => frame(letter)) as [Buffer, Buffer, Buffer];

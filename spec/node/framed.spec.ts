@@ -9,9 +9,9 @@ import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import * as readableStream from 'readable-stream';
 import { type Framed, type FramedOptions, FrameError, framed, json, type Message, text } from '../../lib/index.js';
+import { frames, turns } from '../support/frames.js';
 import { codeOf, outcomeOf, thrownBy } from '../support/streams.js';
 import { kinds, reset, Wire, wirePair } from '../support/wire.js';
-import { frames, turns } from '../torture/support.js';
 
 /** The chunks that the wire is given from now on. */
 function writtenTo(wire: Wire): Buffer[] {

@@ -4,9 +4,9 @@ import fc from 'fast-check';
 import * as userland from 'readable-stream';
 import { encode, framed, LengthPrefixDecoder } from '../../lib/index.js';
 import { Loops } from '../../lib/node/loops.js';
+import { turns } from '../support/frames.js';
 import { runs } from '../support/runs.js';
 import { leavesLater } from '../support/runtime.js';
-import { turns } from '../torture/support.js';
 
 /** Two messages to read, from a stream of Node's. */
 function plain(options: object): Duplex {

@@ -10,10 +10,10 @@ import fc from 'fast-check';
 import { type FormatOptions, type Framed, framed, withFormat } from '../../lib/index.js';
 import { connections } from '../support/connections.js';
 import { upTo } from '../support/fields.js';
+import { frame } from '../support/frames.js';
 import { recut } from '../support/recut.js';
 import { runs } from '../support/runs.js';
 import { until } from '../support/streams.js';
-import { frame } from '../torture/support.js';
 import { cert, key } from '../torture/tls-fixture.js';
 
 const UPGRADE = { Connection: 'Upgrade', Upgrade: 'frames' };

@@ -5,8 +5,8 @@ import { type Duplex, PassThrough, Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { frame, turns } from '../support/frames.js';
 import { runs } from '../support/runs.js';
-import { frame, turns } from '../torture/support.js';
 import {
   Activity,
   closed,

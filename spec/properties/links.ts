@@ -9,7 +9,7 @@ import { expect } from 'chai';
 import fc from 'fast-check';
 import * as userland from 'readable-stream';
 import { type ByteStream, type FramedOptions, framed } from '../../lib/index.js';
-import { frame, payload, turns } from '../torture/support.js';
+import { frame, payload, turns } from '../support/frames.js';
 
 /** `framed`, with the types of Node's own streams. */
 export function framedStream(stream: ByteStream | { readable: unknown; writable: unknown }, options = {}): Duplex {

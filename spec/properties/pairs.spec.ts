@@ -5,10 +5,10 @@ import { type Duplex, PassThrough, Readable, Writable } from 'node:stream';
 import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import fc from 'fast-check';
+import { turns } from '../support/frames.js';
 import { runs } from '../support/runs.js';
 import { codeArgs, deafProgram } from '../support/runtime.js';
 import { reset } from '../support/wire.js';
-import { turns } from '../torture/support.js';
 import {
   Activity,
   closed,

@@ -15,8 +15,8 @@ import {
 } from '../../lib/index.js';
 import { LengthPrefixEncoderStream } from '../../lib/web/index.js';
 import { FrameParser } from '../../lib/wire/index.js';
+import { turns } from '../support/frames.js';
 import { thrownBy } from '../support/streams.js';
-import { turns } from '../torture/support.js';
 
 const uint8 = { lengthField: 'uint8' } as const;
 

@@ -4,11 +4,11 @@ import { addAbortSignal, type Duplex, PassThrough, Readable, Transform, Writable
 import { finished, pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import { Command } from '../cli/command.js';
-import { cleanUp, closed as connectionClosed, connectTo, listen, sized, startExample } from '../examples/programs.js';
 import { closed, closeLinks, framedStream, link, soon } from '../properties/links.js';
+import { frame, frames, turns } from '../support/frames.js';
+import { cleanUp, closed as connectionClosed, connectTo, listen, sized, startExample } from '../support/programs.js';
 import { Wire } from '../support/wire.js';
 import { closeAll, transports } from '../torture/connections.js';
-import { frame, frames, turns } from '../torture/support.js';
 
 /** A sink that keeps what it is given. */
 function sinkOf(got: string[]): Writable {

@@ -6,7 +6,7 @@ import { runInNewContext } from 'node:vm';
 import { expect } from 'chai';
 import { framed, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
 import { connections } from '../support/connections.js';
-import { frame, frames, turns } from '../torture/support.js';
+import { frame, frames, turns } from '../support/frames.js';
 
 /** A chunk of memory of its own. */
 const chunkOf = (...messages: string[]) => Buffer.from(new Uint8Array(frames(...messages)).buffer);

@@ -5,9 +5,9 @@ import { type Duplex, PassThrough, Readable } from 'node:stream';
 import { createGunzip, createGzip } from 'node:zlib';
 import { expect } from 'chai';
 import { closed, closeLinks, framedStream, link, soon } from '../properties/links.js';
+import { frames, turns } from '../support/frames.js';
 import { codeArgs, deafProgram } from '../support/runtime.js';
 import { reset } from '../support/wire.js';
-import { frames, turns } from '../torture/support.js';
 
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => `message ${i}`);
 

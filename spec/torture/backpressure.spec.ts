@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { expect } from 'chai';
 import { Transform } from 'readable-stream';
 import { LengthPrefixDecoder } from '../../lib/index.js';
-import { frame, payload, type SlowSink, settle, slowSink, turns } from './support.js';
+import { frame, payload, type SlowSink, settle, slowSink, turns } from '../support/frames.js';
 
 const marks = Array.from({ length: 20 }, (_, i) => i + 1);
 

@@ -9,13 +9,13 @@ import type { Duplex, Transform } from 'readable-stream';
 import { anyCut } from '../../lib/fuzz/index.js';
 import { type Framed, framed } from '../../lib/index.js';
 import { conversations } from '../properties/arbitraries.js';
+import { frame, payload, prefix, settle, slowSink, turns } from '../support/frames.js';
 import { runs } from '../support/runs.js';
 import { outcomeOf } from '../support/streams.js';
 import { type Kind, kinds, reset, Wire, wirePair } from '../support/wire.js';
 import { closeAll, transports } from './connections.js';
 import { Log } from './log.js';
 import { command, finalReader, type Model, Rig, readerCommands, type Written } from './rig.js';
-import { frame, payload, prefix, settle, slowSink, turns } from './support.js';
 
 const kind = fc.constantFrom<Kind>('node', 'userland');
 

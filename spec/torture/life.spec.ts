@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { expect } from 'chai';
 import { type Framed, formats, framed } from '../../lib/index.js';
 import { connections, rejectionCode } from '../support/connections.js';
-import { frame, payload, settle } from './support.js';
+import { frame, payload, settle } from '../support/frames.js';
 
 const format = { header: Buffer.from('LP\0\0\0\0'), lengthFieldOffset: 2, trailer: Buffer.from(';') };
 const good = Buffer.from('LP\x04\0\0\0good;', 'latin1');

@@ -6,7 +6,7 @@ import { Expected } from '../../lib/wire/expected.js';
 import { Format } from '../../lib/wire/format.js';
 import type { Memory } from '../../lib/wire/memory.js';
 import { FrameParser } from '../../lib/wire/parser.js';
-import { frame, turns } from './support.js';
+import { frame, turns } from '../support/frames.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;

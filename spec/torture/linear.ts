@@ -5,7 +5,7 @@
 import { Buffer } from 'node:buffer';
 import process from 'node:process';
 import { LengthPrefixDecoder } from '../../lib/index.js';
-import { frame, turns } from './support.js';
+import { frame, turns } from '../support/frames.js';
 
 const MIB = 1024 * 1024;
 

@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import type { Duplex } from 'readable-stream';
-import { settle } from './support.js';
+import { settle } from '../support/frames.js';
 
 export type NodeError = Error & { code?: string };
 

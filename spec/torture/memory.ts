@@ -15,8 +15,8 @@ import {
   LengthPrefixEncoder,
   type Message,
 } from '../../lib/index.js';
+import { frame, prefix, settle, turns } from '../support/frames.js';
 import { usedMemory } from '../support/runtime.js';
-import { frame, prefix, settle, turns } from './support.js';
 
 export interface Row {
   readonly group: string;

@@ -8,9 +8,9 @@ import {
   LengthPrefixEncoder,
 } from '../../lib/index.js';
 import { varintOf } from '../support/fields.js';
+import { payload } from '../support/frames.js';
 import { runs } from '../support/runs.js';
 import { command, finalReader, type Model, Rig, readerCommands, type Written } from './rig.js';
-import { payload } from './support.js';
 
 type Field = 'uint32le' | 'uint16be' | 'varint';
 

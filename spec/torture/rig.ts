@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { expect } from 'chai';
 import fc from 'fast-check';
 import type { Transform } from 'readable-stream';
-import { type SlowSink, settle, slowSink, turns } from './support.js';
+import { type SlowSink, settle, slowSink, turns } from '../support/frames.js';
 
 /** Events that the caller makes, not the stream. */
 const byTheCaller = ['pause', 'resume', 'newListener', 'removeListener', 'unpipe', 'pipe'];

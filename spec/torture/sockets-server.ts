@@ -6,9 +6,9 @@ import { createServer, type Socket } from 'node:net';
 import process from 'node:process';
 import { pipeline } from 'readable-stream';
 import { LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { turns } from '../support/frames.js';
 import { usedMemory } from '../support/runtime.js';
 import { codeOf } from '../support/streams.js';
-import { turns } from './support.js';
 
 /** What the server tells its parent. */
 export interface Report {

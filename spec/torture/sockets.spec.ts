@@ -6,9 +6,9 @@ import { pipeline as nodePipeline } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type FrameError, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
+import { frame, payload, prefix } from '../support/frames.js';
 import { closeAll, opened, transports } from './connections.js';
 import type { Report } from './sockets-server.js';
-import { frame, payload, prefix } from './support.js';
 
 /** What a decoder made of a connection. */
 interface Outcome {

@@ -11,8 +11,8 @@ import {
   type LengthPrefixDecoderOptions,
   LengthPrefixEncoder,
 } from '../../lib/index.js';
+import { frame, payload, prefix, settle, slowSink, turns } from '../support/frames.js';
 import { Log, type NodeError } from './log.js';
-import { frame, payload, prefix, settle, slowSink, turns } from './support.js';
 
 const faults: Record<string, { tail: Buffer; code: string | undefined; options?: LengthPrefixDecoderOptions }> = {
   'a length too long': { tail: Buffer.alloc(4, 0xff), code: 'ERR_FRAME_TOO_LONG' },

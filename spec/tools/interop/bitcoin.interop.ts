@@ -1,5 +1,5 @@
 import { formats } from '../../../lib/index.js';
-import { cleanUp } from '../../examples/programs.js';
+import { cleanUp } from '../../support/programs.js';
 import { expectClient, expectServer, PYTHON, sourceOf } from './programs.js';
 
 describe('python-bitcoinlib', () => {

@@ -1,4 +1,4 @@
-import { Process } from '../../examples/programs.js';
+import { Process } from '../../support/programs.js';
 
 /** A headless Chromium that keeps all it has in a folder. */
 export class Browser extends Process {

@@ -6,7 +6,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { json } from 'node:stream/consumers';
 import { expect } from 'chai';
-import { cleanUp, Program, temporaryDirectory } from '../../examples/programs.js';
+import { cleanUp, Program, temporaryDirectory } from '../../support/programs.js';
 import { Browser } from './browser.js';
 import { sourceOf } from './programs.js';
 

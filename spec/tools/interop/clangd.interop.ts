@@ -1,6 +1,6 @@
 import { expect } from 'chai';
 import { formats, framed, json } from '../../../lib/index.js';
-import { cleanUp, Process } from '../../examples/programs.js';
+import { cleanUp, Process } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { JsonRpc, stdioOf } from './json-rpc.js';
 import { expectSame } from './same.js';

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Framed, formats, framed, json } from '../../../lib/index.js';
-import { cleanUp, Process } from '../../examples/programs.js';
+import { cleanUp, Process } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { stdioOf } from './json-rpc.js';
 import { PYTHON } from './programs.js';

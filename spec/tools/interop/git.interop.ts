@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { type Framed, formats, framed, type MessagePart } from '../../../lib/index.js';
-import { cleanUp, connectTo } from '../../examples/programs.js';
+import { cleanUp, connectTo } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { Host } from './servers.js';
 

@@ -1,8 +1,8 @@
 import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { formats, framed, LengthPrefixDecoder, type MessagePart, withFormat } from '../../../lib/index.js';
-import { cleanUp, listen } from '../../examples/programs.js';
 import { rejectionCode } from '../../support/connections.js';
+import { cleanUp, listen } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { fromNpm } from './npm.js';
 import { messageOf } from './programs.js';

@@ -1,6 +1,6 @@
 import { join } from 'node:path';
 import { formats } from '../../../lib/index.js';
-import { cleanUp, Process, temporaryDirectory } from '../../examples/programs.js';
+import { cleanUp, Process, temporaryDirectory } from '../../support/programs.js';
 import { expectClient, expectServer, sourceOf } from './programs.js';
 
 /** A program that runs the sample, compiled. */

@@ -5,7 +5,7 @@ import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { type Framed, formats, framed, type MessagePart } from '../../../lib/index.js';
 import { Command, startTap } from '../../cli/command.js';
-import { cleanUp, temporaryDirectory } from '../../examples/programs.js';
+import { cleanUp, temporaryDirectory } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';

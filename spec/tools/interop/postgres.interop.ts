@@ -5,7 +5,7 @@ import { connect as connectTls, TLSSocket } from 'node:tls';
 import { expect } from 'chai';
 import { type Framed, formats, framed, LengthPrefixEncoder, type MessagePart, withFormat } from '../../../lib/index.js';
 import { type Command, startTap, tapped } from '../../cli/command.js';
-import { cleanUp } from '../../examples/programs.js';
+import { cleanUp } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
 import { startPostgres } from './postgres.js';

@@ -2,7 +2,7 @@
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { type Framed, type FramedOptions, framed } from '../../../lib/index.js';
-import { connectTo, listen, Process } from '../../examples/programs.js';
+import { connectTo, listen, Process } from '../../support/programs.js';
 
 /** The path of a program's source: the compiler leaves it where it is. */
 export function sourceOf(name: string): string {

@@ -2,7 +2,7 @@ import { buffer } from 'node:stream/consumers';
 import { expect } from 'chai';
 import protobuf from 'protobufjs';
 import { formats, framed, type MessagePart } from '../../../lib/index.js';
-import { cleanUp, connectTo, listen } from '../../examples/programs.js';
+import { cleanUp, connectTo, listen } from '../../support/programs.js';
 import { expectClient, expectServer, messageOf, PYTHON, sourceOf } from './programs.js';
 
 /** As in google/protobuf/wrappers.proto. */

@@ -5,7 +5,7 @@
 import { statSync } from 'node:fs';
 import { join } from 'node:path';
 import { startTap } from '../../cli/command.js';
-import { cleanUp } from '../../examples/programs.js';
+import { cleanUp } from '../../support/programs.js';
 import { startPostgres } from './postgres.js';
 import { Host } from './servers.js';
 

@@ -4,7 +4,7 @@ import type { Readable, Writable } from 'node:stream';
 import { expect } from 'chai';
 import { buffers, formats, framed, json } from '../../../lib/index.js';
 import { FrameParser } from '../../../lib/wire/index.js';
-import { cleanUp, Process } from '../../examples/programs.js';
+import { cleanUp, Process } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { JsonRpc, stdioOf } from './json-rpc.js';
 import { fromNpm, pathFromNpm } from './npm.js';

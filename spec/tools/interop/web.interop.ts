@@ -7,7 +7,7 @@ import fc from 'fast-check';
 import { cutAt } from '../../../lib/fuzz/cut.js';
 import { anyMessages } from '../../../lib/fuzz/index.js';
 import { type FormatOptions, formats } from '../../../lib/index.js';
-import { cleanUp, temporaryDirectory } from '../../examples/programs.js';
+import { cleanUp, temporaryDirectory } from '../../support/programs.js';
 import { decode, encode } from '../../support/streams.js';
 import { Browser } from './browser.js';
 

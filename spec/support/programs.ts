@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { programArgs, type RunSettings, replaceExport } from '../support/runtime.js';
+import { programArgs, type RunSettings, replaceExport } from './runtime.js';
 
 type Name =
   | 'chat'
