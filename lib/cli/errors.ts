@@ -16,9 +16,9 @@ export function exitCodeOf(error: unknown): number {
   return name === 'FrameError' || code.startsWith('ERR_FRAME') ? exit.wire : exit.failure;
 }
 
-/** Options of the library, in its errors. */
+/** Options of the library, in its errors: none that somebody wrote with dashes. */
 const LIBRARY =
-  /options\.(\w+)|\b(length(?:Field(?:Offset)?|Adjustment)|initialBytesToStrip|headerMask|(?:max|min)PayloadLength|frameTimeout)\b/g;
+  /options\.(\w+)|(?<!-)\b(length(?:Field(?:Offset)?|Adjustment)|initialBytesToStrip|headerMask|(?:max|min)PayloadLength|frameTimeout)\b/g;
 
 function flagOf(option: string): string {
   return `--${option.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;

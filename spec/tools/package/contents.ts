@@ -58,7 +58,14 @@ describe('package.json', () => {
     expect(manifest.description).to.be.a('string').that.is.not.empty;
     expect(manifest.keywords).to.be.an('array').that.is.not.empty;
     expect(manifest.engines).to.deep.equal({ node: '>=20.19' });
-    expect(manifest.files).to.deep.equal(['dist/bundle', 'dist/lib/**/*.d.ts', 'CHANGELOG.md']);
+    expect(manifest.files).to.deep.equal([
+      'dist/bundle',
+      'dist/lib/**/*.d.ts',
+      '!dist/lib/cli',
+      'lib/**/README.md',
+      'CHANGELOG.md',
+      'SECURITY.md',
+    ]);
   });
 
   it('runs nothing when it is installed', () => {
