@@ -108,15 +108,3 @@ export function slowSink(
     },
   };
 }
-
-/** The same pseudo-random numbers for the same seed, 0 <= n < limit. */
-export function random(seed: number): (limit: number) => number {
-  let state = seed >>> 0 || 1;
-  return (limit) => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    state >>>= 0;
-    return state % limit;
-  };
-}
