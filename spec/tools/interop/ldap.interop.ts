@@ -152,8 +152,8 @@ describe('formats.ldap', () => {
       await ask(messages, 1, bind);
       const others = integer(2).length + person('limit', messageOf(LARGE)).length - LARGE;
       await ask(messages, 2, person('limit', messageOf(LIMIT - others)));
-      messages.write(messageWith(3, person('above', messageOf(LIMIT - others + 1))));
       // It may close the connection before it has read all.
+      messages.on('error', () => {}).write(messageWith(3, person('above', messageOf(LIMIT - others + 1))));
       const outcome = next(messages).then(
         () => 'answered',
         () => 'closed',
