@@ -4,6 +4,7 @@ import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { type Framed, formats, framed, withFormat } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { uintBE } from './bytes.js';
 import { Host } from './servers.js';
 
 const OPEN = 1;
@@ -34,7 +35,7 @@ protocol bgp two from ours { neighbor 127.0.0.2 as ${SECOND}; passive yes; }
 /** An UPDATE without a route: all that BIRD knew before was announced. RFC 4724, section 2. */
 const END_OF_RIB = Buffer.of(UPDATE, 0, 0, 0, 0);
 
-const uint16 = (value: number) => Buffer.of(value >> 8, value);
+const uint16 = (value: number) => uintBE(value, 2);
 
 /** Version 4, 90 s of hold time, a router of this number, no optional parameters. */
 const open = (as: number) => Buffer.from([OPEN, 4, ...uint16(as), 0, 90, 10, 0, ...uint16(as), 0]);

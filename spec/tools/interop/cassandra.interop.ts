@@ -2,6 +2,7 @@ import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { formats, framed, type MessagePart } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { intBE, uintBE } from './bytes.js';
 import { fromNpm } from './npm.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
@@ -22,16 +23,8 @@ const REGISTER = 11;
 /** The last one is above the default limit. */
 const SIZES = [0, 1, 255, 65_536, 5_000_000, 0, 20_000_000, 1];
 
-const short = (value: number) => {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16BE(value);
-  return bytes;
-};
-const int = (value: number) => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
-};
+const short = (value: number) => uintBE(value, 2);
+const int = (value: number) => intBE(value, 4);
 const string = (text: string) => Buffer.concat([short(text.length), Buffer.from(text)]);
 const list = (texts: string[]) => Buffer.concat([short(texts.length), ...texts.map(string)]);
 

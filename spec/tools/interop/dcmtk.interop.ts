@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { formats, framed } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { uintBE, uintLE } from './bytes.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 import { through } from './through.js';
@@ -40,11 +41,7 @@ const [IS_COMMAND, IS_LAST] = [1, 2];
 /** A message: its type, a reserved byte, zeros that the length is written over, and the rest. */
 const messageOf = (type: number, ...rest: Uint8Array[]) => [Uint8Array.of(type, 0, 0, 0, 0, 0), ...rest];
 
-function uint16(value: number): Buffer {
-  const bytes = Buffer.alloc(2);
-  bytes.writeUInt16LE(value);
-  return bytes;
-}
+const uint16 = (value: number) => uintLE(value, 2);
 
 /** An item of an association, or of user information. */
 function item(type: number, ...values: (string | Uint8Array)[]): Buffer {
@@ -55,9 +52,7 @@ function item(type: number, ...values: (string | Uint8Array)[]): Buffer {
 /** An element of a data set. A text gets an even length. */
 function element(group: number, number: number, value: string | Uint8Array): Buffer {
   const data = typeof value === 'string' ? Buffer.from(value.length % 2 === 0 ? value : `${value}\0`) : value;
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(data.length);
-  return Buffer.concat([uint16(group), uint16(number), length, data]);
+  return Buffer.concat([uint16(group), uint16(number), uintLE(data.length, 4), data]);
 }
 
 /** A command of these elements: they are in the order of their numbers, as they must be. */
@@ -69,11 +64,8 @@ const commandOf = (elements: Record<number, string | number>) =>
   );
 
 /** A PDU of data: one value for a presentation context. */
-function dataOf(context: number, flags: number, data: Buffer) {
-  const length = Buffer.alloc(4);
-  length.writeUInt32BE(2 + data.length);
-  return messageOf(DATA, length, Buffer.of(context, flags), data);
-}
+const dataOf = (context: number, flags: number, data: Buffer) =>
+  messageOf(DATA, uintBE(2 + data.length, 4), Buffer.of(context, flags), data);
 
 const proposed = (context: number, sopClass: string) =>
   item(0x20, Buffer.of(context, 0, 0, 0), item(0x30, sopClass), item(0x40, IMPLICIT_LITTLE_ENDIAN));

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { formats, framed } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { uintLE as uint } from './bytes.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 import { through } from './through.js';
@@ -27,12 +28,6 @@ const LARGE = 5_000_000;
 const ROOT = 0;
 const FILE = 1;
 const NO_FID = 0xffff_ffff;
-
-function uint(value: number, width: number): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeUInt32LE(value);
-  return bytes.subarray(0, width);
-}
 
 const string = (text: string) => Buffer.concat([uint(Buffer.byteLength(text), 2), Buffer.from(text)]);
 

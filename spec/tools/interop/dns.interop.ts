@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { formats, framed } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { uintBE as uint } from './bytes.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 
@@ -31,12 +32,6 @@ const printed = (length: number) =>
 
 const dataOf = (length: number) =>
   Buffer.concat(stringsOf(length).flatMap((string) => [Buffer.of(string.length), Buffer.from(string)]));
-
-function uint(value: number, width: number): Buffer {
-  const bytes = Buffer.alloc(width);
-  bytes.writeUIntBE(value, 0, width);
-  return bytes;
-}
 
 const wireName = (name: string) =>
   Buffer.concat([...name.split('.'), ''].flatMap((label) => [Buffer.of(label.length), Buffer.from(label)]));

@@ -4,6 +4,7 @@ import { expect } from 'chai';
 import { formats, framed } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
+import { uintBE as uint } from './bytes.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
@@ -53,12 +54,6 @@ TLS_CA = "${file('cert', cert)}";
 LoadExtension = "acl_wl.fdx" : "${file('allowed', 'ALLOW_IPSEC client.example\n')}";
 ConnectPeer = "server.example" { ConnectTo = "127.0.0.1"; Port = ${server}; No_TLS; };
 `;
-
-function uint(value: number, width: 3 | 4): Buffer {
-  const bytes = Buffer.alloc(width);
-  bytes.writeUIntBE(value, 0, width);
-  return bytes;
-}
 
 type Avp = [code: number, data: string | number | Buffer];
 

@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { expect } from 'chai';
 import { type Framed, formats, framed, type MessagePart, withFormat } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { uintBE } from './bytes.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
@@ -23,11 +24,7 @@ const SIZES = [0, 1, LARGEST, LARGEST + 1, 5_000_000];
 const WINDOW = 2 ** 31 - 1;
 const INITIAL_WINDOW_SIZE = 4;
 
-const uint32 = (value: number) => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-};
+const uint32 = (value: number) => uintBE(value, 4);
 
 type Frame = MessagePart[];
 

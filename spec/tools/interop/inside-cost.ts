@@ -4,6 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import { encode, type FormatOptions, formats, type MessagePart } from '../../../lib/index.js';
+import { intBE as int } from './bytes.js';
 import { demuxStream, Modem, PostgresParser, parse } from './inside.js';
 
 const ROUNDS = 15;
@@ -26,12 +27,6 @@ interface Subject {
   readonly messageOf: (value: Buffer) => MessagePart[];
   readonly theirs: Framer;
   readonly ours: Framer;
-}
-
-function int(value: number, width: number): Buffer {
-  const bytes = Buffer.alloc(width);
-  bytes.writeIntBE(value, 0, width);
-  return bytes;
 }
 
 /** Makes nothing of a message, so that framing alone is measured. */

@@ -4,6 +4,7 @@ import { formats, framed, LengthPrefixDecoder, type MessagePart, withFormat } fr
 import { rejectionCode } from '../../support/connections.js';
 import { cleanUp, listen } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
+import { intBE } from './bytes.js';
 import { fromNpm } from './npm.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
@@ -24,16 +25,8 @@ const versions = new Map([
   [API_VERSIONS, 0],
 ]);
 
-const int16 = (value: number) => {
-  const bytes = Buffer.alloc(2);
-  bytes.writeInt16BE(value);
-  return bytes;
-};
-const int32 = (value: number) => {
-  const bytes = Buffer.alloc(4);
-  bytes.writeInt32BE(value);
-  return bytes;
-};
+const int16 = (value: number) => intBE(value, 2);
+const int32 = (value: number) => intBE(value, 4);
 const string = (value: string) => Buffer.concat([int16(value.length), Buffer.from(value)]);
 const array = (items: Uint8Array[]) => Buffer.concat([int32(items.length), ...items]);
 const none = int32(0);

@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { joined, mysql, packetsOf } from '../../../examples/continued.js';
 import { encode, type Framed, formats, framed, LengthPrefixDecoder, withFormat } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { uintLE as uint } from './bytes.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 
@@ -112,12 +113,6 @@ function stringOf(bytes: Buffer): Buffer[] {
   length.writeUIntLE(bytes.length, 1, 6);
   length[0] = bytes.length <= FULL ? 0xfd : 0xfe;
   return [length.subarray(0, bytes.length <= FULL ? 4 : 9), bytes];
-}
-
-function uint(value: number, width: number): Buffer {
-  const bytes = Buffer.alloc(width);
-  bytes.writeUIntLE(value, 0, width);
-  return bytes;
 }
 
 /** Plain packets, or compressed ones, over each way. */

@@ -8,6 +8,7 @@ import { type Command, startTap, tapped } from '../../cli/command.js';
 import { cleanUp } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { cert, key } from '../../torture/tls-fixture.js';
+import { uintBE as uint } from './bytes.js';
 import { startPostgres } from './postgres.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
@@ -20,12 +21,6 @@ const STARTUP = 'user\0bob\0database\0postgres\0\0';
 /** A message: its type, four bytes that the length is written over, and the rest. */
 const messageOf = (type: string, ...rest: MessagePart[]) => [`${type}\0\0\0\0`, ...rest];
 const typeOf = (message: Buffer) => String.fromCharCode(message[0]!);
-
-function uint(value: number, width: 2 | 4): Buffer {
-  const bytes = Buffer.alloc(width);
-  bytes.writeUIntBE(value, 0, width);
-  return bytes;
-}
 
 /** What the server answers, up to ReadyForQuery. */
 async function answer(messages: Framed): Promise<{ types: string; values: Buffer[]; received: Buffer[] }> {

@@ -3,6 +3,7 @@ import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { type Framed, formats, framed, type MessagePart, withFormat } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { uintBE as uint } from './bytes.js';
 import { fromNpm } from './npm.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
@@ -17,11 +18,6 @@ const HEAD_LENGTH = 7;
 const LARGEST = 131_064;
 const SIZES = [0, 1, LARGEST, LARGEST + 1, 5_000_000];
 
-const uint = (value: number, width: number) => {
-  const bytes = Buffer.alloc(width);
-  bytes.writeUIntBE(value, Math.max(0, width - 6), Math.min(width, 6));
-  return bytes;
-};
 const shortString = (text: string) => [uint(text.length, 1), text];
 const longString = (text: string) => [uint(text.length, 4), text];
 

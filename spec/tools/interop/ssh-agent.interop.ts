@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { type Framed, formats, framed } from '../../../lib/index.js';
 import { ways } from '../../support/recut.js';
+import { uintBE } from './bytes.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
 
@@ -19,11 +20,7 @@ const REMOVE_ALL_IDENTITIES = 19;
 const LIMIT = 262_144;
 const TYPE = 'ssh-ed25519';
 
-function uint32(value: number): Buffer {
-  const bytes = Buffer.alloc(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
+const uint32 = (value: number) => uintBE(value, 4);
 
 /** Strings as SSH has them: each behind its length. */
 const strings = (...values: (string | Uint8Array)[]) =>

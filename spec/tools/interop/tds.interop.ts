@@ -3,6 +3,7 @@ import { expect } from 'chai';
 import { type Framed, formats, framed } from '../../../lib/index.js';
 import { rejectionCode } from '../../support/connections.js';
 import { ways } from '../../support/recut.js';
+import { uintLE as uint } from './bytes.js';
 import { fromNpm } from './npm.js';
 import { expectSame } from './same.js';
 import { Host } from './servers.js';
@@ -22,11 +23,6 @@ const LARGEST = 32_767;
 
 const SIZES = [0, 1, 5000, 2_500_000];
 
-const uint = (value: number, width: number) => {
-  const bytes = Buffer.alloc(width);
-  bytes.writeUIntLE(value, 0, Math.min(width, 6));
-  return bytes;
-};
 const wide = (text: string) => Buffer.from(text, 'utf16le');
 /** A string behind the number of its characters. */
 const named = (text: string) => Buffer.concat([uint(text.length, 1), wide(text)]);

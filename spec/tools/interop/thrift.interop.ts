@@ -5,6 +5,7 @@ import { expect } from 'chai';
 import { formats, framed, LengthPrefixDecoder } from '../../../lib/index.js';
 import { rejectionCode } from '../../support/connections.js';
 import { ways } from '../../support/recut.js';
+import { uintBE } from './bytes.js';
 import { fromNpm } from './npm.js';
 import { messageOf } from './programs.js';
 import { expectSame } from './same.js';
@@ -148,8 +149,7 @@ describe('formats.thrift', () => {
     const server = thrift.createServer(Processor, {}, framedBinary);
     const refused = once(server, 'error');
     const port = await host.serve((socket) => server.emit('connection', socket));
-    const head = Buffer.alloc(4);
-    head.writeInt32BE(LIMIT + 1);
+    const head = uintBE(LIMIT + 1, 4);
     connect(port, '127.0.0.1').end(head).resume();
     expect((await refused).join()).to.include(`Frame size ${LIMIT + 1} larger than the maximum allowed ${LIMIT} bytes`);
     const decoder = new LengthPrefixDecoder(formats.thrift);
