@@ -1,5 +1,6 @@
 import type { FormatOptions } from './format.js';
 import {
+  bytesOf,
   compactSize,
   contentLength,
   fastcgiLengths,
@@ -14,7 +15,7 @@ const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freez
 
 /** Bytes that are always the same, and sent once: all of them are the header, the last one as the length of nothing. */
 function greeting(text: string): Readonly<FormatOptions> {
-  const header = Uint8Array.from(text, (each) => each.charCodeAt(0));
+  const header = bytesOf(text);
   const last = header.length - 1;
   return format({
     lengthField: 'uint8',
