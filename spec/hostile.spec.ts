@@ -7,6 +7,7 @@ import { expect } from 'chai';
 import { type FramedOptions, formats, framed, json, LengthPrefixDecoder, text } from '../lib/index.js';
 import { FrameParser } from '../lib/wire/index.js';
 import { type Connections, connections } from './support/connections.js';
+import { frame } from './support/frames.js';
 import { countingMemory } from './support/memory.js';
 
 let opened: Connections;
@@ -25,11 +26,6 @@ async function serve(options: FramedOptions<false, any, false>, peer: (socket: S
   return { items, error };
 }
 
-const frame = (body: string | Uint8Array) => {
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(body.length);
-  return Buffer.concat([length, Buffer.from(body as Uint8Array)]);
-};
 const good = frame('good');
 
 /** One good message comes first. It is handed out, and then the error shows. */
