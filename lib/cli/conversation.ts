@@ -1,5 +1,6 @@
-/** What the tap knows of protocols whose connections do not begin in the format of the rest. */
+/** Protocols whose connections do not begin in the format of the rest, as the tap knows them. */
 import { type FormatOptions, formats, type LengthRead } from 'length-prefix';
+import { trailerWidth } from './format.js';
 
 /** How one direction begins. The bytes of each message tell which one it is, whatever the other direction has said. */
 export interface Opening {
@@ -48,7 +49,7 @@ export const openings: Partial<Record<string, Record<'->' | '<-', Opening>>> = {
 /** For a decoder: its messages keep all that is in front of their length, whatever it is, and the trailer. */
 export function whole({ trailer, header, headerMask, ...format }: FormatOptions, opening?: Opening): FormatOptions {
   const { lengthAdjustment = 0, maxPayloadLength = 16_777_216 } = format;
-  const width = trailer instanceof Uint8Array ? trailer.length : (trailer?.width ?? 0);
+  const width = trailerWidth({ trailer });
   const limit = { initialBytesToStrip: 0, maxPayloadLength: maxPayloadLength + width };
   if (opening === undefined) return { ...format, ...limit, lengthAdjustment: lengthAdjustment + width };
   const read = (bytes: Uint8Array, start: number, end: number) => opening.read(Buffer.from(bytes.subarray(start, end)));

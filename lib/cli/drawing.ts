@@ -8,7 +8,7 @@ interface Part {
   readonly name: string;
   /** In bytes; undefined: all that is left. */
   readonly width: number | undefined;
-  /** What it has to be, or what is known of it. */
+  /** The bytes that it has to be, or all that is known of it. */
   readonly expected: string;
 }
 
@@ -52,32 +52,22 @@ function nameOfField({ lengthField = 'uint32le' }: FormatOptions): string {
 const EXAMPLE = 'hello';
 const nothing = Buffer.alloc(0);
 
-/** The widths that the length field may have. */
-function widthsOf(format: FormatOptions): number[] {
-  const { lengthField } = format;
-  const fixed = fixedWidth(format);
-  if (fixed !== undefined) return [fixed];
-  const most = typeof lengthField === 'object' ? lengthField.maxWidth : 10;
-  return Array.from({ length: most }, (_, i) => i + 1);
-}
-
-/** A frame around a message, the message, and the width of its length field. */
-function example(format: FormatOptions): { frame: Buffer; message: Buffer } | undefined {
+/** A frame around a message, and the width of its length field. */
+function example(format: FormatOptions): { frame: Buffer; width: number } | undefined {
   const { lengthField, lengthFieldOffset = 0, lengthAdjustment = 0, minPayloadLength = 0 } = format;
   const { initialBytesToStrip = Number.MAX_SAFE_INTEGER } = format;
   for (const count of [Math.max(EXAMPLE.length, minPayloadLength), 0, 12]) {
-    for (const width of widthsOf(format)) {
+    try {
+      const length =
+        typeof lengthField === 'object'
+          ? lengthField.write(count - lengthAdjustment, nothing)
+          : Buffer.alloc(fixedWidth(format) ?? 1);
       // Where the head is kept, it is part of the message.
-      try {
-        const length =
-          typeof lengthField === 'object' ? lengthField.write(count - lengthAdjustment, nothing) : Buffer.alloc(width);
-        const head = Buffer.concat([Buffer.alloc(lengthFieldOffset), length]).subarray(initialBytesToStrip);
-        const message = Buffer.concat([head, Buffer.alloc(count, EXAMPLE)]);
-        const frame = encode(message, format);
-        if (widthIn(frame, format) === width) return { frame, message };
-      } catch {
-        // The format has no message of this length.
-      }
+      const head = Buffer.concat([Buffer.alloc(lengthFieldOffset), length]).subarray(initialBytesToStrip);
+      const frame = encode(Buffer.concat([head, Buffer.alloc(count, EXAMPLE)]), format);
+      return { frame, width: widthIn(frame, format) };
+    } catch {
+      // The format has no message of this length.
     }
   }
   return undefined;
@@ -88,8 +78,7 @@ export function drawFormat(format: FormatOptions): string[] {
   const { lengthFieldOffset = 0, lengthAdjustment = 0, initialBytesToStrip, maxPayloadLength = 16_777_216 } = format;
   const drawn = example(format);
   if (drawn === undefined) return ['No frame can be drawn'];
-  const { frame } = drawn;
-  const width = widthIn(frame, format);
+  const { frame, width } = drawn;
   const parts = partsOf(format, width);
   let at = 0;
   const behind = frame.length - trailerWidth(format);
