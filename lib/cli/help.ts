@@ -49,7 +49,7 @@ export function helpOf({ name, usage, summary, text, groups, examples }: Command
 
 const exitCodes: readonly (readonly [code: string, text: string])[] = [
   ['0', 'all went well'],
-  ['1', 'a connection, a file or the output failed'],
+  ['1', 'a connection, a file or the output failed, or the input is not as --input says'],
   ['2', 'an option or an argument makes no sense'],
   ['3', 'bytes came that are not in the format, or a message does not fit into it'],
   ['130', 'Ctrl+C ended connect'],
