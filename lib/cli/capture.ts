@@ -105,7 +105,7 @@ async function showPackets(source: AsyncIterable<Buffer>, values: Values, printe
     begin ??= time;
     const at = { time: new Date(time).toISOString(), ms: time - begin };
     if (!ways.has(`${from} ${to}`)) {
-      // Who is heard first is the client.
+      // The client is the one that is heard first.
       const connection = ++connections;
       printer.event({ connection, at }, 'open', { address: from });
       ways.set(`${from} ${to}`, { order: new Order(), watcher: new Watcher(setting, connection, '->') });

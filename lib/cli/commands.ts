@@ -1,4 +1,4 @@
-/** The commands: what they take, and how they are called. What they do is in modules of their own, which are loaded late. */
+/** The commands: their arguments, and their texts. Each runs in a module of its own, which is loaded late. */
 import {
   connectOptions,
   formatOptions,
@@ -104,7 +104,7 @@ export const commands: readonly Command[] = [
     name: 'decode',
     usage: '[FILE]',
     summary: 'shows the frames of a file, a pipe, or a capture, one a line',
-    text: 'Without a FILE, the standard input is read. What --json has written, and a pcap file, is shown as tap does: pcapng is not read. Bytes that are no frame are drawn, beside what the format expects.',
+    text: 'Without a FILE, the standard input is read. Output of --json, and a pcap file, is shown as tap does: pcapng is not read. Bytes that are no frame are drawn, beside what the format expects.',
     groups: { ...receiving, ...formatGroup },
     examples: [
       ['length-prefix decode dump.bin --format protobuf', 'lists the messages of a file'],

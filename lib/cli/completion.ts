@@ -8,7 +8,7 @@ import { print } from './output.js';
 const NAME = 'length-prefix';
 const all = Object.keys(formats);
 
-/** What an option's value can be: words, files, or nothing that is known. */
+/** The values of an option: words, files, or nothing that is known. */
 function valuesOf(name: string, { choices, value }: Option): readonly string[] | 'files' | undefined {
   if (name === 'format') return all;
   return choices ?? (value === 'FILE' || value === 'DIR' ? 'files' : undefined);

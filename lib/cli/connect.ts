@@ -33,7 +33,7 @@ class Conversation {
   readonly #isTold: boolean;
   readonly #wait: number | undefined;
   readonly #printer: Printer;
-  /** What is being sent. */
+  /** The name of the message that is being sent. */
   #current: string | undefined;
   #left: number;
   #isAllSent = false;
@@ -132,7 +132,7 @@ class Conversation {
       this.#waitOn();
     }
     if (this.#isAllSent) return;
-    // Who types sees it, and need not be told that something is missing.
+    // Somebody who types sees it, and need not be told that something is missing.
     if (process.stdin.isTTY && !this.#isTold) this.leave();
     else throw new HungUp();
   }

@@ -13,7 +13,7 @@ const HALF_OPEN = { allowHalfOpen: true, noDelay: true } as const;
 
 const tlsNames = ['cacert', 'cert', 'key', 'insecure', 'servername'] as const;
 
-/** What TLS is given; undefined where there is none. */
+/** The settings of TLS; undefined where there is none. */
 function tlsOf(values: Values): tls.SecureContextOptions | undefined {
   const extra = tlsNames.find((name) => values[name] !== undefined);
   if (values.tls !== true) {
@@ -90,7 +90,7 @@ function descriptorLimit(): number | undefined {
   }
 }
 
-/** What a server tells of. */
+/** A server that listens. */
 export interface Serving {
   readonly server: net.Server;
   /** Where it listens, to be shown. */

@@ -62,7 +62,7 @@ export function trailerWidth({ trailer }: FormatOptions): number {
 export class Layout {
   /** The format, for the decoder. */
   readonly format: FormatOptions;
-  /** What a frame has beside its message; -1 where that depends on the width of the last length that was read. */
+  /** The bytes of a frame beside its message. Where its length has no fixed width, that width comes to it. */
   readonly #beside: number;
   #width = 0;
 

@@ -76,7 +76,7 @@ export class FrameReader {
   }
 
   /**
-   * What has come of a message that is not whole, is told.
+   * Tells the part that has come of a message that is not whole.
    *
    * @throws FrameError
    */

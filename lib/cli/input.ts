@@ -1,4 +1,4 @@
-/** What is sent: files, and the standard input. */
+/** The messages to send: files, and the standard input. */
 import { fstatSync, statSync, writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { FormatOptions, Message } from 'length-prefix';

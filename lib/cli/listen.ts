@@ -14,7 +14,7 @@ import { Printer } from './printer.js';
 import { Saving } from './saving.js';
 import { type Parts, pass, Shown, type Streamed } from './showing.js';
 
-/** What is done with each message, beside that it is printed. */
+/** Uses each message, beside that it is printed. */
 type Use = (
   messages: Streamed,
   connection: number,
@@ -26,7 +26,7 @@ function send(messages: Streamed, message: Parameters<Streamed['write']>[0]): Pr
   return new Promise((resolve, reject) => messages.write(message, (error) => (error ? reject(error) : resolve())));
 }
 
-/** What a program answers to a message. */
+/** The answer of a program to a message. */
 async function answerOf(command: string, parts: Parts, most: number): Promise<Buffer> {
   const child = spawn(command, { shell: true, stdio: ['pipe', 'pipe', 'inherit'] });
   const ended = new Promise<number | string>((resolve, reject) => {
@@ -113,7 +113,7 @@ class Listener {
           break;
         }
       }
-      // What is printed is there before the client learns that all went well.
+      // The output is there before the client learns that all went well.
       this.#printer.output.flush();
       messages.end();
       await finished(messages).catch((error) => {

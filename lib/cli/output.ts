@@ -13,7 +13,7 @@ export class Output {
   lost: Fault | undefined;
   readonly #sink: Sink;
   readonly #onLost: (error: Fault) => void;
-  /** What is still to be joined. */
+  /** The bytes that are joined so far. */
   block = new Block();
   #length = 0;
   #isWaiting = false;
@@ -134,7 +134,7 @@ export class Output {
   }
 }
 
-/** What a command gives back when its output is over: a reader that has enough, such as head, is no failure. */
+/** The failure of a command whose output is lost: a reader that has enough, such as head, is none. */
 export function failureOf(lost: Fault | undefined): Fault | undefined {
   return lost?.code === 'EPIPE' ? undefined : lost;
 }

@@ -15,7 +15,7 @@ const HELD = 1_048_576;
 /** Messages that a terminal is given in so many ms; more are counted alone. */
 const PACE = { messages: 500, ms: 250 };
 
-/** What is told of an event. */
+/** The fields of an event. */
 interface EventFields {
   /** Of a connection that opens: whose it is. */
   readonly address?: string;
@@ -24,7 +24,7 @@ interface EventFields {
   /** Of an error. */
   readonly code?: string | undefined;
   readonly message?: string;
-  /** What was left out. */
+  /** Those that were left out. */
   readonly messages?: number;
   readonly bytes?: number;
 }
@@ -37,7 +37,7 @@ function textOf({ connection }: Place, event: string, fields: EventFields): stri
 }
 
 export interface PrinterSettings {
-  /** What to do when nothing can be printed any more. */
+  /** Called when nothing can be printed any more. */
   onLost(error: NodeJS.ErrnoException): void;
   /** Whether it passes over messages that its reader is too slow for. */
   isLossy?: boolean;

@@ -1,4 +1,4 @@
-/** What bytes are written to: streams, and files. */
+/** Where bytes are written to: streams, and files. */
 import { createWriteStream, write, writeSync } from 'node:fs';
 import type { Writable } from 'node:stream';
 

@@ -9,7 +9,7 @@ import type { Printer } from './printer.js';
 
 export type Direction = '->' | '<-';
 
-/** What all connections share. */
+/** Shared by all connections. */
 export interface Setting {
   readonly format: FormatOptions;
   readonly openings: Partial<Record<Direction, Opening>>;

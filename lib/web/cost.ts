@@ -13,7 +13,7 @@ const SHARE = 1 / 16;
 /** A value of unknown size: 16 of them fill a queue, as they do in streams of objects. */
 const UNKNOWN = MOST / 16;
 
-/** The `size` of a strategy. What `cost` throws at counts as the least: its own write will fail. */
+/** The `size` of a strategy. A chunk that `cost` throws at counts as the least: its own write will fail. */
 export function sizeBy<T>(cost: (chunk: T) => number): (chunk: T) => number {
   return (chunk) => {
     try {
