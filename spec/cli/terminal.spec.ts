@@ -23,7 +23,8 @@ class Terminal extends Process {
       FORCE_COLOR: undefined,
       CI: undefined,
     };
-    super('script', ['-qec', words.join(' '), '/dev/null'], { env: { ...terminal, ...env }, group: true });
+    // Without `exec`, a shell may stay in between, and end by a Ctrl+C that the command survives.
+    super('script', ['-qec', `exec ${words.join(' ')}`, '/dev/null'], { env: { ...terminal, ...env }, group: true });
   }
 
   type(text: string): void {
