@@ -24,6 +24,9 @@ export class Watcher {
   #place: Place;
   readonly #reader: FrameReader;
   #isLost = false;
+  #isOver = false;
+  /** The bytes that have come. */
+  #length = 0;
 
   constructor(setting: Setting, connection: number, direction: Direction) {
     const { format, printer } = setting;
@@ -40,31 +43,34 @@ export class Watcher {
   /** @param at when it came, where that is not now */
   take(chunk: Buffer, at?: Place['at']): void {
     if (at !== undefined) this.#place = { ...this.#place, at };
+    this.#length += chunk.length;
     if (!this.#isLost) this.#try(() => this.#reader.push(chunk));
   }
 
   /** @param isWell whether the other side has ended, and not been cut off */
   end(isWell: boolean): void {
-    if (this.#isLost) return;
-    this.#try(() => this.#reader.end());
-    const { position } = this.#reader;
-    if (isWell && !this.#isLost) this.#setting.printer.event(this.#place, 'end', { position });
-    this.#isLost = true;
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const isWhole = this.#isLost || this.#try(() => this.#reader.end());
+    if (isWell && isWhole) this.#setting.printer.event(this.#place, 'end', { position: this.#length });
   }
 
   error(error: unknown): void {
     this.#setting.printer.error(this.#place, error);
   }
 
-  #try(read: () => void): void {
+  /** Whether nothing was wrong. */
+  #try(read: () => void): boolean {
     try {
       read();
+      return true;
     } catch (error) {
       this.#isLost = true;
       const isCut = (error as NodeJS.ErrnoException).code === 'ERR_FRAME_TRUNCATED';
       const text = `${describe(error)}${isCut ? '' : '. All that follows is passed on, but not decoded'}`;
       const drawing = isCut ? [] : drawFault(error, this.#setting.format, this.#reader.window);
       this.#setting.printer.error(this.#place, error, text, drawing);
+      return false;
     }
   }
 }

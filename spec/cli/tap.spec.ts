@@ -249,13 +249,14 @@ describe('length-prefix tap', () => {
     await pass(server, client, sized('answer'), 2);
     await pass(client, server, Buffer.from('Host: x\r\n\r\n'), 3);
     await pass(server, client, sized('answer'), 2);
+    client.end();
     server.end();
-    await tap.line(/<- end/);
+    await Promise.all([tap.line(/-> end, after 35 bytes/), tap.line(/<- end, after 20 bytes/)]);
     expect(messagesOf(tap)).to.deep.equal(['-> 0 - 8', '<- 0 - 10', '<- 10 - 10']);
     expect(timeless(tap)[1]).to.match(
       /^#1 {2}-> ERR_FRAME_TOO_LONG: Frame at byte 8: .* at most 1000 are allowed \(--max-payload-length\); .* look like HTTP\. All that follows is passed on, but not decoded$/,
     );
-    expect(tap.lines).to.have.lengthOf(10);
+    expect(tap.lines).to.have.lengthOf(11);
     expect(tap.errors).to.deep.equal([]);
   });
 
