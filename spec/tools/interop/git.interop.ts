@@ -1,10 +1,12 @@
 import { createHash, randomBytes } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { once } from 'node:events';
+import { readFileSync, watch } from 'node:fs';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { expect } from 'chai';
 import { type Framed, formats, framed, type MessagePart } from '../../../lib/index.js';
-import { cleanUp, connectTo } from '../../support/programs.js';
+import { Command, startTap } from '../../cli/command.js';
+import { cleanUp, connectTo, temporaryDirectory } from '../../support/programs.js';
 import { ways } from '../../support/recut.js';
 import { Host } from './servers.js';
 
@@ -68,7 +70,7 @@ describe('formats.gitPktLine with git', () => {
     before(async () => {
       // Not by `git daemon`, which would leave it behind when it is ended.
       const daemon = join((await git(host.folder, ['--exec-path'])).trim(), 'git-daemon');
-      const options = ['--export-all', '--verbose', `--base-path=${host.folder}`];
+      const options = ['--export-all', '--enable=receive-pack', '--verbose', `--base-path=${host.folder}`];
       const args = (port: number) => ['--listen=127.0.0.1', `--port=${port}`, ...options];
       port = await host.startOnPort(daemon, args, /Ready to rumble/);
     });
@@ -100,6 +102,102 @@ describe('formats.gitPktLine with git', () => {
         expect(await git(repository, ['ls-tree', commit])).to.equal(TREE);
       });
     }
+
+    describe('and git as client, a tap between them', () => {
+      /** Settles when a file of the tap has the end of both directions. */
+      async function bothEnds(file: string): Promise<string> {
+        const watcher = watch(file);
+        try {
+          for (;;) {
+            const change = once(watcher, 'change');
+            const text = readFileSync(file, 'utf8');
+            if (text.split('"event":"end"').length === 3) return text;
+            await change;
+          }
+        } finally {
+          watcher.close();
+        }
+      }
+
+      /** What a tap has kept while git talked through it to a repository of the daemon. */
+      async function tapped(repository: string, talk: (url: string) => Promise<unknown>) {
+        const output = join(temporaryDirectory(), 'seen.ndjson');
+        const { server: tap, port: tapPort } = await startTap(port, ['--format', 'gitPktLine', '--json', '-o', output]);
+        await talk(`git://127.0.0.1:${tapPort}/${repository}`);
+        const text = await bothEnds(output);
+        tap.signal('SIGTERM');
+        await tap.succeeds();
+        const records = text
+          .split('\n')
+          .slice(0, -1)
+          .map((line) => JSON.parse(line));
+        const sideOf = (side: string) => {
+          const there = records.filter(({ direction }) => direction === side);
+          const packets = there.filter(({ base64 }) => base64 !== undefined);
+          let position = 0;
+          for (const packet of packets) {
+            expect(packet.position).to.equal(position);
+            position += packet.length;
+          }
+          const events = there.filter(({ event }) => event !== undefined);
+          return { packets: packets.map(({ base64 }) => Buffer.from(base64, 'base64')), position, events };
+        };
+        return { output, client: sideOf('->'), server: sideOf('<-') };
+      }
+
+      it('ls-remote lists branches, and each packet is seen', async () => {
+        const { output, client, server } = await tapped('spec.git', async (url) => {
+          const branches = `${commit}\tHEAD\n${commit}\trefs/heads/main\n`;
+          expect(await git(host.folder, ['ls-remote', url])).to.equal(branches);
+        });
+        expect(textsOf(client.packets)).to.include.members(['command=ls-refs', 'peel', 'symrefs']);
+        expect(textsOf(server.packets)).to.include.members([
+          'version 2',
+          `${commit} HEAD symref-target:refs/heads/main`,
+          `${commit} refs/heads/main`,
+        ]);
+        for (const { packets, position, events } of [client, server]) {
+          expect(String(packets.at(-1))).to.equal(FLUSH);
+          expect(events.map(({ event, position }) => [event, position])).to.deep.equal([['end', position]]);
+        }
+        const lines = await new Command(['decode', output]).output();
+        expect(lines[0]).to.match(/^#1 is 127\.0\.0\.1:\d+$/);
+        expect(lines[1]).to.match(/ #1 {2}-> +0 - +\d+ 30 30 [ 0-9a-f]{41} +00..git-upload-p$/);
+      });
+
+      it('a clone is whole, and so is the pack that the tap has seen', async () => {
+        const { client, server } = await tapped('spec.git', async (url) => {
+          await git(host.folder, ['clone', '-q', '--bare', url, 'tapped.git']);
+        });
+        expect(await git('tapped.git', ['ls-tree', 'main'])).to.equal(TREE);
+        expect(textsOf(client.packets)).to.include.members(['command=fetch', `want ${commit}`, 'done']);
+        const from = server.packets.findIndex((packet) => String(packet) === '000dpackfile\n') + 1;
+        const pieces = server.packets.slice(from, -1).filter((packet) => packet[4] === PACK);
+        await git(host.folder, ['init', '-q', '--bare', 'seen.git']);
+        await git(
+          'seen.git',
+          ['index-pack', '--strict', '--stdin'],
+          Buffer.concat(pieces.map((each) => each.subarray(5))),
+        );
+        expect(await git('seen.git', ['ls-tree', commit])).to.equal(TREE);
+      });
+
+      // A client sends its pack as it is: only a server has channels for it.
+      it('a push arrives; its pack is no packets, which is said, and the answer is seen', async () => {
+        await git(host.folder, ['init', '-q', '--bare', 'pushed.git']);
+        const { client, server } = await tapped('pushed.git', async (url) => {
+          await git('spec.git', ['push', '-q', url, 'main']);
+        });
+        expect(await git('pushed.git', ['ls-tree', 'main'])).to.equal(TREE);
+        expect(client.packets.map(String).at(-1)).to.equal(FLUSH);
+        const [error, end] = client.events;
+        expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: client.position });
+        expect(end).to.include({ event: 'end' });
+        expect(end.position).to.be.above(client.position + 5_000_000);
+        expect(error.message).to.match(/: "P" does not begin four .* passed on, but not decoded$/);
+        expect(server.packets.join('')).to.include('unpack ok\n').and.include('ok refs/heads/main\n');
+      });
+    });
   });
 
   describe('as client', () => {
