@@ -1,4 +1,5 @@
 /** Addresses, as they are given and shown. */
+import { isIPv4, isIPv6 } from 'node:net';
 import { UsageError } from './errors.js';
 
 export type Address =
@@ -30,4 +31,25 @@ export function addressOf(text: string, host = '127.0.0.1'): Address {
 /** `127.0.0.1:11000`, `[::1]:11000`. */
 export function shownHost(host = 'unknown', port = 0): string {
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+}
+
+/** The bytes of an IP address; undefined where it is none. IPv4 in IPv6 is IPv4, and a zone has no bytes. */
+export function bytesOfAddress(text = ''): Buffer | undefined {
+  const plain = text.replace(/^::ffff:(?=.*\.)|%.*$/g, '');
+  if (isIPv4(plain)) return Buffer.from(plain.split('.').map(Number));
+  if (!isIPv6(plain)) return undefined;
+  const groups = (part = '') =>
+    part
+      .split(':')
+      .map((group) => group.padStart(4, '0'))
+      .join(''); // none has none
+  const [front, back] = plain.split('::').map(groups);
+  return Buffer.from(back === undefined ? front! : front + back.padStart(32 - front!.length, '0'), 'hex');
+}
+
+/** The text of the 4 or 16 bytes of an IP address. */
+export function textOfAddress(bytes: Buffer): string {
+  if (bytes.length === 4) return bytes.join('.');
+  const groups = bytes.toString('hex').replace(/.{4}(?=.)/g, '$&:');
+  return new URL(`http://[${groups}]`).hostname.slice(1, -1);
 }

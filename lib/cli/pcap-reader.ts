@@ -1,4 +1,5 @@
 /** Reads the TCP connections of a capture: the pcap files of tcpdump, Wireshark, and of `tap --pcap`. */
+import { shownHost, textOfAddress } from './address.js';
 
 /** A piece of one direction of a connection. */
 interface Segment {
@@ -86,10 +87,7 @@ function segmentOf(ip: Buffer, time: number): Segment | undefined {
   if (tcp.length < 20) return undefined;
   const [source, target] =
     version === 4 ? [ip.subarray(12, 16), ip.subarray(16, 20)] : [ip.subarray(8, 24), ip.subarray(24, 40)];
-  const name = (address: Buffer, port: number) =>
-    version === 4
-      ? `${address.join('.')}:${port}`
-      : `[${address.toString('hex').replace(/.{4}(?=.)/g, '$&:')}]:${port}`;
+  const name = (address: Buffer, port: number) => shownHost(textOfAddress(address), port);
   return {
     from: name(source, tcp.readUInt16BE(0)),
     to: name(target, tcp.readUInt16BE(2)),

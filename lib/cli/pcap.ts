@@ -1,12 +1,14 @@
 /** Writes what was seen as a capture that Wireshark opens: the bytes of each connection, in TCP packets made up for them. */
 import type { Socket } from 'node:net';
-import { isIPv4 } from 'node:net';
+import { bytesOfAddress } from './address.js';
 import { complain, describe } from './errors.js';
 import { Output } from './output.js';
 
 /** LINKTYPE_RAW: packets begin with the IP header. https://www.tcpdump.org/linktypes.html */
 const RAW_IP = 101;
 const [FIN, SYN, PSH, ACK] = [0x01, 0x02, 0x08, 0x10];
+const TCP = 6;
+const TCP_HEAD = 20;
 /** The most bytes in one packet: with its headers it has at most 65,535. */
 const SEGMENT = 32_768;
 
@@ -18,10 +20,12 @@ interface End {
   sequence: number;
 }
 
-/** IPv6 addresses of a capture are shown as those of IPv4 in the private range, which tell them apart as well. */
-function addressOf(text: string | undefined, other: number): Buffer {
-  const plain = text?.replace(/^::ffff:/, '');
-  return plain !== undefined && isIPv4(plain) ? Buffer.from(plain.split('.').map(Number)) : Buffer.of(10, 0, 0, other);
+/** A Unix socket has no addresses: its ends are shown as two of the private range. */
+function addressesOf({ remoteAddress, localAddress }: Socket): [near: Buffer, far: Buffer] {
+  const [near, far] = [bytesOfAddress(remoteAddress), bytesOfAddress(localAddress)];
+  return near !== undefined && near.length === far?.length
+    ? [near, far]
+    : [Buffer.of(10, 0, 0, 1), Buffer.of(10, 0, 0, 2)];
 }
 
 export interface PcapStream {
@@ -48,12 +52,9 @@ export class Pcap {
 
   /** Begins a connection. */
   connection(client: Socket, number: number): PcapStream {
-    const near: End = {
-      address: addressOf(client.remoteAddress, 1),
-      port: client.remotePort ?? 1024 + (number % 60_000),
-      sequence: 0,
-    };
-    const far: End = { address: addressOf(client.localAddress, 2), port: client.localPort ?? 1, sequence: 0 };
+    const [address, farAddress] = addressesOf(client);
+    const near: End = { address, port: client.remotePort ?? 1024 + (number % 60_000), sequence: 0 };
+    const far: End = { address: farAddress, port: client.localPort ?? 1, sequence: 0 };
     const none = Buffer.alloc(0);
     this.#packet(near, far, SYN, none);
     this.#packet(far, near, SYN | ACK, none);
@@ -72,22 +73,15 @@ export class Pcap {
   }
 
   #packet(from: End, to: End, flags: number, data: Buffer): void {
-    const length = 40 + data.length;
-    const head = Buffer.alloc(16 + 40);
+    const ip = ipHead(from.address, to.address, TCP_HEAD + data.length);
+    const length = ip.length + TCP_HEAD + data.length;
+    const record = Buffer.alloc(16);
     const now = Date.now();
-    head.writeUInt32LE(Math.floor(now / 1000), 0);
-    head.writeUInt32LE((now % 1000) * 1000, 4);
-    head.writeUInt32LE(length, 8);
-    head.writeUInt32LE(length, 12);
-    const ip = head.subarray(16, 36);
-    ip[0] = 0x45;
-    ip.writeUInt16BE(length, 2);
-    ip[8] = 64;
-    ip[9] = 6; // TCP
-    from.address.copy(ip, 12);
-    to.address.copy(ip, 16);
-    ip.writeUInt16BE(checksum(ip), 10);
-    const tcp = head.subarray(36);
+    record.writeUInt32LE(Math.floor(now / 1000), 0);
+    record.writeUInt32LE((now % 1000) * 1000, 4);
+    record.writeUInt32LE(length, 8);
+    record.writeUInt32LE(length, 12);
+    const tcp = Buffer.alloc(TCP_HEAD);
     tcp.writeUInt16BE(from.port, 0);
     tcp.writeUInt16BE(to.port, 2);
     tcp.writeUInt32BE(from.sequence, 4);
@@ -96,8 +90,29 @@ export class Pcap {
     tcp[13] = flags;
     tcp.writeUInt16BE(65_535, 14);
     from.sequence = (from.sequence + data.length + (flags & (SYN | FIN) ? 1 : 0)) >>> 0;
-    this.#output.writeBytes(Buffer.concat([head, data]));
+    this.#output.writeBytes(Buffer.concat([record, ip, tcp, data]));
   }
+}
+
+/** The header of IPv4 or of IPv6, after the addresses, in front of so many bytes of TCP. */
+function ipHead(from: Buffer, to: Buffer, length: number): Buffer {
+  if (from.length === 16) {
+    const head = Buffer.alloc(8);
+    head[0] = 0x60;
+    head.writeUInt16BE(length, 4);
+    head[6] = TCP;
+    head[7] = 64;
+    return Buffer.concat([head, from, to]);
+  }
+  const head = Buffer.alloc(20);
+  head[0] = 0x45;
+  head.writeUInt16BE(20 + length, 2);
+  head[8] = 64;
+  head[9] = TCP;
+  from.copy(head, 12);
+  to.copy(head, 16);
+  head.writeUInt16BE(checksum(head), 10);
+  return head;
 }
 
 /** RFC 1071. */

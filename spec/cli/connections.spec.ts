@@ -3,7 +3,7 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import { formats, framed } from '../../lib/index.js';
-import { cleanUp, closed, connectTo, listen, sized, temporaryDirectory } from '../support/programs.js';
+import { cleanUp, closed, connectTo, hasIPv6, listen, sized, temporaryDirectory } from '../support/programs.js';
 import { cert, key } from '../torture/tls-fixture.js';
 import { Command, received, startListen, startTap } from './command.js';
 
@@ -303,6 +303,25 @@ describe('connections of the command', () => {
       const broken = await new Command(['decode', file]).output();
       expect(broken.filter((line) => line.includes('A packet is not in the capture'))).to.have.lengthOf(1);
     });
+
+    it('--pcap has the addresses of IPv6, and decode shows them', async function () {
+      if (!hasIPv6()) this.skip();
+      const { port: target } = await startListen(['--echo']);
+      const file = join(temporaryDirectory(), 'pcap');
+      const { server: tap, port } = await startTap(target, ['--listen', '[::1]:0', '--pcap', file]);
+      await new Command(['connect', `[::1]:${port}`, '--quiet']).output('hello\n');
+      tap.signal('SIGTERM');
+      await tap.ended;
+      const capture = readFileSync(file);
+      expect(payloads(capture, port)).to.deep.equal({ there: sized('hello'), back: sized('hello') });
+      const loopback = `${'00'.repeat(15)}01`;
+      for (const packet of packetsOf(capture)) {
+        expect(packet.toString('hex', 16 + 8, 16 + 40)).to.equal(loopback + loopback);
+      }
+      const lines = await new Command(['decode', file]).output();
+      expect(lines[0]).to.match(/^#1 is \[::1\]:\d+$/);
+      expect(lines.filter((line) => / #1 +(->|<-) +0 - +9 05 00 00 00 68 65 6c 6c 6f /.test(line))).to.have.lengthOf(2);
+    });
   });
 
   it('MQTT’s format, of the catalogue, in both directions', async () => {
@@ -334,13 +353,21 @@ function payloads(capture: Buffer, port: number): { there: Buffer; back: Buffer 
     const length = capture.readUInt32LE(at + 8);
     const packet = capture.subarray(at + 16, at + 16 + length);
     at += 16 + length;
-    expect(packet.readUInt16BE(2)).to.equal(length);
-    let sum = 0;
-    for (let i = 0; i < 20; i += 2) sum += packet.readUInt16BE(i);
-    expect((sum & 0xffff) + (sum >>> 16)).to.equal(0xffff);
-    const [source, sequence, flags] = [packet.readUInt16BE(20), packet.readUInt32BE(24), packet[33]!];
+    const isIPv4 = packet[0] === 0x45;
+    if (isIPv4) {
+      expect(packet.readUInt16BE(2)).to.equal(length);
+      let sum = 0;
+      for (let i = 0; i < 20; i += 2) sum += packet.readUInt16BE(i);
+      expect((sum & 0xffff) + (sum >>> 16)).to.equal(0xffff);
+    } else {
+      expect(packet.toString('hex', 0, 4)).to.equal('60000000');
+      expect(packet.readUInt16BE(4)).to.equal(length - 40);
+      expect(packet[6]).to.equal(6);
+    }
+    const tcp = packet.subarray(isIPv4 ? 20 : 40);
+    const [source, sequence, flags] = [tcp.readUInt16BE(0), tcp.readUInt32BE(4), tcp[13]!];
     expect(sequence).to.equal(next.get(source) ?? 0);
-    const data = packet.subarray(40);
+    const data = tcp.subarray(20);
     next.set(source, sequence + data.length + (flags & 3 ? 1 : 0));
     (source === port ? back : there).push(data);
   }

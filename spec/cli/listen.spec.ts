@@ -2,13 +2,13 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { connect } from 'node:net';
-import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import {
   cleanUp,
   closed,
   connectTo,
+  hasIPv6,
   portOf,
   replaceWriteFile,
   sized,
@@ -22,8 +22,7 @@ describe('length-prefix listen', () => {
 
   describe('listening', () => {
     it('listens on an IPv6 address, in brackets', async function () {
-      const isThere = Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
-      if (!isThere) this.skip();
+      if (!hasIPv6()) this.skip();
       const server = new Command(['listen', '--host', '::1', '--port', '0']);
       const line = await server.line(/^Listening/);
       expect(line).to.match(/^Listening on \[::1\]:\d+$/);

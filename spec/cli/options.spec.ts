@@ -1,5 +1,5 @@
 import { expect } from 'chai';
-import { addressOf, shownHost } from '../../lib/cli/address.js';
+import { addressOf, bytesOfAddress, shownHost, textOfAddress } from '../../lib/cli/address.js';
 import { describe as describeError, exitCodeOf } from '../../lib/cli/errors.js';
 import { formatOf } from '../../lib/cli/format.js';
 import { read, seconds, wholeNumber } from '../../lib/cli/options.js';
@@ -84,6 +84,23 @@ describe('addresses', () => {
     for (const text of ['', ':80', '::1', 'host', 'host:', 'host:x', 'host:65536', 'unix:', 'a:b:1']) {
       expect(() => addressOf(text), text).to.throw(/^(An address is|A port is|unix: needs)/);
     }
+  });
+
+  it('of IP have bytes, and of IPv6 a short form', () => {
+    const pairs: [text: string, hex: string][] = [
+      ['127.0.0.1', '7f000001'],
+      ['::', '00'.repeat(16)],
+      ['::1', `${'00'.repeat(15)}01`],
+      ['2001:db8::', `20010db8${'00'.repeat(12)}`],
+      ['2001:db8:0:1:2:3:4:5', '20010db8000000010002000300040005'],
+    ];
+    for (const [text, hex] of pairs) {
+      expect(bytesOfAddress(text)?.toString('hex')).to.equal(hex);
+      expect(textOfAddress(Buffer.from(hex, 'hex'))).to.equal(text);
+    }
+    expect(bytesOfAddress('::ffff:10.0.0.255')).to.deep.equal(Buffer.of(10, 0, 0, 255));
+    expect(bytesOfAddress('fe80::1%eth0')?.toString('hex')).to.equal(`fe80${'00'.repeat(13)}01`);
+    for (const text of ['host', '', undefined]) expect(bytesOfAddress(text)).to.equal(undefined);
   });
 
   it('are shown with brackets where they have colons', () => {

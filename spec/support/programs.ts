@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdtempSync, rmSync } from 'node:fs';
 import { connect, createServer, type Server, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
+import { networkInterfaces, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -163,6 +163,11 @@ export function temporaryDirectory(): string {
 export function portOf(line: string): number {
   // Deno has the port in the middle of an address.
   return Number(/"port": ?(\d+)/.exec(line)?.[1] ?? /: ?(\d+)}?$/.exec(line)?.[1]);
+}
+
+/** Whether this machine has the loopback address of IPv6. */
+export function hasIPv6(): boolean {
+  return Object.values(networkInterfaces()).some((all) => all?.some(({ address }) => address === '::1'));
 }
 
 /** The server of a short example, on any free port. */
