@@ -116,7 +116,7 @@ export const commands: readonly Command[] = [
     name: 'encode',
     usage: '[FILE...]',
     summary: 'puts lines, NDJSON or files into frames',
-    text: 'Each FILE is one message; - is all of the standard input. Without a FILE, each line of the standard input is one.',
+    text: 'Each FILE is one message; - is all of the standard input. Without a FILE, each line of the standard input is one. Where messages keep their head (--initial-bytes-to-strip 0), the length is written over its place in them: leave zeros there.',
     groups: {
       'What is read and written': {
         ...inputOption,

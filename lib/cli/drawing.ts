@@ -1,6 +1,6 @@
 /** Draws a frame as a format has it, and beside it the bytes that came. */
 import { encode, type FormatOptions, FrameError } from 'length-prefix';
-import { fixedWidth, Layout, trailerWidth } from './format.js';
+import { fixedWidth, readLength, trailerWidth } from './format.js';
 import { hexPairs, printable } from './text.js';
 import type { Window } from './window.js';
 
@@ -105,13 +105,8 @@ export function drawFormat(format: FormatOptions): string[] {
 
 /** The width of the length field of a frame. */
 function widthIn(frame: Buffer, format: FormatOptions): number {
-  const { lengthFieldOffset = 0 } = format;
-  const fixed = fixedWidth(format);
-  if (fixed !== undefined) return fixed;
-  const { format: noted } = new Layout({ ...format, initialBytesToStrip: undefined });
-  const field = noted.lengthField as Exclude<FormatOptions['lengthField'], string | undefined>;
   try {
-    return field.read(frame, lengthFieldOffset, frame.length)?.width ?? 1;
+    return readLength(format, frame, format.lengthFieldOffset ?? 0)?.width ?? fixedWidth(format) ?? 1;
   } catch {
     return 1;
   }

@@ -54,6 +54,24 @@ export function fixedWidth({ lengthField = 'uint32le' }: FormatOptions): number 
   return bits ? Number(bits) / 8 : undefined;
 }
 
+/** Those of MQTT and of protobuf differ in their limit. */
+const varint: LengthField = {
+  ...(formats.mqtt.lengthField as LengthField),
+  maxWidth: 10,
+  maxLength: Number.MAX_SAFE_INTEGER,
+};
+
+/** Reads a length field; undefined where that takes more bytes. A field of a format's own may throw. */
+export function readLength({ lengthField = 'uint32le' }: FormatOptions, bytes: Buffer, at: number) {
+  if (typeof lengthField === 'object') return lengthField.read(bytes, at, bytes.length);
+  const width = fixedWidth({ lengthField });
+  if (width === undefined) return varint.read(bytes, at, bytes.length);
+  if (bytes.length < at + width) return undefined;
+  const field = Buffer.from(bytes.subarray(at, at + width));
+  if (lengthField.endsWith('le')) field.reverse();
+  return { length: Number(`0x${field.toString('hex')}`), width };
+}
+
 export function trailerWidth({ trailer }: FormatOptions): number {
   return trailer instanceof Uint8Array ? trailer.length : (trailer?.width ?? 0);
 }
@@ -77,9 +95,6 @@ export class Layout {
 
   /** The same length field, of which the width is noted. */
   #noting(field: FormatOptions['lengthField']): LengthField {
-    // Those of MQTT and of protobuf differ in their limit.
-    const { mqtt } = formats;
-    const varint = { ...(mqtt.lengthField as LengthField), maxWidth: 10, maxLength: Number.MAX_SAFE_INTEGER };
     const known = typeof field === 'object' ? field : varint;
     return {
       ...known,

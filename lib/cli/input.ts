@@ -3,6 +3,7 @@ import { fstatSync, statSync, writeSync } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import type { FormatOptions, Message } from 'length-prefix';
 import { describe, UsageError } from './errors.js';
+import { KeptLength } from './kept-length.js';
 import type { Values } from './options.js';
 import { bytesOf, escaped } from './text.js';
 
@@ -66,22 +67,32 @@ export function sendings(names: readonly string[], values: Values, format: Forma
 }
 
 async function* ofFiles(names: readonly string[], format: FormatOptions): AsyncGenerator<Sending> {
+  const kept = new KeptLength(format);
   for (const name of names) {
     const shown = escaped(name);
     try {
-      yield { name: shown, ...(await messageOf(name, format)) };
+      const { length, message, start } = await messageOf(name, format, kept.needs);
+      kept.see(shown, length, start);
+      yield { name: shown, length, message };
     } catch (error) {
       throw error instanceof InputError ? error : new InputError(shown, error);
     }
   }
 }
 
+interface Opened extends Omit<Sending, 'name'> {
+  /** Its first bytes. */
+  readonly start: Buffer;
+}
+
 /** The length of a message has to be known before its first byte can be sent. */
-async function messageOf(name: string, format: FormatOptions): Promise<Omit<Sending, 'name'>> {
+async function messageOf(name: string, format: FormatOptions, needs: number): Promise<Opened> {
   const file = name === '-' ? undefined : await open(name);
   const stat = await file?.stat();
   if (file !== undefined && stat?.isFile() && stat.size >= LARGE) {
-    return { length: stat.size, message: { length: stat.size, body: shown(piecesOf(file, stat), stat.size) } };
+    const { size: length } = stat;
+    const { buffer: start } = await file.read(Buffer.alloc(needs), 0, needs, 0);
+    return { length, message: { length, body: shown(piecesOf(file, stat), length) }, start };
   }
   const chunks: Buffer[] = [];
   let length = 0;
@@ -94,7 +105,7 @@ async function messageOf(name: string, format: FormatOptions): Promise<Omit<Send
     }
   }
   const message = length < LARGE ? Buffer.concat(chunks) : { length, body: shown(chunks, length) };
-  return { length, message };
+  return { length, message, start: Buffer.concat(chunks, Math.min(length, needs)) };
 }
 
 type Stat = Awaited<ReturnType<FileHandle['stat']>>;
@@ -184,6 +195,7 @@ function messageIn(line: Buffer, form: string): Buffer {
 async function* ofLines(form: string, format: FormatOptions): AsyncGenerator<Sending> {
   // Hex takes two digits a byte, and may have spaces.
   const most = longest(format) * (form === 'hex' ? 3 : 1);
+  const kept = new KeptLength(format);
   let number = 0;
   for await (const line of linesOf(most)) {
     const name = `line ${++number}`;
@@ -191,6 +203,7 @@ async function* ofLines(form: string, format: FormatOptions): AsyncGenerator<Sen
     if (form === 'ndjson' && line.length === 0) continue;
     try {
       const message = messageIn(line, form);
+      kept.see(name, message.length, message);
       yield { name, length: message.length, message };
     } catch (error) {
       throw error instanceof InputError ? error : new InputError(name, error);

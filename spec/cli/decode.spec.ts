@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { encode, type FormatOptions, formats } from '../../lib/index.js';
 import { cleanUp, sized, temporaryDirectory } from '../support/programs.js';
-import { Command } from './command.js';
+import { Command, startListen } from './command.js';
 
 const wire = Buffer.concat(['hello', '', 'a\x1b[31m\x7fé\n'].map(sized));
 
@@ -252,6 +252,62 @@ describe('length-prefix encode', () => {
       command.child.stdin!.end(input);
       await command.fails(line, code);
     }
+  });
+
+  describe('where messages keep their head', () => {
+    const line = 'line 1: the length in its head is 99, and 13 is written over it (said once)';
+    /** Its bytes in hex, and what it says beside them. */
+    const encoded = async (format: string, input: string) => {
+      const command = new Command(['encode', '--format', format, '--input', 'hex'], { binary: true });
+      const chunks: Buffer[] = [];
+      command.child.stdout!.on('data', (chunk: Buffer) => chunks.push(chunk));
+      command.child.stdin!.end(input);
+      expect(await command.ended).to.equal(0);
+      return { hex: Buffer.concat(chunks).toString('hex'), errors: command.errors };
+    };
+    const select = '53454c454354203100';
+
+    it('tells of a length that is another than its own, once', async () => {
+      const wrong = `5100000063${select}\n`;
+      expect(await encoded('postgres', wrong + wrong)).to.deep.equal({
+        hex: `510000000d${select}`.repeat(2),
+        errors: [line],
+      });
+      const tooLong = await encoded('ldap', '3084000000110201014200\n');
+      expect(tooLong).to.deep.equal({
+        hex: '30050201014200',
+        errors: ['line 1: the length in its head is 17, and 5 is written over it (said once)'],
+      });
+    });
+
+    it('says nothing of room that is left for it, nor of one that is right', async () => {
+      const cases: [format: string, message: string, hex: string][] = [
+        ['postgres', `5100000000${select}`, `510000000d${select}`],
+        ['postgres', `510000000d${select}`, `510000000d${select}`],
+        ['mqtt', 'e000', 'e000'],
+        ['mqtt', '300000036161610d', '300600036161610d'],
+        ['gitPktLine', '3030303068690a', '3030303768690a'],
+        ['gitPktLine', '30303030', '30303030'],
+        ['ldap', '30000201014200', '30050201014200'],
+        ['kafka', '00000063', '0000000400000063'],
+      ];
+      for (const [format, message, hex] of cases)
+        expect(await encoded(format, `${message}\n`), message).to.deep.equal({ hex, errors: [] });
+    });
+
+    it('sees it in files of any size, and in connect', async () => {
+      const large = fileOf(Buffer.concat([Buffer.from('6400000063', 'hex'), Buffer.alloc(300_000)]));
+      const command = new Command(['encode', '--format', 'postgres', large, '--output', fileOf('')]);
+      expect(await command.ended).to.equal(0);
+      expect(command.errors).to.deep.equal([
+        `${large}: the length in its head is 99, and 300004 is written over it (said once)`,
+      ]);
+      const { port } = await startListen(['--format', 'postgres']);
+      const client = new Command(['connect', String(port), '--format', 'postgres', '--input', 'hex']);
+      client.child.stdin!.end(`5100000063${select}\n`);
+      expect(await client.ended).to.equal(0);
+      expect(client.errors).to.deep.equal([line]);
+    });
   });
 
   it('does not read a line without end', async () => {
