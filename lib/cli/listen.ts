@@ -144,7 +144,8 @@ class Listener {
     for (const messages of this.#connections) {
       messages.close(busy.includes(messages) ? {} : { deadline: 1000 }).catch(() => {});
     }
-    if (busy.length > 0) complain(`Stopping after the messages under way. Connections: ${busy.length}`);
+    if (busy.length > 0)
+      complain(`Stopping after the messages under way. Connections: ${busy.length}. Ctrl+C again stops at once`);
     // There is nothing to wait for: a program ends when it has no connection open, and no file to write.
   }
 }

@@ -368,7 +368,7 @@ describe('length-prefix listen', () => {
 
         server.signal('SIGTERM');
         expect(await closed(idle)).to.equal('end');
-        await server.line('Stopping after the messages under way. Connections: 4');
+        await server.line('Stopping after the messages under way. Connections: 4. Ctrl+C again stops at once');
         const [refusal] = await once(connect(port, '127.0.0.1'), 'error');
         expect(refusal).to.include({ code: 'ECONNREFUSED' });
 
@@ -422,7 +422,7 @@ describe('length-prefix listen', () => {
       busy.write(wire.subarray(0, -1));
       await server.line('writing', 2);
       server.signal('SIGTERM');
-      await server.line('Stopping after the messages under way. Connections: 2');
+      await server.line('Stopping after the messages under way. Connections: 2. Ctrl+C again stops at once');
       await server.line(received(1000), 2);
       busy.write(wire.subarray(-1));
       expect(await closed(idle)).to.equal('end');

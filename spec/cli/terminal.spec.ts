@@ -108,7 +108,7 @@ describe('the command in a terminal', () => {
     socket.write(Buffer.concat([sized('whole'), sized('half').subarray(0, 5)]));
     await terminal.line(/77 68 6f 6c 65/);
     terminal.type('\x03');
-    await terminal.line(/Stopping after the messages under way\. Connections: 1/);
+    await terminal.line(/Stopping after the messages under way\. Connections: 1\. Ctrl\+C again stops at once/);
     socket.end(sized('half').subarray(5));
     expect(await terminal.ended).to.equal(0);
     expect(terminal.lines.join('\n')).to.match(/ 4 .*half/);
