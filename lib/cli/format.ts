@@ -1,13 +1,16 @@
 /** The wire format that options describe. */
 import { type FormatOptions, formats, type LengthField, LengthPrefixDecoder } from 'length-prefix';
 import { UsageError } from './errors.js';
-import { type Values, wholeNumber } from './options.js';
+import { meant, type Values, wholeNumber } from './options.js';
 
 const all: Readonly<Record<string, FormatOptions>> = formats;
 
 export function formatNamed(name: string): FormatOptions {
   if (Object.hasOwn(all, name)) return all[name]!;
-  throw new UsageError(`--format must be one of ${Object.keys(all).join(', ')}, not '${name}'`);
+  const names = Object.keys(all);
+  const found = meant(name, names);
+  const hint = found === undefined ? `. There are ${names.join(', ')}` : `, the nearest is ${found}`;
+  throw new UsageError(`There is no format '${name}'${hint}`);
 }
 
 function hexBytes(values: Values, name: string): Uint8Array | undefined {

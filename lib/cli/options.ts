@@ -1,5 +1,6 @@
 /** The options of all commands, in groups, and how they are read. */
 import { parseArgs } from 'node:util';
+import { nearest } from '../wire/options.js';
 import { UsageError } from './errors.js';
 import { escaped } from './text.js';
 
@@ -122,20 +123,16 @@ function joined(args: readonly string[], options: Options): string[] {
   return all;
 }
 
-/** How many letters two names begin with alike. */
-function alike(a: string, b: string): number {
-  let count = 0;
-  while (count < a.length && a[count] === b[count]) count++;
-  return count;
+/** The name that somebody may have meant: one that begins so, or is nearly the same. */
+export function meant(name: string, names: readonly string[]): string | undefined {
+  return names.find((each) => each.startsWith(name)) ?? nearest(name, names);
 }
 
 function unknownOption(flag: string, options: Options): UsageError {
-  const known = Object.keys(options).map((name) => `--${name}`);
-  const letters = (name: string) => [...name].sort().join('');
-  const same = known.find((name) => letters(name) === letters(flag));
-  const nearest = same ?? known.reduce((best, name) => (alike(name, flag) > alike(best, flag) ? name : best));
-  const hint = same !== undefined || alike(nearest, flag) > 3 ? `, the nearest is ${nearest}` : '';
-  return new UsageError(`There is no option ${escaped(flag)}${hint}`);
+  const found = meant(flag.replace(/^-+/, ''), Object.keys(options));
+  return new UsageError(
+    `There is no option ${escaped(flag)}${found === undefined ? '' : `, the nearest is --${found}`}`,
+  );
 }
 
 /** Reads the arguments of a command. */

@@ -608,7 +608,7 @@ function checkedField(value: unknown): FixedLengthField | LengthField {
       // 'uint32' has no nearest name: both byte orders are as near.
       const other = value.toLowerCase().replace(/^(u?int(?!8$)\d+)$/, '$1le');
       const near = nearest(other, lengthFieldNames);
-      const hint = near === undefined ? '' : `, the nearest is ${near}`;
+      const hint = near === undefined ? '' : `, the nearest is '${near}'`;
       throw invalidValue('lengthField', `one of '${lengthFieldNames.join("', '")}', or a LengthField${hint}`, value);
     }
     return field;

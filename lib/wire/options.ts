@@ -72,7 +72,8 @@ export function checkKnown(options: unknown, names: readonly string[] = known): 
     const value = (options as Record<string, unknown>)[name];
     if (value === undefined || names.includes(name)) continue;
     if (Object.hasOwn(refused, name)) throw invalidValue(`options.${name}`, refused[name]!, value);
-    const other = elsewhere.get(name) ?? nearest(name, names);
+    const near = nearest(name, names);
+    const other = elsewhere.get(name) ?? (near && `'${near}'`);
     const hint = other === undefined ? '' : `, the nearest option is ${other}`;
     throw invalidValue(`options.${name}`, `left out: it is not an option${hint}`, value);
   }
@@ -90,7 +91,7 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   const distances = names.map((each) => distance(name.toLowerCase(), each.toLowerCase()));
   const least = Math.min(...distances);
   const found = names[distances.indexOf(least)]!;
-  return 2 * least > Math.max(name.length, found.length) ? undefined : `'${found}'`;
+  return 2 * least > Math.max(name.length, found.length) ? undefined : found;
 }
 
 /** Levenshtein's: the least number of letters to insert, remove or replace. */

@@ -1,5 +1,6 @@
 import { expect } from 'chai';
 import { addressOf, bytesOfAddress, shownHost, textOfAddress } from '../../lib/cli/address.js';
+import { commands, optionsOf } from '../../lib/cli/commands.js';
 import { describe as describeError, exitCodeOf } from '../../lib/cli/errors.js';
 import { formatOf } from '../../lib/cli/format.js';
 import { read, seconds, wholeNumber } from '../../lib/cli/options.js';
@@ -38,7 +39,10 @@ describe('the options of the command', () => {
     ['length-adjustment', '99999999', /^The value of "--length-adjustment" is out of range\. /],
     ['trailer', 'c', /^--trailer must be bytes in hex, such as 0xce or 'ca fe', not 'c'$/],
     ['header', '00', /^The property '--header' must be of 4 bytes, /],
-    ['format', 'constructor', /^--format must be one of dotnet, .*, compactSize, not 'constructor'$/],
+    ['format', 'constructor', /^There is no format 'constructor'\. There are dotnet, .*, compactSize$/],
+    ['format', 'htp2', /^There is no format 'htp2', the nearest is http2$/],
+    ['format', 'git-pkt-line', /^There is no format 'git-pkt-line', the nearest is gitPktLine$/],
+    ['format', 'http', /^There is no format 'http', the nearest is http2$/],
   ];
   for (const [option, value, line] of bad) {
     it(`refuse --${option}=${value}, and say what would do`, () => {
@@ -59,7 +63,27 @@ describe('the options of the command', () => {
       positionals: ['x'],
     });
     expect(() => read(['--count', ''], options)).to.throw('--count must not be empty');
-    expect(() => read(['--cuont', '1'], options)).to.throw('There is no option --cuont, the nearest is --count');
+  });
+
+  it('have a nearest one where they are misspelled', () => {
+    const hint = (flag: string) => {
+      try {
+        read([flag, '1'], optionsOf(commands.find(({ name }) => name === 'connect')!));
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return undefined;
+    };
+    for (const [flag, nearest] of [
+      ['--cuont', '--count'],
+      ['--frmat', '--format'],
+      ['--max', '--max-payload-length'],
+      ['--maxPayloadLength', '--max-payload-length'],
+      ['--lenght-field', '--length-field'],
+    ])
+      expect(hint(flag!)).to.equal(`There is no option ${flag}, the nearest is ${nearest}`);
+    expect(hint('--xyzzy')).to.equal('There is no option --xyzzy');
+    expect(hint('-z')).to.equal('There is no option -z');
   });
 
   it('are numbers within their limits', () => {

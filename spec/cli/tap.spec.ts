@@ -379,7 +379,7 @@ describe('length-prefix tap', () => {
   it('refuses options that make no sense in one line', async () => {
     const refused: [args: string[], line: RegExp][] = [
       [[], /^length-prefix: There is no HOST:PORT of the server /],
-      [['1', '--format', 'gopher'], /^length-prefix: --format must be one of dotnet, .*, compactSize, not 'gopher' /],
+      [['1', '--format', 'gopher'], /^length-prefix: There is no format 'gopher'\. There are dotnet, .*, compactSize /],
       [['1', '--bytes=-1'], /^length-prefix: --bytes must be 0 or more, not -1 /],
       [['1', '--whole'], /^length-prefix: There is no option --whole/],
       [['1', '--raw'], /^length-prefix: --raw would mix /],
