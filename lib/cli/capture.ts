@@ -61,18 +61,21 @@ async function showRecords(source: AsyncIterable<Buffer>, values: Values, printe
 
 /** Returns whether it is a message. */
 function showRecord(record: any, at: Place['at'], values: Values, printer: Printer): boolean {
-  const { event, connection, direction, position, type, length, truncated } = record;
+  const { event, connection, direction, position, type, length, truncated, incomplete } = record;
   const place = { connection, direction, at };
   if (event !== undefined) {
     const { time: _, event: __, connection: ___, direction: ____, ...fields } = record;
     printer.event(place, event, fields);
     return false;
   }
-  if (truncated && values.raw) throw new Error(`it has a part of a message of ${length} bytes (--bytes was too small)`);
+  if (truncated && values.raw) {
+    const reason = incomplete ? 'the input ended inside it' : '--bytes was too small';
+    throw new Error(`it has a part of a message of ${length} bytes (${reason})`);
+  }
   const { text, hex, base64 } = record;
   const bytes =
     text === undefined ? Buffer.from(hex ?? base64, hex === undefined ? 'base64' : 'hex') : Buffer.from(text);
-  printer.message(place, { position, type, length, bytes });
+  printer.message(place, { position, type, length, bytes, isIncomplete: incomplete });
   return true;
 }
 

@@ -47,6 +47,7 @@ class Decoding {
       },
       message: (seen) => {
         if (!wasInParts) printer.message({}, seen);
+        else if (seen.isIncomplete) printer.partsEnd(seen.length);
         wasInParts = false;
         if (--this.#left === 0) throw new Enough();
       },

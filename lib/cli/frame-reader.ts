@@ -13,6 +13,8 @@ export interface Seen {
   readonly type: number | undefined;
   readonly length: number;
   readonly bytes: Buffer;
+  /** Whether the input ended inside it. */
+  readonly isIncomplete?: boolean;
 }
 
 interface Listener {
@@ -88,7 +90,7 @@ export class FrameReader {
       const long = this.#long as Long | undefined;
       if (long !== undefined) {
         this.#readLong(long);
-        this.#tell(long.length, Buffer.concat(long.kept));
+        this.#tell(long.length, Buffer.concat(long.kept), true);
       }
       throw error;
     }
@@ -116,13 +118,13 @@ export class FrameReader {
     return true;
   }
 
-  #tell(length: number, bytes: Buffer): void {
+  #tell(length: number, bytes: Buffer, isIncomplete = false): void {
     const { position } = this;
     this.#position += this.#layout.frameLength(length);
     const opening = this.#opening;
     // An answer of one byte has no length; messages that begin with theirs are short.
     const isTyped = opening === undefined ? this.#hasType : bytes.length > 1 && bytes[0]! > 0;
-    this.#listener.message({ position, type: isTyped ? bytes[0] : undefined, length, bytes });
+    this.#listener.message({ position, type: isTyped ? bytes[0] : undefined, length, bytes, isIncomplete });
     if (opening !== undefined) this.#follow(opening, bytes);
   }
 

@@ -102,10 +102,18 @@ export class JsonLines {
     this.#content = content;
   }
 
-  message(place: Place, position: number, type: number | undefined, length: number, bytes: Buffer): void {
+  /** @param isIncomplete whether the input ended inside it */
+  message(
+    place: Place,
+    position: number,
+    type: number | undefined,
+    length: number,
+    bytes: Buffer,
+    isIncomplete: boolean,
+  ): void {
     if (this.#time === '' || place !== this.#frontPlace) this.#begin(place);
     if (this.#content !== 'base64' || length > SHORT || bytes.length < length) {
-      this.#output.write(`${this.#frontText}${position}${restOf(type, length, bytes, this.#content)}`);
+      this.#output.write(`${this.#frontText}${position}${restOf(type, length, bytes, this.#content, isIncomplete)}`);
       return;
     }
     const output = this.#output;
@@ -154,10 +162,17 @@ function middleOf(type: number | undefined, length: number): string {
   return `${type === undefined ? '' : `,"type":${type}`},"length":${length}`;
 }
 
-function restOf(type: number | undefined, length: number, bytes: Buffer, content: Content): string {
+function restOf(
+  type: number | undefined,
+  length: number,
+  bytes: Buffer,
+  content: Content,
+  isIncomplete: boolean,
+): string {
   const isText = content === 'text' && isUtf8(bytes);
   const encoding = content === 'hex' ? 'hex' : 'base64';
   const written = isText ? `"text":${safeJson(bytes.toString())}` : `"${encoding}":"${bytes.toString(encoding)}"`;
   const cut = bytes.length < length ? ',"truncated":true' : '';
-  return `${middleOf(type, length)},${written}${cut}}\n`;
+  const ended = isIncomplete ? ',"incomplete":true' : '';
+  return `${middleOf(type, length)},${written}${cut}${ended}}\n`;
 }

@@ -56,6 +56,11 @@ function contentOf({ hex, text }: Values): Content {
   return text === true ? 'text' : 'base64';
 }
 
+/** Stands behind a message that is not shown whole. */
+function cutMark(length: number, isIncomplete: boolean): string {
+  return ` ... (${length} bytes${isIncomplete ? ', incomplete' : ''})`;
+}
+
 export class Printer {
   readonly output: Output;
   readonly #mode: Mode;
@@ -113,18 +118,22 @@ export class Printer {
   }
 
   /** A message, of which `bytes` are the first ones. */
-  message(place: Place, { position, type, length, bytes }: Seen): void {
+  message(place: Place, seen: Seen): void {
+    const { position, type, length, bytes, isIncomplete = false } = seen;
     if (this.#isQuiet || this.#passesOver(length)) return;
     const shown = bytes.length > this.#shown ? bytes.subarray(0, this.#shown) : bytes;
     if (this.#mode === 'raw') this.output.writeBytes(shown);
-    else if (this.#mode === 'json') this.#json.message(place, position, type, length, shown);
-    else this.output.write(this.#textOf(place, position, type, length, shown));
+    else if (this.#mode === 'json') this.#json.message(place, position, type, length, shown, isIncomplete);
+    else this.output.write(this.#textOf(place, seen, shown));
   }
 
-  #textOf(place: Place, position: number, type: number | undefined, length: number, shown: Buffer): string {
-    if (this.#mode === 'lines') return `${this.#head(place)}${this.#line(position, type, length, shown)}\n`;
+  #textOf(place: Place, { position, type, length, isIncomplete = false }: Seen, shown: Buffer): string {
+    if (this.#mode === 'lines') {
+      const mark = isIncomplete ? ' ... incomplete' : '';
+      return `${this.#head(place)}${this.#line(position, type, length, shown)}${mark}\n`;
+    }
     const text = this.#mode === 'hex' ? shown.toString('hex') : escaped(shown.toString());
-    return `${text}${shown.length < length ? ` ... (${length} bytes)` : ''}\n`;
+    return `${text}${shown.length < length ? cutMark(length, isIncomplete) : ''}\n`;
   }
 
   readonly #decoder = new StringDecoder();
@@ -138,6 +147,11 @@ export class Printer {
     const decoded = () => this.#decoder.write(part) + (isLast ? this.#decoder.end() : '');
     const text = this.#mode === 'hex' ? part.toString('hex') : escaped(decoded());
     this.output.write(`${text}${isLast ? '\n' : ''}`);
+  }
+
+  /** The last part of a message did not come. */
+  partsEnd(length: number): void {
+    if (this.#mode !== 'raw') this.output.write(`${cutMark(length, true)}\n`);
   }
 
   #turn: Promise<void> = Promise.resolve();

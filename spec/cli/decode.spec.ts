@@ -204,6 +204,44 @@ describe('length-prefix decode', () => {
     ]);
   });
 
+  it('marks a message that the input ends in, in every form, and reads the mark back', async () => {
+    /** The lines of its output. */
+    const shown = async (input: Uint8Array | string, ...args: string[]) => {
+      const command = new Command(['decode', ...args]);
+      command.child.stdin!.end(input);
+      expect(await command.ended).to.equal(3);
+      expect(command.errors[0]).to.match(/ERR_FRAME_TRUNCATED/);
+      return command.lines;
+    };
+    const cut = Buffer.concat([sized('well'), sized('hello').subarray(0, 7)]);
+    const lines = [
+      '         0 -            4 77 65 6c 6c                                      well',
+      '         8 -            5 68 65 6c                                         hel ... incomplete',
+    ];
+    expect(await shown(cut)).to.deep.equal(lines);
+    expect(await shown(cut, '--hex')).to.deep.equal(['77656c6c', '68656c ... (5 bytes, incomplete)']);
+    expect(await shown(cut, '--text', '--bytes', '2')).to.deep.equal([
+      'we ... (4 bytes)',
+      'he ... (5 bytes, incomplete)',
+    ]);
+    expect(await shown('5:hello', '--format', 'netstring', '--text')).to.deep.equal(['hell ... (5 bytes, incomplete)']);
+    const found = records(await shown(cut, '--json', '--text'));
+    expect(found[0]).to.not.have.any.keys('truncated', 'incomplete');
+    expect(found[1]).to.deep.include({ length: 5, text: 'hel', truncated: true, incomplete: true });
+    const kept = fileOf(found.map((each) => `${JSON.stringify(each)}\n`).join(''));
+    expect(await new Command(['decode', kept]).output()).to.deep.equal(lines);
+
+    await new Command(['decode', kept, '--raw']).fails(/^length-prefix: Line 2 of the capture .* ended inside it\)$/);
+
+    const long = sized(Buffer.alloc(2_000_000, 'x')).subarray(0, 1_500_000);
+    for (const form of ['--hex', '--text']) {
+      const [line, ...more] = await shown(long, form);
+      expect(line!.slice(-35)).to.match(/[x8] \.\.\. \(2000000 bytes, incomplete\)$/);
+      expect(more).to.deep.equal([]);
+    }
+    expect((await shown(long, '--json'))[0]).to.match(/,"length":2000000,.*,"truncated":true,"incomplete":true}$/);
+  });
+
   it('fails where there is nothing to read', async () => {
     await new Command(['decode', '/nonexistent']).fails(/^length-prefix: \/nonexistent: ENOENT: /);
     await new Command(['decode', temporaryDirectory()]).fails(/^length-prefix: .*: EISDIR: /);

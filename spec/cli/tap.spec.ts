@@ -285,7 +285,7 @@ describe('length-prefix tap', () => {
     expect(await closed(client)).to.equal('ECONNRESET');
     await tap.line(/ERR/, 2);
     expect(timeless(tap)).to.deep.equal([
-      '#1  ->          0 -            9 05 00 00 00 68 65 6c                             ....hel',
+      '#1  ->          0 -            9 05 00 00 00 68 65 6c                             ....hel ... incomplete',
       '#1  -> ERR_FRAME_TRUNCATED: Frame at byte 0: the input ended after 7 of 9 bytes',
       '#1  <- read ECONNRESET',
       '#1  <- ERR_FRAME_TRUNCATED: Frame at byte 0: the input ended after 3 of 4 bytes up to the end of the length field',
