@@ -85,11 +85,9 @@ function fish(): string {
 
 const shells: Readonly<Record<string, () => string>> = { bash, zsh, fish };
 
-export async function run(_: Values, [shell, ...more]: readonly string[]): Promise<number> {
-  if (shell === undefined || more.length > 0 || !Object.hasOwn(shells, shell)) {
-    throw new UsageError(
-      `The shell must be ${Object.keys(shells).join(', ')}, not '${[shell ?? '', ...more].join(' ')}'`,
-    );
-  }
+export async function run(_: Values, [shell, other]: readonly string[]): Promise<number> {
+  if (shell === undefined) throw new UsageError('There is no shell: give bash, zsh or fish');
+  if (other !== undefined) throw new UsageError(`There is one shell, not '${other}' as well`);
+  if (!Object.hasOwn(shells, shell)) throw new UsageError(`The shell must be bash, zsh or fish, not '${shell}'`);
   return print(shells[shell]!());
 }

@@ -203,6 +203,8 @@ describe('the completion of shells', () => {
         expect(fish).to.match(new RegExp(`from ${command.name}' -l ${name} `));
     }
     for (const name of Object.keys(formats)) expect(fish).to.include(name);
-    await new Command(['completion', 'csh']).fails(/^length-prefix: The shell must be bash, zsh, fish, not 'csh'/, 2);
+    await new Command(['completion', 'csh']).fails(/^length-prefix: The shell must be bash, zsh or fish, not 'csh'/, 2);
+    await new Command(['completion', 'zsh', 'x']).fails(/^length-prefix: There is one shell, not 'x' as well /, 2);
+    await new Command(['completion']).fails(/^length-prefix: There is no shell: give bash, zsh or fish /, 2);
   });
 });
