@@ -21,6 +21,8 @@ export interface Command {
   /** In some more. */
   readonly text: string;
   readonly groups: Readonly<Record<string, Options>>;
+  /** Its own options, for some of other commands that it has not. */
+  readonly instead?: Readonly<Record<string, string>>;
   readonly examples: readonly (readonly [call: string, text: string])[];
 }
 
@@ -125,6 +127,7 @@ export const commands: readonly Command[] = [
       },
       ...formatGroup,
     },
+    instead: { hex: '--input hex', json: '--input ndjson', text: '--input lines', raw: '--input whole' },
     examples: [
       ['length-prefix encode a.json b.json > frames', 'two files, two frames'],
       ['printf 00ff | length-prefix encode --input hex --format netstring | od -c', 'bytes in hex'],

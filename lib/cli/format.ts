@@ -2,6 +2,7 @@
 import { type FormatOptions, formats, type LengthField, LengthPrefixDecoder } from 'length-prefix';
 import { UsageError } from './errors.js';
 import { meant, type Values, wholeNumber } from './options.js';
+import { fromHex, hexPairs } from './text.js';
 
 const all: Readonly<Record<string, FormatOptions>> = formats;
 
@@ -16,13 +17,27 @@ export function formatNamed(name: string): FormatOptions {
 function hexBytes(values: Values, name: string): Uint8Array | undefined {
   const text = values[name];
   if (text === undefined) return undefined;
-  const digits = String(text)
-    .replace(/^0x/i, '')
-    .replace(/[\s,:]/g, '');
-  if (!/^([0-9a-f]{2})+$/i.test(digits)) {
-    throw new UsageError(`--${name} must be bytes in hex, such as 0xce or 'ca fe', not '${text}'`);
+  const refuse = (reason: string) =>
+    new UsageError(`--${name} must be bytes in hex, such as 0xce or 'ca fe': ${reason}`);
+  let bytes: Buffer;
+  try {
+    bytes = fromHex(String(text));
+  } catch (error) {
+    throw refuse((error as Error).message);
   }
-  return Buffer.from(digits, 'hex');
+  if (bytes.length === 0) throw refuse('there are none');
+  return bytes;
+}
+
+/** The encoder writes the length over these bytes of a header, and the decoder does not check them. */
+function checkHeader(header: Uint8Array, format: FormatOptions): void {
+  const { lengthFieldOffset = 0 } = format;
+  const under = header.subarray(lengthFieldOffset, lengthFieldOffset + (fixedWidth(format) ?? 0));
+  if (under.every((byte) => byte === 0)) return;
+  const zeros = hexPairs(new Uint8Array(under.length));
+  throw new UsageError(
+    `--header has ${hexPairs(under)} in the place of the length, which is written there: give ${zeros}`,
+  );
 }
 
 /** Checked: the library says what would be allowed. */
@@ -48,6 +63,7 @@ export function formatOf(values: Values): FormatOptions {
     (error as NodeJS.ErrnoException).message = (error as Error).message.replace(', or a LengthField', '');
     throw Object.assign(error as Error, { code: 'ERR_USAGE' });
   }
+  if (given.header !== undefined) checkHeader(given.header, format);
   return format;
 }
 

@@ -5,7 +5,7 @@ import type { FormatOptions, Message } from 'length-prefix';
 import { describe, UsageError } from './errors.js';
 import { KeptLength } from './kept-length.js';
 import type { Values } from './options.js';
-import { bytesOf, escaped } from './text.js';
+import { bytesOf, escaped, fromHex } from './text.js';
 
 /** From this many bytes on, a file is sent piece by piece, and its progress shown. */
 const LARGE = 262_144;
@@ -186,10 +186,7 @@ function messageIn(line: Buffer, form: string): Buffer {
     JSON.parse(line.toString());
     return line;
   }
-  if (form !== 'hex') return line;
-  const digits = line.toString('latin1').replace(/[\s:]/g, '');
-  if (!/^([0-9a-f]{2})*$/i.test(digits)) throw new Error(`no bytes in hex: '${escaped(digits.slice(0, 40))}'`);
-  return Buffer.from(digits, 'hex');
+  return form === 'hex' ? fromHex(line.toString()) : line;
 }
 
 async function* ofLines(form: string, format: FormatOptions): AsyncGenerator<Sending> {

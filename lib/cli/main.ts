@@ -35,7 +35,7 @@ async function main([name, ...args]: readonly string[]): Promise<number | undefi
   if (name === '--version') return print(createRequire(import.meta.url)('length-prefix/package.json').version);
   if (name === 'help') return print(args[0] === undefined ? help() : helpOf(commandNamed(args[0])));
   const command = commandNamed(name);
-  const { values, positionals } = read(args, optionsOf(command));
+  const { values, positionals } = read(args, optionsOf(command), command.instead);
   if (values.help === true) return print(helpOf(command));
   if (values.quiet === true) beQuiet();
   if (values.explain === true) return (await import('./explain.js')).explain(values);

@@ -128,21 +128,31 @@ export function meant(name: string, names: readonly string[]): string | undefine
   return names.find((each) => each.startsWith(name)) ?? nearest(name, names);
 }
 
-function unknownOption(flag: string, options: Options): UsageError {
-  const found = meant(flag.replace(/^-+/, ''), Object.keys(options));
-  return new UsageError(
-    `There is no option ${escaped(flag)}${found === undefined ? '' : `, the nearest is --${found}`}`,
-  );
+function unknownOption(flag: string, options: Options, instead: Readonly<Record<string, string>>): UsageError {
+  const name = flag.replace(/^-+/, '');
+  const found = meant(name, Object.keys(options));
+  const nearest = found === undefined ? '' : `, the nearest is --${found}`;
+  const hint = Object.hasOwn(instead, name) ? `: give ${instead[name]}` : nearest;
+  return new UsageError(`There is no option ${escaped(flag)}${hint}`);
 }
 
-/** Reads the arguments of a command. */
-export function read(args: readonly string[], options: Options): { values: Values; positionals: string[] } {
+/**
+ * Reads the arguments of a command.
+ *
+ * @param instead what to give for options that it has not
+ */
+export function read(
+  args: readonly string[],
+  options: Options,
+  instead: Readonly<Record<string, string>> = {},
+): { values: Values; positionals: string[] } {
   const config = Object.fromEntries(
     Object.entries(options).map(([name, { type, short }]) => [name, short === undefined ? { type } : { type, short }]),
   );
   const parsed = { args: joined(args, options), options: config, allowPositionals: true };
   for (const token of parseArgs({ ...parsed, strict: false, tokens: true }).tokens) {
-    if (token.kind === 'option' && !Object.hasOwn(options, token.name)) throw unknownOption(token.rawName, options);
+    if (token.kind === 'option' && !Object.hasOwn(options, token.name))
+      throw unknownOption(token.rawName, options, instead);
   }
   const { values, positionals } = parseArgs(parsed);
   for (const [name, value] of Object.entries(values)) {

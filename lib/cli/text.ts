@@ -37,6 +37,17 @@ export function hexPairs(bytes: Uint8Array): string {
   return pairs.toString('latin1');
 }
 
+/** The bytes of hex digits. In front may be 0x, and between them spaces, commas and colons. */
+export function fromHex(text: string): Buffer {
+  const digits = text.replace(/^\s*0x/i, '').replace(/[\s,:]/g, '');
+  const shown = escaped(text.slice(0, 40));
+  if (/[^0-9a-f]/i.test(digits)) throw new Error(`no hex digits: '${shown}'`);
+  const { length } = digits;
+  if (length % 2 === 1)
+    throw new Error(`${length} hex digit${length === 1 ? '' : 's'}, and a byte has two: '${shown}'`);
+  return Buffer.from(digits, 'hex');
+}
+
 /** `1 byte`, `2 bytes` */
 export function bytesOf(count: number): string {
   return `${count} byte${count === 1 ? '' : 's'}`;

@@ -261,7 +261,7 @@ describe('length-prefix encode', () => {
       (await bytesFrom(['encode', '--format', 'netstring', '--input', 'ndjson'], '{"a": 1}\n\n[]\n')).toString(),
     ).to.equal('8:{"a": 1},2:[],');
     expect(
-      (await bytesFrom(['encode', '--format', 'netstring', '--input', 'hex'], '6869\n\n00 ff')).toString('latin1'),
+      (await bytesFrom(['encode', '--format', 'netstring', '--input', 'hex'], '6869\n\n0x00, ff')).toString('latin1'),
     ).to.equal('2:hi,0:,2:\0\xff,');
     expect((await bytesFrom(['encode', '--format', 'netstring', '--input', 'whole'], 'a\nb\n')).toString()).to.equal(
       '4:a\nb\n,',
@@ -276,7 +276,8 @@ describe('length-prefix encode', () => {
   it('names the line, or the file, that it can not take', async () => {
     const cases: [args: string[], input: string, line: RegExp, code: number][] = [
       [['--input', 'ndjson'], '{}\n{a}\n', /^length-prefix: line 2: .*JSON/, 1],
-      [['--input', 'hex'], '00\n0x\x1b', /^length-prefix: line 2: no bytes in hex: '0x\\x1b'$/, 1],
+      [['--input', 'hex'], '00\n0x\x1b', /^length-prefix: line 2: no hex digits: '0x\\x1b'$/, 1],
+      [['--input', 'hex'], '00 f', /^length-prefix: line 1: 3 hex digits, and a byte has two: '00 f'$/, 1],
       [
         ['--length-field', 'uint8'],
         `a\n${'x'.repeat(256)}\n`,
@@ -346,6 +347,19 @@ describe('length-prefix encode', () => {
       expect(await client.ended).to.equal(0);
       expect(client.errors).to.deep.equal([line]);
     });
+  });
+
+  it('names its own option in the place of one of other commands', async () => {
+    for (const [option, input] of [
+      ['--hex', 'hex'],
+      ['--json', 'ndjson'],
+      ['--text', 'lines'],
+      ['--raw', 'whole'],
+    ])
+      await new Command(['encode', option!]).fails(
+        new RegExp(`^length-prefix: There is no option ${option}: give --input ${input} \\(`),
+        2,
+      );
   });
 
   it('does not read a line without end', async () => {

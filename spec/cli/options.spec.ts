@@ -37,7 +37,9 @@ describe('the options of the command', () => {
     ['initial-bytes-to-strip', '2', /^The value of "--initial-bytes-to-strip" is out of range\. /],
     ['length-field-offset', '1.5', /^--length-field-offset must be a whole number, not '1\.5'$/],
     ['length-adjustment', '99999999', /^The value of "--length-adjustment" is out of range\. /],
-    ['trailer', 'c', /^--trailer must be bytes in hex, such as 0xce or 'ca fe', not 'c'$/],
+    ['trailer', 'c', /^--trailer must be bytes in hex, such as 0xce or 'ca fe': 1 hex digit, and a byte has two: 'c'$/],
+    ['trailer', 'ge', /^--trailer must be bytes in hex, such as 0xce or 'ca fe': no hex digits: 'ge'$/],
+    ['trailer', '0x', /^--trailer must be bytes in hex, such as 0xce or 'ca fe': there are none$/],
     ['header', '00', /^The property '--header' must be of 4 bytes, /],
     ['format', 'constructor', /^There is no format 'constructor'\. There are dotnet, .*, compactSize$/],
     ['format', 'htp2', /^There is no format 'htp2', the nearest is http2$/],
@@ -56,6 +58,19 @@ describe('the options of the command', () => {
       expect.fail('it was taken');
     });
   }
+
+  it('refuse a header that has something in the place of the length', () => {
+    const under = (header: string, more = {}) =>
+      formatOf({ header, 'length-field': 'uint16be', 'length-field-offset': '1', ...more });
+    expect(under('ca0000').header).to.deep.equal(Buffer.of(0xca, 0, 0));
+    expect(under('ca0000fe', { 'initial-bytes-to-strip': '4' }).header).to.deep.equal(Buffer.of(0xca, 0, 0, 0xfe));
+    expect(under('ca', { 'initial-bytes-to-strip': '1' }).header).to.deep.equal(Buffer.of(0xca));
+    expect(under('ca', { 'length-field': 'varint' }).header).to.deep.equal(Buffer.of(0xca));
+    const line = '--header has 00 fe in the place of the length, which is written there: give 00 00';
+    expect(() => under('ca00fe')).to.throw(line);
+    expect(() => under('ca00fefe', { 'initial-bytes-to-strip': '4' })).to.throw(line);
+    expect(() => formatOf({ header: '01020304' })).to.throw('--header has 01 02 03 04 in the place of the length');
+  });
 
   it('take a negative number for a value, and no empty ones', () => {
     expect(read(['--adjustment', '-4', 'x'], options)).to.deep.equal({
