@@ -1,5 +1,6 @@
 /** The texts of --help. */
 import { type Command, commands } from './commands.js';
+import { exit } from './errors.js';
 import type { Option } from './options.js';
 
 const WIDTH = 80;
@@ -47,12 +48,12 @@ export function helpOf({ name, usage, summary, text, groups, examples }: Command
   ].join('\n\n');
 }
 
-const exitCodes: readonly (readonly [code: string, text: string])[] = [
-  ['0', 'all went well'],
-  ['1', 'a connection, a file or the output failed, or the input is not as --input says'],
-  ['2', 'an option or an argument makes no sense'],
-  ['3', 'bytes came that are not in the format, or a message does not fit into it'],
-  ['130', 'Ctrl+C ended connect'],
+export const exitCodes: readonly (readonly [code: number, text: string])[] = [
+  [0, 'all went well'],
+  [exit.failure, 'a connection, a file or the output failed, or the input is not as --input says'],
+  [exit.usage, 'an option or an argument makes no sense'],
+  [exit.wire, 'bytes came that are not in the format, or a message does not fit into it'],
+  [exit.interrupted, 'Ctrl+C ended connect'],
 ];
 
 export function help(): string {

@@ -32,6 +32,11 @@ function longest({ lengthFieldOffset = 0, maxPayloadLength = 16_777_216 }: Forma
   return lengthFieldOffset + maxPayloadLength + 1024;
 }
 
+function tooLong({ maxPayloadLength = 16_777_216 }: FormatOptions): Error {
+  const error = new Error(`more than ${maxPayloadLength} bytes (--max-payload-length)`);
+  return Object.assign(error, { code: 'ERR_FRAME_TOO_LONG' });
+}
+
 /** Refuses a standard input that is none. */
 export function checkStandardInput(): void {
   const stat = fstatSync(0);
@@ -100,8 +105,7 @@ async function messageOf(name: string, format: FormatOptions, needs: number): Pr
     chunks.push(chunk);
     length += chunk.length;
     if (length > longest(format)) {
-      const most = format.maxPayloadLength ?? 16_777_216;
-      throw Object.assign(new Error(`more than ${most} bytes (--max-payload-length)`), { code: 'ERR_FRAME_TOO_LONG' });
+      throw tooLong(format);
     }
   }
   const message = length < LARGE ? Buffer.concat(chunks) : { length, body: shown(chunks, length) };
@@ -151,23 +155,29 @@ function showProgress(part: number): void {
   if (process.stderr.isTTY) process.stderr.write(`${String(Math.floor(100 * part)).padStart(3)} %\r`);
 }
 
-/** The lines of the standard input, without their ends. */
-async function* linesOf(most: number): AsyncGenerator<Buffer> {
+interface Line {
+  /** `line 1` */
+  readonly name: string;
+  /** Without its end. */
+  readonly line: Buffer;
+}
+
+/** The lines of the standard input. Each byte of a message may take so many. */
+async function* linesOf(format: FormatOptions, perByte: number): AsyncGenerator<Line> {
+  const most = longest(format) * perByte;
+  let number = 1;
   let parts: Buffer[] = [];
   let length = 0;
   const add = (part: Buffer) => {
     parts.push(part);
     length += part.length;
-    if (length > most)
-      throw Object.assign(new Error(`a line of more than ${most} bytes (--max-payload-length)`), {
-        code: 'ERR_FRAME_TOO_LONG',
-      });
+    if (length > most) throw new InputError(`line ${number}`, tooLong(format));
   };
   const take = () => {
     const line = Buffer.concat(parts);
     parts = [];
     length = 0;
-    return line.at(-1) === 0x0d ? line.subarray(0, -1) : line;
+    return { name: `line ${number++}`, line: line.at(-1) === 0x0d ? line.subarray(0, -1) : line };
   };
   for await (const chunk of process.stdin as AsyncIterable<Buffer>) {
     let at = 0;
@@ -190,12 +200,9 @@ function messageIn(line: Buffer, form: string): Buffer {
 }
 
 async function* ofLines(form: string, format: FormatOptions): AsyncGenerator<Sending> {
-  // Hex takes two digits a byte, and may have spaces.
-  const most = longest(format) * (form === 'hex' ? 3 : 1);
   const kept = new KeptLength(format);
-  let number = 0;
-  for await (const line of linesOf(most)) {
-    const name = `line ${++number}`;
+  // Hex takes two digits a byte, and may have spaces.
+  for await (const { name, line } of linesOf(format, form === 'hex' ? 3 : 1)) {
     // An empty line is no JSON, and goes between others.
     if (form === 'ndjson' && line.length === 0) continue;
     try {

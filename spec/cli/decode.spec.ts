@@ -362,14 +362,24 @@ describe('length-prefix encode', () => {
       );
   });
 
+  it('does not read all of an input that is too long', async () => {
+    const command = new Command(['encode', '--max-payload-length', '1000', '-']);
+    command.child.stdin!.write(Buffer.alloc(100_000, 'x'));
+    await command.fails(/^length-prefix: -: ERR_FRAME_TOO_LONG: more than 1000 bytes \(--max-payload-length\)$/, 3);
+  });
+
   it('does not read a line without end', async () => {
     const command = new Command(['encode', '--max-payload-length', '1000']);
     const feed = () => {
       while (command.child.stdin!.write(Buffer.alloc(100_000, 'x')));
     };
+    command.child.stdin!.write('short\n');
     command.child.stdin!.on('drain', feed);
     feed();
-    await command.fails(/^length-prefix: a line of more than 2024 bytes|ERR_FRAME_TOO_LONG/, 3);
+    await command.fails(
+      /^length-prefix: line 2: ERR_FRAME_TOO_LONG: more than 1000 bytes \(--max-payload-length\)$/,
+      3,
+    );
   });
 });
 

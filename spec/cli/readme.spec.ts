@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
 import { commands, optionsOf } from '../../lib/cli/commands.js';
+import { exitCodes } from '../../lib/cli/help.js';
 import { cleanUp } from '../support/programs.js';
 import { runtime } from '../support/runtime.js';
 import { play, sessionsOf, timeless } from './sessions.js';
@@ -32,6 +33,12 @@ describe('the page of the command', () => {
         name,
       ).to.equal(true);
     }
+  });
+
+  it('has the exit codes as --help has them', () => {
+    const section = page.slice(page.indexOf('\n## Exit codes'));
+    const rows = Array.from(section.slice(0, section.indexOf('\n## ', 1)).matchAll(/^\| (\d+) \| (.*) \|$/gm));
+    expect(rows.map(([, code, text]) => [Number(code), text!.replaceAll('`', '')])).to.deep.equal(exitCodes);
   });
 
   it('names no option that is not there', () => {
