@@ -19,7 +19,7 @@ export function addressOf(text: string, host = '127.0.0.1'): Address {
   if (text === 'stdio:') return { kind: 'stdio' };
   if (text.startsWith('unix:')) {
     const path = text.slice('unix:'.length);
-    if (path === '') throw new UsageError(`unix: needs a path behind it`);
+    if (path === '') throw new UsageError('unix: needs a path, as in unix:/tmp/socket');
     return { kind: 'unix', path };
   }
   if (/^\d+$/.test(text)) return { kind: 'tcp', host, port: portOf(text) };

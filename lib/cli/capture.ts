@@ -1,10 +1,9 @@
 /** Reads back what --json has written, and pcap files. */
 
 import { openings } from './conversation.js';
-import { UsageError } from './errors.js';
 import { formatOf } from './format.js';
 import type { Place } from './json-lines.js';
-import { type Values, wholeNumber } from './options.js';
+import { refuseRaw, type Values, wholeNumber } from './options.js';
 import { isPcap, Order, segmentsOf } from './pcap-reader.js';
 import type { Printer } from './printer.js';
 import { type Setting, Watcher } from './watcher.js';
@@ -87,8 +86,7 @@ interface Way {
 
 /** Prints what crossed in the connections of a pcap file, as a tap does. */
 async function showPackets(source: AsyncIterable<Buffer>, values: Values, printer: Printer): Promise<void> {
-  if (values.raw === true)
-    throw new UsageError('--raw would mix what both sides say: --json and --hex tell them apart');
+  refuseRaw(values);
   const count = wholeNumber(values, 'count', 1);
   let seen = 0;
   let isEnough = false;
@@ -120,7 +118,7 @@ async function showPackets(source: AsyncIterable<Buffer>, values: Values, printe
     if (isEnough || printer.output.lost !== undefined) return;
   }
   for (const { order, watcher } of ways.values()) {
-    if (order.isBroken) watcher.error(new Error('A packet is not in the capture: what follows it is not shown'));
+    if (order.isBroken) watcher.error(new Error('A packet is not in the capture: nothing behind it is shown'));
     watcher.end(true);
   }
 }

@@ -2,7 +2,7 @@
 import { formats } from 'length-prefix';
 import { commands, optionsOf } from './commands.js';
 import { UsageError } from './errors.js';
-import type { Option, Values } from './options.js';
+import { type Option, refuseMore, type Values } from './options.js';
 import { print } from './output.js';
 
 const NAME = 'length-prefix';
@@ -87,7 +87,7 @@ const shells: Readonly<Record<string, () => string>> = { bash, zsh, fish };
 
 export async function run(_: Values, [shell, other]: readonly string[]): Promise<number> {
   if (shell === undefined) throw new UsageError('There is no shell: give bash, zsh or fish');
-  if (other !== undefined) throw new UsageError(`There is one shell, not '${other}' as well`);
+  refuseMore('shell', other);
   if (!Object.hasOwn(shells, shell)) throw new UsageError(`The shell must be bash, zsh or fish, not '${shell}'`);
   return print(shells[shell]!());
 }

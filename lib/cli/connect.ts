@@ -147,12 +147,12 @@ class Conversation {
 
 export async function run(values: Values, positionals: readonly string[]): Promise<number> {
   const [where, ...names] = positionals;
-  if (where === undefined) throw new UsageError('There is no HOST:PORT to connect to');
+  if (where === undefined) throw new UsageError('There is no ADDRESS to connect to');
   const address = addressOf(where);
   const format = formatOf(values);
   const isStdio = address.kind === 'stdio';
   if (isStdio && (names.length === 0 || names.includes('-'))) {
-    throw new UsageError('With stdio: the standard input is the connection: the messages to send are FILEs');
+    throw new UsageError('With stdio: the standard input is the connection. Give messages as FILEs');
   }
   const connect = isStdio ? async () => stdio() : connector(address, values);
   const all = sendings(names, values, format);

@@ -17,7 +17,7 @@ const tlsNames = ['cacert', 'cert', 'key', 'insecure', 'servername'] as const;
 function tlsOf(values: Values): tls.SecureContextOptions | undefined {
   const extra = tlsNames.find((name) => values[name] !== undefined);
   if (values.tls !== true) {
-    if (extra !== undefined) throw new UsageError(`--${extra} goes with --tls`);
+    if (extra !== undefined) throw new UsageError(`--${extra} needs --tls`);
     return undefined;
   }
   if ((values.cert === undefined) !== (values.key === undefined)) throw new UsageError('--cert and --key go together');
@@ -32,9 +32,8 @@ export function stdio(): Duplex {
 
 /** Makes a function that connects to an address, again and again. All that can be checked before, is. */
 export function connector(address: Address, values: Values): () => Promise<net.Socket> {
-  if (address.kind === 'stdio')
-    throw new UsageError('stdio: is a connection that is there: it can not be connected to');
-  if (address.kind === 'tcp' && address.port === 0) throw new UsageError('There is nothing to connect to at port 0');
+  if (address.kind === 'stdio') throw new UsageError('stdio: is no server: give HOST:PORT or unix:PATH');
+  if (address.kind === 'tcp' && address.port === 0) throw new UsageError("Port 0 can't be connected to");
   const secure = tlsOf(values);
   const target = address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port };
   const wait = seconds(values, 'wait');
@@ -123,7 +122,7 @@ export async function serve(
       // An end would tell the client that all went well.
       socket.resetAndDestroy();
       if (!isSaid)
-        complain(`Out of file descriptors, at ${open} connections: more are reset until some end (ulimit -n)`);
+        complain(`Out of file descriptors at ${open} connections: further ones are reset until some end (ulimit -n)`);
       isSaid = true;
       return false;
     }

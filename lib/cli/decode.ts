@@ -7,7 +7,7 @@ import { complain, describe, UsageError } from './errors.js';
 import { formatOf } from './format.js';
 import { FrameReader } from './frame-reader.js';
 import { checkStandardInput } from './input.js';
-import { type Values, wholeNumber } from './options.js';
+import { refuseMore, type Values, wholeNumber } from './options.js';
 import { failureOf } from './output.js';
 import { Printer } from './printer.js';
 import { escaped } from './text.js';
@@ -75,7 +75,7 @@ class Decoding {
 
 export async function run(values: Values, positionals: readonly string[]): Promise<number> {
   const [name = '-', other] = positionals;
-  if (other !== undefined) throw new UsageError(`There is one FILE to decode, not '${escaped(other)}' as well`);
+  refuseMore('FILE', other);
   if (name === '-') checkStandardInput();
   if (name === '-' && process.stdin.isTTY) throw new UsageError('There is nothing to decode: give a FILE, or a pipe');
   let lost: NodeJS.ErrnoException | undefined;

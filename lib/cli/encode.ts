@@ -12,7 +12,7 @@ export async function run(values: Values, names: readonly string[]): Promise<num
   let lost: NodeJS.ErrnoException | undefined;
   const output = await Output.open(values.output as string | undefined, (error) => (lost = error));
   if (output.isTerminal)
-    throw new UsageError('Frames are bytes, which are not for a terminal. Give them a pipe, or --output FILE');
+    throw new UsageError('Frames have bytes that a terminal would obey: use a pipe, or --output FILE');
   const encoder = new LengthPrefixEncoder(format);
   const writing = (async () => {
     for await (const chunk of encoder) {

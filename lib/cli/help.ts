@@ -38,12 +38,16 @@ export function helpOf({ name, usage, summary, text, groups, examples }: Command
   const sections = Object.entries(groups).map(([title, options]) =>
     [`${title}:`, ...Object.entries(options).map(optionRow)].join('\n'),
   );
+  const hasDefaults = Object.values(groups).some((options) =>
+    Object.values(options).some(({ text }) => text.endsWith(')')),
+  );
   const shown = examples.map(([call, what]) => `  ${call}\n      ${what}`);
   const about = `${summary[0]!.toUpperCase()}${summary.slice(1)}.${text === '' ? '' : ` ${text}`}`;
   return [
     `Usage: length-prefix ${name} ${usage === '' ? '' : `[OPTION...] ${usage}`}`,
     wrapped(about, 0).join('\n'),
     ...sections,
+    ...(hasDefaults ? ['Defaults are in brackets.'] : []),
     ['Examples:', ...shown].join('\n'),
   ].join('\n\n');
 }
@@ -62,6 +66,6 @@ export function help(): string {
     'Talks to, watches, cuts and decodes anything that is length-prefixed.',
     ['Commands:', ...commands.map(({ name, summary }) => row(`  ${name}`, summary, 14))].join('\n'),
     ['Exit codes:', ...exitCodes.map(([code, text]) => row(`  ${code}`, text, 8))].join('\n'),
-    'length-prefix COMMAND --help tells more. NO_COLOR=1 switches off colours.',
+    'length-prefix COMMAND --help has the options of a command. NO_COLOR=1 switches off colours.',
   ].join('\n\n');
 }

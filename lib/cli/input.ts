@@ -62,9 +62,10 @@ function formOf(values: Values): string {
 /** All that is to be sent: the files, or the standard input. */
 export function sendings(names: readonly string[], values: Values, format: FormatOptions): AsyncGenerator<Sending> {
   const form = formOf(values);
-  if (names.filter((name) => name === '-').length > 1) throw new UsageError('The standard input, -, can be read once');
+  if (names.filter((name) => name === '-').length > 1)
+    throw new UsageError('The standard input, -, can be read only once');
   if (names.length > 0 && values.input !== undefined) {
-    throw new UsageError(`--input tells of the standard input: there can be no FILE with it. - is one message`);
+    throw new UsageError('--input is for the standard input: there can be no FILE');
   }
   if (names.length === 0 || names.includes('-')) checkStandardInput();
   if (names.length === 0) return form === 'whole' ? ofFiles(['-'], format) : ofLines(form, format);

@@ -9,7 +9,7 @@ import { type Serving, serve, stdio } from './connection.js';
 import { whole } from './conversation.js';
 import { complain, describe, notice, UsageError } from './errors.js';
 import { formatOf } from './format.js';
-import { atMostOne, type Values, wholeNumber } from './options.js';
+import { atMostOne, refuseMore, type Values, wholeNumber } from './options.js';
 import { Printer } from './printer.js';
 import { Saving } from './saving.js';
 import { type Parts, pass, Shown, type Streamed } from './showing.js';
@@ -168,11 +168,10 @@ export function onSignal(stop: () => void): void {
 
 function addressIn(values: Values, positionals: readonly string[]): Address {
   const [first, second] = positionals;
-  if (second !== undefined) throw new UsageError(`There is one address to listen at, not '${second}' as well`);
+  refuseMore('ADDRESS', second);
   if (first !== undefined) {
     for (const name of ['host', 'port'])
-      if (values[name] !== undefined)
-        throw new UsageError(`The address says it all: there can be no --${name} with it`);
+      if (values[name] !== undefined) throw new UsageError(`--${name} can't be given with an ADDRESS`);
     return addressOf(first);
   }
   const port = wholeNumber(values, 'port', 0, 65_535) ?? 11_000;

@@ -30,7 +30,7 @@ function commandNamed(name: string): Command {
 }
 
 async function main([name, ...args]: readonly string[]): Promise<number | undefined> {
-  if (name === undefined) throw new UsageError('There is no command. --help tells which there are');
+  if (name === undefined) throw new UsageError('There is no command: --help lists them');
   if (name === '--help' || name === '-h') return print(help());
   if (name === '--version') return print(createRequire(import.meta.url)('length-prefix/package.json').version);
   if (name === 'help') return print(args[0] === undefined ? help() : helpOf(commandNamed(args[0])));

@@ -27,7 +27,7 @@ export const formatOptions: Options = {
   format: {
     type: 'string',
     value: 'NAME',
-    text: 'a format of the catalogue: length-prefix formats. The options below change it',
+    text: 'a format of the catalogue (see length-prefix formats); the options below change it',
   },
   'length-field': {
     type: 'string',
@@ -46,23 +46,27 @@ export const formatOptions: Options = {
     value: 'N',
     text: 'bytes cut off the front of a frame (all up to the end of the length)',
   },
-  header: { type: 'string', value: 'HEX', text: 'the bytes that are cut off: written, and checked (zeros, unchecked)' },
+  header: {
+    type: 'string',
+    value: 'HEX',
+    text: 'the bytes that are cut off, zeros in the place of the length; they are written, and checked (zeros, not checked)',
+  },
   'header-mask': { type: 'string', value: 'HEX', text: 'the bits of the header that are checked (all)' },
   trailer: { type: 'string', value: 'HEX', text: 'the bytes behind each message, such as 0xce (none)' },
   'max-payload-length': { type: 'string', value: 'N', text: 'the most bytes that may follow the length (16777216)' },
   'min-payload-length': { type: 'string', value: 'N', text: 'the fewest bytes that may follow the length (0)' },
-  explain: { type: 'boolean', text: 'draws a frame of this format, and does no more' },
+  explain: { type: 'boolean', text: 'draws a frame of this format, and does nothing else' },
 };
 
 export const outputOptions: Options = {
   json: { type: 'boolean', text: 'one JSON object a line: messages in base64, with --hex in hex, with --text as text' },
   hex: { type: 'boolean', text: 'each message in hex, one a line' },
-  text: { type: 'boolean', text: 'each message as text, one a line, controls escaped' },
+  text: { type: 'boolean', text: 'each message as text, one a line, control characters escaped' },
   raw: { type: 'boolean', text: 'the bytes of the messages, and nothing else' },
   bytes: { type: 'string', value: 'N', text: 'the most bytes of a message that a line shows (16; with --json 65536)' },
   count: { type: 'string', value: 'N', text: 'stops after so many messages' },
-  output: { type: 'string', short: 'o', value: 'FILE', text: 'writes to FILE, not to the standard output' },
-  quiet: { type: 'boolean', short: 'q', text: 'prints no messages and no notices, errors alone' },
+  output: { type: 'string', short: 'o', value: 'FILE', text: 'writes to FILE in place of the standard output' },
+  quiet: { type: 'boolean', short: 'q', text: 'prints errors alone, no messages and no notices' },
 };
 
 export const wholeOption: Options = {
@@ -70,10 +74,10 @@ export const wholeOption: Options = {
 };
 
 export const tlsOptions: Options = {
-  tls: { type: 'boolean', text: 'speaks TLS' },
+  tls: { type: 'boolean', text: 'uses TLS' },
   cacert: { type: 'string', value: 'FILE', text: 'the certificates to trust, in PEM' },
-  cert: { type: 'string', value: 'FILE', text: 'the own certificate, in PEM' },
-  key: { type: 'string', value: 'FILE', text: 'the key of the own certificate, in PEM' },
+  cert: { type: 'string', value: 'FILE', text: 'the certificate of this side, in PEM' },
+  key: { type: 'string', value: 'FILE', text: 'the key of that certificate, in PEM' },
 };
 
 export const tlsClientOptions: Options = {
@@ -87,7 +91,7 @@ export const connectOptions: Options = {
     type: 'string',
     short: 'w',
     value: 'SECONDS',
-    text: 'the longest time to connect, and to wait for an answer when all is sent',
+    text: 'the longest time to connect, and to wait for the next answer when all is sent',
   },
   retry: {
     type: 'string',
@@ -104,7 +108,7 @@ export const inputOption: Options = {
   input: {
     type: 'string',
     value: 'FORM',
-    text: 'the standard input is lines, each a message; ndjson, lines that are checked; hex, lines of hex digits; or whole, one message (lines)',
+    text: 'the form of the standard input: lines, each one message; ndjson, lines that are checked; hex, lines of hex digits; whole, all of it one message (lines)',
     choices: ['lines', 'ndjson', 'hex', 'whole'],
   },
 };
@@ -184,6 +188,16 @@ export function seconds(values: Values, name: string): number | undefined {
   const ms = /^\d+(\.\d+)?$/.test(String(text)) ? 1000 * Number(text) : Number.NaN;
   if (!(ms > 0 && ms < 2 ** 31)) throw new UsageError(`--${name} must be a number of seconds above 0, not '${text}'`);
   return ms;
+}
+
+/** A command takes one argument of a kind. */
+export function refuseMore(kind: string, second: string | undefined): void {
+  if (second !== undefined) throw new UsageError(`There is 1 ${kind} at the most: '${second}' is one too many`);
+}
+
+/** Where both sides of a connection are printed. */
+export function refuseRaw(values: Values): void {
+  if (values.raw === true) throw new UsageError('--raw would mix the bytes of both sides: --json tells them apart');
 }
 
 /** Options that exclude each other. */

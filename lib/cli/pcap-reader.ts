@@ -29,7 +29,7 @@ const IP_AT: Readonly<Record<number, number>> = {
 const TCP = 6;
 const LONGEST_PACKET = 1_048_576;
 
-/** Whether these first bytes of a file are those of a pcap. Undefined: which are not the kind that is read. */
+/** Whether a file with these first bytes is a pcap. */
 export function isPcap(bytes: Buffer): boolean {
   return bytes.length >= 4 && ['d4c3b2a1', 'a1b2c3d4', '4d3cb2a1', 'a1b23c4d'].includes(bytes.toString('hex', 0, 4));
 }
@@ -47,7 +47,8 @@ export async function* segmentsOf(source: AsyncIterable<Buffer>): AsyncGenerator
     }
     while (bytes.length >= 16) {
       const length = head.uint32(bytes, 8);
-      if (length > LONGEST_PACKET) throw new Error(`A packet of ${length} bytes is in the capture`);
+      if (length > LONGEST_PACKET)
+        throw new Error(`The capture has a packet of ${length} bytes, at most ${LONGEST_PACKET} are read`);
       if (bytes.length < 16 + length) break;
       const time = head.uint32(bytes, 0) * 1000 + Math.floor(head.uint32(bytes, 4) / head.fractions);
       const segment = segmentOf(bytes.subarray(16 + head.ipAt, 16 + length), time);
@@ -70,7 +71,7 @@ function headOf(bytes: Buffer): Head {
   const uint32 = (from: Buffer, at: number) => (isLittle ? from.readUInt32LE(at) : from.readUInt32BE(at));
   const link = uint32(bytes, 20) & 0xffff;
   const ipAt = IP_AT[link];
-  if (ipAt === undefined) throw new Error(`The capture is of link type ${link}, which is not known here`);
+  if (ipAt === undefined) throw new Error(`The capture has link type ${link}, which can't be read`);
   return { ipAt, fractions: uint32(bytes, 0) === 0xa1b23c4d ? 1_000_000 : 1000, uint32 };
 }
 
@@ -129,7 +130,7 @@ export class Order {
     this.#waiting.set(sequence, data);
     this.#waitingBytes += data.length - (before?.length ?? 0);
     if (this.#waitingBytes > MOST_WAITING)
-      throw new Error('Too many bytes wait for a packet that is not in the capture');
+      throw new Error(`More than ${MOST_WAITING} bytes wait for a packet that is not in the capture`);
   }
 
   #earliest(): number | undefined {

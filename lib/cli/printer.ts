@@ -96,9 +96,7 @@ export class Printer {
     this.#json = new JsonLines(output, contentOf(values));
     this.#hasColours = output.hasColours;
     if (this.#mode === 'raw' && output.isTerminal) {
-      throw new UsageError(
-        '--raw writes bytes as they are, which is not for a terminal. Give it a pipe, or --output FILE',
-      );
+      throw new UsageError('--raw writes bytes that a terminal would obey: use a pipe, or --output FILE');
     }
   }
 

@@ -6,7 +6,7 @@ import { openings } from './conversation.js';
 import { complain, describe, notice, UsageError } from './errors.js';
 import { formatOf } from './format.js';
 import { onSignal } from './listen.js';
-import { type Values, wholeNumber } from './options.js';
+import { refuseMore, refuseRaw, type Values, wholeNumber } from './options.js';
 import { Pcap, type PcapStream } from './pcap.js';
 import { Printer } from './printer.js';
 import { type Setting, Watcher } from './watcher.js';
@@ -54,13 +54,12 @@ async function join(
 
 export async function run(values: Values, positionals: readonly string[]): Promise<undefined> {
   const [where, other] = positionals;
-  if (where === undefined) throw new UsageError('There is no HOST:PORT of the server');
-  if (other !== undefined) throw new UsageError(`There is one server, not '${other}' as well`);
+  if (where === undefined) throw new UsageError('There is no SERVER to connect to');
+  refuseMore('SERVER', other);
   const listenAt = addressOf((values.listen as string | undefined) ?? '0');
   const connect = connector(addressOf(where), values);
   const format = formatOf(values);
-  if (values.raw === true)
-    throw new UsageError('--raw would mix what both sides say: --json and --hex tell them apart');
+  refuseRaw(values);
   const count = wholeNumber(values, 'count', 1) ?? Number.POSITIVE_INFINITY;
   const printer = await Printer.open(values, {
     isLossy: values.output === undefined,

@@ -275,13 +275,13 @@ describe('length-prefix connect', () => {
 
     it('refuses options that make no sense in one line', async () => {
       const refused: [args: string[], line: RegExp][] = [
-        [[], /^length-prefix: There is no HOST:PORT to connect to /],
+        [[], /^length-prefix: There is no ADDRESS to connect to /],
         [['x:1', '--save', 'x'], /^length-prefix: There is no option --save/],
-        [['x:1', '-', 'y', '-'], /^length-prefix: The standard input, -, can be read once /],
-        [['x:1', 'y', '--input', 'hex'], /^length-prefix: --input tells of the standard input/],
+        [['x:1', '-', 'y', '-'], /^length-prefix: The standard input, -, can be read only once /],
+        [['x:1', 'y', '--input', 'hex'], /^length-prefix: --input is for the standard input: there can be no FILE /],
         [['x:1', '--input', 'words'], /^length-prefix: --input must be lines, ndjson, hex or whole, not 'words' /],
-        [['x:1', '--insecure'], /^length-prefix: --insecure goes with --tls /],
-        [['x:0'], /^length-prefix: There is nothing to connect to at port 0 /],
+        [['x:1', '--insecure'], /^length-prefix: --insecure needs --tls /],
+        [['x:0'], /^length-prefix: Port 0 can't be connected to /],
         [[':1'], /^length-prefix: An address is HOST:PORT, /],
         [['x:1', '--wait', 'x'], /^length-prefix: --wait must be a number of seconds above 0, not 'x' /],
       ];

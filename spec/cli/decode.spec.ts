@@ -245,7 +245,10 @@ describe('length-prefix decode', () => {
   it('fails where there is nothing to read', async () => {
     await new Command(['decode', '/nonexistent']).fails(/^length-prefix: \/nonexistent: ENOENT: /);
     await new Command(['decode', temporaryDirectory()]).fails(/^length-prefix: .*: EISDIR: /);
-    await new Command(['decode', 'a', 'b']).fails(/^length-prefix: There is one FILE to decode, not 'b' as well /, 2);
+    await new Command(['decode', 'a', 'b']).fails(
+      /^length-prefix: There is 1 FILE at the most: 'b' is one too many /,
+      2,
+    );
     await new Command(['decode', 'a\x1b[31m\nb']).fails(/^length-prefix: a\\x1b\[31m\\nb: ENOENT: /);
   });
 });

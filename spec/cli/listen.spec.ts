@@ -49,11 +49,11 @@ describe('length-prefix listen', () => {
         ],
         [['--host', ''], /^length-prefix: --host must not be empty /],
         [['--port', '65536'], /^length-prefix: --port must be 0 to 65535, not 65536 /],
-        [['1', '2'], /^length-prefix: There is one address to listen at, not '2' as well /],
-        [['1', '--host', 'x'], /^length-prefix: The address says it all: there can be no --host with it /],
+        [['1', '2'], /^length-prefix: There is 1 ADDRESS at the most: '2' is one too many /],
+        [['1', '--host', 'x'], /^length-prefix: --host can't be given with an ADDRESS /],
         [['--echo', '--save', 'x'], /^length-prefix: --save and --echo exclude each other /],
         [['--tls'], /^length-prefix: A server with --tls needs --cert and --key /],
-        [['--cert', 'x'], /^length-prefix: --cert goes with --tls /],
+        [['--cert', 'x'], /^length-prefix: --cert needs --tls /],
         [['--cuont', '3'], /^length-prefix: There is no option --cuont, the nearest is --count /],
       ];
       await Promise.all(refused.map(([args, line]) => new Command(['listen', ...args]).fails(line, 2)));

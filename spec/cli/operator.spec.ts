@@ -173,7 +173,7 @@ describe('the command, as an unlucky operator or an attacker has it', () => {
       ['$lp connect "$1" - < /tmp', /^length-prefix: -: EISDIR/, 1],
       ['$lp encode < /tmp', /^length-prefix: -: EISDIR/, 1],
       ['$lp decode < /tmp', /^length-prefix: -: EISDIR/, 1],
-      ['$lp connect "$1" - - < /dev/null', /^length-prefix: The standard input, -, can be read once/, 2],
+      ['$lp connect "$1" - - < /dev/null', /^length-prefix: The standard input, -, can be read only once/, 2],
     ];
     for (const [script, line, code] of cases) {
       it(`is an error, and no message: ${script.slice(4)}`, async () => {

@@ -378,11 +378,11 @@ describe('length-prefix tap', () => {
 
   it('refuses options that make no sense in one line', async () => {
     const refused: [args: string[], line: RegExp][] = [
-      [[], /^length-prefix: There is no HOST:PORT of the server /],
+      [[], /^length-prefix: There is no SERVER to connect to /],
       [['1', '--format', 'gopher'], /^length-prefix: There is no format 'gopher'\. There are dotnet, .*, compactSize /],
       [['1', '--bytes=-1'], /^length-prefix: --bytes must be 0 or more, not -1 /],
       [['1', '--whole'], /^length-prefix: There is no option --whole/],
-      [['1', '--raw'], /^length-prefix: --raw would mix /],
+      [['1', '--raw'], /^length-prefix: --raw would mix the bytes of both sides: --json tells them apart /],
       [['1', '--listen', 'stdio:'], /^length-prefix: stdio: is one connection/],
     ];
     await Promise.all(refused.map(([args, line]) => new Command(['tap', ...args]).fails(line, 2)));

@@ -72,9 +72,7 @@ describe('the command in a terminal', () => {
       const terminal = new Terminal(args);
       expect(await terminal.ended).to.equal(2);
       expect(terminal.lines).to.have.lengthOf(1);
-      expect(terminal.lines[0]).to.match(
-        /^length-prefix: .* not for a terminal\. Give (it|them) a pipe, or --output FILE/,
-      );
+      expect(terminal.lines[0]).to.match(/^length-prefix: .* a terminal would obey: use a pipe, or --output FILE/);
     }
     const nothing = new Terminal(['decode']);
     expect(await nothing.ended).to.equal(2);
@@ -158,7 +156,7 @@ describe('the help of the command', () => {
         lines.some((line) => line.startsWith(`  ${code} `)),
         code,
       ).to.equal(true);
-    await new Command([]).fails(/^length-prefix: There is no command/, 2);
+    await new Command([]).fails(/^length-prefix: There is no command: --help lists them /, 2);
     await new Command(['decoed']).fails(/^length-prefix: The command must be one of listen, .*, not 'decoed'/, 2);
   });
 });
@@ -204,7 +202,10 @@ describe('the completion of shells', () => {
     }
     for (const name of Object.keys(formats)) expect(fish).to.include(name);
     await new Command(['completion', 'csh']).fails(/^length-prefix: The shell must be bash, zsh or fish, not 'csh'/, 2);
-    await new Command(['completion', 'zsh', 'x']).fails(/^length-prefix: There is one shell, not 'x' as well /, 2);
+    await new Command(['completion', 'zsh', 'x']).fails(
+      /^length-prefix: There is 1 shell at the most: 'x' is one too many /,
+      2,
+    );
     await new Command(['completion']).fails(/^length-prefix: There is no shell: give bash, zsh or fish /, 2);
   });
 });
