@@ -10,22 +10,21 @@ const streams = userland as unknown as Pick<
 >;
 export const { Duplex, Readable, Writable, finished } = streams;
 
-/** Options of all streams, with Node's meaning. */
+/** Options of all streams, with the meaning that they have in Node. */
 export interface StreamOptions {
   /**
-   * Where reading ahead stops: in messages (batches, under `batch: true`) for a decoder, in bytes for an encoder.
+   * Where reading ahead stops. For a decoder in messages, or with `batch: true` in batches; for an encoder in bytes.
    * Default: 16 messages, or 65,536 bytes.
    */
   readableHighWaterMark?: number | undefined;
   /**
-   * The number of bytes from which on `write()` returns false. An encoder counts the bytes of frames; a body counts as
-   * 65,536. Default: 65,536, for a decoder 131,072, so that a socket
-   * need not stop after each chunk of 65,536.
+   * The number of bytes from which on `write()` returns false. An encoder counts the bytes of frames, and a body as 65,536.
+   * Default: 65,536. For a decoder 131,072, so that a socket need not stop after each chunk of 65,536.
    */
   writableHighWaterMark?: number | undefined;
-  /** Both of the above. */
+  /** Both of the above, which it overrides. Default: each has its own. */
   highWaterMark?: number | undefined;
-  /** Destroys the stream with an `AbortError` when it fires. */
+  /** Destroys the stream with an `AbortError` when the signal is aborted. Default: none. */
   signal?: AbortSignal | undefined;
   /** False: the writable side ends when the readable side does. Default: true. */
   allowHalfOpen?: boolean | undefined;
@@ -55,7 +54,7 @@ export function duplexOptions(
   } as node.DuplexOptions;
 }
 
-/** Destroys the stream when the signal fires. Not in the constructor of a Duplex: there is nothing yet to be destroyed. */
+/** Destroys the stream when the signal is aborted. Not in the constructor of a Duplex: nothing can be destroyed there yet. */
 export function abortBy(signal: AbortSignal | undefined, stream: node.Duplex): void {
   // As Node: null is none.
   if (signal) streams.addAbortSignal(signal, stream);
@@ -77,8 +76,8 @@ export function asError(fault: unknown): Error {
 }
 
 /**
- * Calls the callback of a write. Node itself defers the callback of one that is done inside `_write`. One that is done later
- * is deferred here: it may not come before those, nor inside a `read`.
+ * Calls the callback of a write. Node itself defers the callback of a write that is done inside `_write`. The callback of a
+ * later one is deferred here: it may not come before those, nor inside a `read`.
  */
 export function release(stream: unknown, done: Callback, isSync: boolean): void {
   if (isSync) done.call(stream);

@@ -1,18 +1,18 @@
 import { wholeNumber } from '../wire/format.js';
 
-/** Options of both streams, as those of the Node streams. */
+/** Options of both streams, with the names of the Node streams. */
 export interface StreamOptions {
   /**
-   * Where reading ahead stops: in messages (batches, under `batch: true`) for a decoder, in chunks for an encoder.
-   * Default: 16 messages, or no chunk.
+   * Where reading ahead stops. For a decoder in messages, or with `batch: true` in batches; for an encoder in chunks.
+   * Default: 16 messages, or 0 chunks.
    */
   readableHighWaterMark?: number | undefined;
   /**
-   * The number of bytes from which on a writer is not `ready`. Small chunks count more than their length, see the stream's
-   * `writable`. Default: 65,536, for a decoder 131,072. 0 is as 1: with no room at all nothing could be piped.
+   * The number of bytes from which on a writer is not `ready`. Small chunks count more than their length: see `writable` of
+   * the stream. 0 means 1: with no room at all nothing could be piped. Default: 65,536, for a decoder 131,072.
    */
   writableHighWaterMark?: number | undefined;
-  /** Both of the above. */
+  /** Both of the above, which it overrides. Default: each has its own. */
   highWaterMark?: number | undefined;
 }
 

@@ -13,49 +13,70 @@ export interface DecodingOptions<
   /**
    * Gives each message memory of its own. A small message that is kept for long then does not keep alive the chunk it
    * came in, and a chunk's memory may be used again once its write has called back. Messages can be transferred to a
-   * worker. Default: false, a message that arrives whole in one chunk is a view of that chunk.
+   * worker. Default: false. A message that arrives whole in one chunk is then a view of that chunk.
    */
   copy?: boolean | undefined;
   /**
-   * Hands out arrays: all the messages that one chunk completes, in one. The fast way to read very many small messages.
-   * Default: false.
+   * Hands out arrays: all the messages that one chunk completes, in one array. The fast way to read very many small
+   * messages. Not together with `stream`. Default: false.
+   *
+   * ```ts
+   * for await (const messages of framed(socket, { batch: true })) for (const message of messages) handle(message);
+   * ```
    */
   batch?: Batch | undefined;
   /**
    * How to treat a payload longer than `maxPayloadLength`: `'error'` fails with `ERR_FRAME_TOO_LONG`; `'skip'` passes
-   * over it without holding it, and tells its length and place: Node's streams by the event `'oversize'`, all others by
-   * `onOversize`. Default: `'error'`.
+   * over it without holding it, and tells its length and place: by `onOversize`, and in Node's streams also by the event
+   * `'oversize'`. Default: `'error'`.
    */
   oversize?: 'error' | 'skip' | undefined;
   /**
    * Makes a value of each message, which is handed out instead. The message lies in `bytes` from `start` to before
    * `end`; unless `copy` is true, the bytes around it belong to others. An exception is the `cause` of an
-   * `ERR_FRAME_CORRUPT`; so is a result of null or undefined, which streams can't hand out. Default: the bytes themselves.
+   * `ERR_FRAME_CORRUPT`. A result of null or undefined, which streams can't hand out, is an `ERR_FRAME_CORRUPT`, and so is
+   * a promise. Not together with `stream`. Default: the bytes themselves.
+   *
+   * ```ts
+   * new LengthPrefixDecoder({ decode: (bytes, start) => bytes.readUInt32BE(start), minPayloadLength: 4 })
+   * ```
    */
   decode?: ((bytes: M, start: number, end: number) => T) | undefined;
   /**
    * Hands out `{ length, body }` for each message as soon as its length is there, for messages that need not fit in
-   * memory. The next one comes when the body of this one was read to its end, or destroyed: the rest of it is then
-   * passed over. The last byte of a body comes when the trailer was checked, where there is one. Not together with `batch` or `decode`. Default: false.
+   * memory. The next message comes when the body of this one was read to its end or destroyed. The rest of a body that is
+   * destroyed is passed over. Where there is a trailer, the last byte of a body comes when the trailer was checked. Not
+   * together with `batch`, `decode` or `formatAfter`. Default: false.
+   *
+   * ```ts
+   * for await (const { body } of framed(socket, { stream: true })) await pipeline(body, createWriteStream(path));
+   * ```
    */
   stream?: Stream | undefined;
   /**
-   * Is told of each payload that `oversize: 'skip'` passes over: its length in bytes, and the number of bytes in front of
-   * its frame in the stream. Messages before it may still wait to be read. Only with `oversize: 'skip'`. Default: none.
+   * Is called for each payload that `oversize: 'skip'` passes over, with its length in bytes and the number of bytes in
+   * front of its frame in the stream. Messages before it may still wait to be read. Needs `oversize: 'skip'`. Default: none.
    */
   onOversize?: ((length: number, position: number) => void) | undefined;
   /**
-   * For streams: the time in ms from the first byte of a frame to its last. A connection that is quiet between two frames
-   * is never hit. Time in which the reader makes the peer wait does not count. With `stream: true`, each 65,536 bytes of a
-   * body begin it anew. A frame that takes longer is `ERR_FRAME_TIMEOUT`. Default: 0, there is no limit.
+   * For streams: the most time in ms, up to 2,147,483,647, from the first byte of a frame to its last. A frame that takes
+   * longer is `ERR_FRAME_TIMEOUT`. A connection that is quiet between two frames is never hit. Time in which the reader makes
+   * the peer wait does not count. With `stream: true`, the time begins anew with each 65,536 bytes of a body. Default: 0,
+   * which is no limit.
    */
   frameTimeout?: number | undefined;
   /**
-   * Is asked once for each message, in order, before the bytes behind it are looked at: which format do these have? It gets
-   * the message as it is handed out, each one of a batch, when the message is parsed: that may be up to 16 messages before
-   * it is read. A batch ends where the format does. Returned options replace the format as a whole; only those of a format
-   * count. Written messages keep their format: see `withFormat`. undefined goes on. null ends framing behind this message: the
-   * readable side ends there, and `detach()` gives the bytes behind it. Not together with `stream: true`. Default: none.
+   * Is called once for each message, in order, before the bytes behind it are looked at. It returns the format of these
+   * bytes: options replace the format as a whole (those that are not of a format do not count), `undefined` keeps it, and
+   * `null` ends framing behind this message. The readable side then ends there, and `detach()` gives the bytes behind it.
+   *
+   * It gets each message as it is handed out, also each message of a batch, when the message is parsed: that may be up to 16
+   * messages before it is read. A batch ends where the format does. Messages that are written keep their format: see
+   * `withFormat`. An exception is the `cause` of an `ERR_FRAME_CORRUPT`. Not together with `stream`. Default: none.
+   *
+   * ```ts
+   * framed(socket, { ...formats.http2Preface, formatAfter: () => formats.http2 })
+   * ```
    */
   formatAfter?: ((message: T) => FormatOptions | null | undefined) | undefined;
 }
@@ -67,19 +88,19 @@ export interface DecodingSettings<M extends Uint8Array = Uint8Array> {
   readonly copy: boolean;
   readonly decode: ((bytes: M, start: number, end: number) => any) | undefined;
   readonly batch: boolean;
-  /** Messages are read in parts: their length does not matter. */
+  /** Messages are read in parts. They may be longer than the memory can hold. */
   readonly inParts: boolean;
   /**
-   * Is told the length of each payload over `maxPayloadLength`, and the place of its frame in the stream; they are passed
-   * over. Undefined: they are a fault.
+   * Payloads over `maxPayloadLength` are passed over: it is called with the length of each, and the place of its frame in
+   * the stream. Undefined: they are a fault.
    */
   readonly onOversize: ((length: number, position: number) => unknown) | undefined;
   /** In ms; 0 is none. */
   readonly frameTimeout: number;
   readonly formatAfter: ((message: any) => FormatOptions | null | undefined) | undefined;
-  /** Is told that `formatAfter` has ended framing. */
+  /** Is called when `formatAfter` has ended framing. */
   readonly onStop?: () => void;
-  /** Messages are views of their chunk, and nobody is asked about them. */
+  /** Messages are views of their chunk, and no function of the user's is called for them. */
   readonly isQuick: boolean;
 }
 

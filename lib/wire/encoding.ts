@@ -6,8 +6,13 @@ import { checkKnown } from './options.js';
 /** How messages are made. */
 export interface EncodingOptions<T = any> extends FormatOptions {
   /**
-   * Makes the message, as `write` takes it, of each value that is written. An exception is the `cause` of an
-   * `ERR_FRAME_CORRUPT`, which fails the value's own write, and then the stream. Default: values are messages.
+   * Makes a message, as `write` takes it, of each value that is written. An exception is the `cause` of an
+   * `ERR_FRAME_CORRUPT`, which fails the value's own write, and then the stream. A result that is no message, such as a
+   * promise, does the same. Default: none. What is written are messages.
+   *
+   * ```ts
+   * new LengthPrefixEncoder({ encode: (point: Point) => `${point.x},${point.y}` })
+   * ```
    */
   encode?: ((value: T) => Message) | undefined;
 }

@@ -29,7 +29,7 @@ import { type Checksum, type Summing, Trailer } from './trailer.js';
 /**
  * A wire format. The same object given to a decoder and to an encoder makes two ends that fit.
  *
- * It has the names and the arithmetic of Netty's `LengthFieldBasedFrameDecoder`, but for `maxPayloadLength`:
+ * It has the names and the arithmetic of Netty's `LengthFieldBasedFrameDecoder`, except for `maxPayloadLength`:
  *
  *     payload = the length field's value + lengthAdjustment       the bytes that follow the length field
  *     frame   = lengthFieldOffset + the field's width + payload
@@ -37,14 +37,15 @@ import { type Checksum, type Summing, Trailer } from './trailer.js';
  *
  * An encoder goes the other way: frame = `header` + message, then the length is written where it belongs.
  *
- * Each option is drawn below: a frame before and after decoding, its bytes in hex, `|` between its parts. An encoder
- * given the message makes the frame again.
+ * Each option is drawn below: a frame before and after decoding, its bytes in hex, with `|` between its parts. An encoder
+ * makes the same frame of the message.
  */
 export interface FormatOptions {
   /**
    * How the length is written: `'uint8'`; `'uint16le'`, `'uint16be'` and so on for 16, 24, 32, 40, 48, 56 and 64 bits;
    * `'varint'` (unsigned LEB128: protobuf delimited messages, libp2p, .NET 7-bit integers, MQTT); or a
-   * {@link LengthField} of your own. Default: `'uint32le'`, what .NET's `BitConverter` writes.
+   * {@link LengthField} of your own. Lengths over `Number.MAX_SAFE_INTEGER` are refused. Default: `'uint32le'`, as .NET's
+   * `BitConverter` writes it.
    *
    *     options  {}
    *     before   05 00 00 00 | 68 65 6c 6c 6f
@@ -72,8 +73,8 @@ export interface FormatOptions {
   lengthFieldOffset?: number | undefined;
 
   /**
-   * Added to the length field's value to get the number of bytes that follow the field; negative where the length counts
-   * more than that. Default: 0.
+   * The number of bytes that is added to the length field's value to get the number of bytes that follow the field. It is
+   * negative where the length counts more than these. Default: 0.
    *
    * A length that counts its own two bytes:
    *
@@ -106,16 +107,18 @@ export interface FormatOptions {
    *     after    01 00 09 68 65 6c 6c 6f
    *
    * It can't cut the length field in two; where the field has no fixed width, it can't go past `lengthFieldOffset`.
-   * Where the message keeps its length field, the encoder writes the length over what stands there, in a copy; a field of
-   * no fixed width may be given as any, such as one zero byte for a varint, and takes as many bytes as the length needs.
+   * Where the message keeps its length field, the encoder writes the length over the bytes that stand there, in a copy. A
+   * field of no fixed width may stand there with any value, such as one zero byte for a varint; the length that is written
+   * takes as many bytes as it needs.
    */
   initialBytesToStrip?: number | undefined;
 
   /**
    * The first `initialBytesToStrip` bytes of every frame; where a field of no fixed width is cut off, the
-   * `lengthFieldOffset` bytes in front of it. An encoder writes them, and the length into its place. A decoder checks them,
-   * but for the bytes of the length: those in front of it as they arrive, before the length is looked at, those behind it
-   * before the message is handed out. Others are `ERR_FRAME_CORRUPT`. Default: zeros, which are not checked.
+   * `lengthFieldOffset` bytes in front of it. An encoder writes them, with the length in its place. A decoder checks them,
+   * except for the bytes of the length: a frame with other bytes is `ERR_FRAME_CORRUPT`. It checks the bytes in front of the
+   * length as they arrive, before it looks at the length, and the bytes behind the length before it hands out the message.
+   * Default: none. An encoder writes zeros, and a decoder checks nothing.
    *
    *     options  { lengthField: 'uint8', lengthFieldOffset: 2, initialBytesToStrip: 4, lengthAdjustment: 1, header: Buffer.from('cafe0001', 'hex') }
    *     before   ca fe | 05 | 01 | 68 65 6c 6c 6f
@@ -125,8 +128,9 @@ export interface FormatOptions {
    *     before   30 | 05 | 68 65 6c 6c 6f
    *     after    68 65 6c 6c 6f
    *
-   * A greeting that is always the same, in front of messages of another format (see `formatAfter`): all of it is the header,
-   * and its last byte says that nothing follows. It is an empty message. A greater last byte is `ERR_FRAME_TOO_LONG`.
+   * A greeting that is always the same, in front of messages of another format (see `formatAfter`). All of it is the header,
+   * and its last byte is a length that says that nothing follows: the greeting is an empty message. A greater last byte is
+   * `ERR_FRAME_TOO_LONG`.
    *
    *     options  { lengthField: 'uint8', lengthFieldOffset: 3, lengthAdjustment: -0x49, header: Buffer.from('48454c49', 'hex'), maxPayloadLength: 0 }
    *     before   48 45 4c 49
@@ -135,7 +139,8 @@ export interface FormatOptions {
   header?: Uint8Array | undefined;
 
   /**
-   * As many bytes as `header` has: a bit that is 0 is not checked by a decoder, as for flags that vary. Default: ones.
+   * As many bytes as `header` has. A decoder does not check the bits of the header that are 0 here, such as flags that vary.
+   * Default: all bits are 1.
    *
    * A magic byte, and flags of which the lowest is always set and the others may be:
    *
@@ -146,9 +151,9 @@ export interface FormatOptions {
   headerMask?: Uint8Array | undefined;
 
   /**
-   * Bytes behind each message: always the same ones, or a {@link Checksum} of the message. An encoder writes them; a decoder
-   * checks them, and cuts them off before it hands out the message, or the last of its body. Others are
-   * `ERR_FRAME_CORRUPT`. Neither `maxPayloadLength` nor `initialBytesToStrip` counts them. Default: none.
+   * Bytes behind each message, 1 to 1,024: always the same ones, or a {@link Checksum} of the message. An encoder writes them.
+   * A decoder checks them, and cuts them off, before it hands out the message, or the last byte of its body; other bytes
+   * are `ERR_FRAME_CORRUPT`. Neither `maxPayloadLength` nor `initialBytesToStrip` counts them. Default: none.
    *
    *     options  { lengthField: 'uint16be', trailer: Buffer.from('ce', 'hex') }
    *     before   00 05 | 68 65 6c 6c 6f | ce
@@ -165,8 +170,9 @@ export interface FormatOptions {
   trailer?: Uint8Array | Checksum | undefined;
 
   /**
-   * The most bytes that may follow the length field in one frame, after the adjustment: header and trailer do not count.
-   * Default: 16,777,216 (16 MiB).
+   * The most bytes that may follow the length field in one frame, after the adjustment. The header and the trailer do not
+   * count. More is `ERR_FRAME_TOO_LONG`: for a decoder as soon as the length is there, before any memory is allocated for the
+   * message, and for an encoder before any byte of it is sent. Default: 16,777,216 (16 MiB).
    *
    *     options  { lengthField: 'uint16be', maxPayloadLength: 5 }
    *     before   00 05 | 68 65 6c 6c 6f
@@ -176,7 +182,7 @@ export interface FormatOptions {
 
   /**
    * The fewest bytes that may follow the length field in one frame, after the adjustment, for protocols whose messages all
-   * have a head: less is `ERR_FRAME_CORRUPT`. Header and trailer do not count. Default: 0.
+   * have a head. Fewer are `ERR_FRAME_CORRUPT`. The header and the trailer do not count. Default: 0.
    *
    * A type byte, which each message has:
    *
@@ -201,7 +207,7 @@ export interface Head {
 /** The beginning of a frame, to be written. */
 export interface WrittenHead {
   readonly bytes: Uint8Array;
-  /** How many of the message's first bytes it stands for: a length field of no fixed width may stand in it in another one. */
+  /** How many of the message's first bytes it replaces. A length field of no fixed width may have another width in it. */
   readonly kept: number;
 }
 
@@ -219,9 +225,9 @@ let defaultFormat: Format | undefined;
 export class Format {
   /** The length field, where it has a fixed width. */
   readonly fixed: FixedLengthField | undefined;
-  /** The same, where nothing of a frame is to be checked but its length: the parser then has a short way. */
+  /** The same, where only the length of a frame is to be checked: the parser then has a short way. */
   readonly quick: FixedLengthField | undefined;
-  /** The bytes that a frame has to begin with. Undefined: any. */
+  /** The bytes that a frame must begin with. Undefined: any. */
   readonly header: Header | undefined;
   readonly trailer: Trailer | undefined;
   /** 0: none. */
@@ -238,7 +244,7 @@ export class Format {
   /** Bytes cut off the front of a frame, where that is a fixed number; otherwise the whole head is, and this is -1. */
   readonly stripped: number;
 
-  /** Whether the encoder can write the head of a message where it is to stand, with nothing behind the message. */
+  /** Whether the encoder can write the head of a message in its place, and there is no trailer. */
   readonly isInPlace: boolean;
   /** Whether other bytes than the length field are put in front of messages. */
   readonly #hasFront: boolean;
@@ -339,7 +345,7 @@ export class Format {
     return new Header(header, mask && Uint8Array.from(mask), this.lengthFieldOffset, this.maxHeadLength);
   }
 
-  /** How many bytes the encoder puts in front of a message, the length field aside where that has no fixed width. */
+  /** How many bytes the encoder puts in front of a message, apart from a length field of no fixed width. */
   get #frontLength(): number {
     return this.stripped === WHOLE_HEAD ? this.lengthFieldOffset : this.stripped;
   }
@@ -357,7 +363,7 @@ export class Format {
    * Reads the head of the frame that begins at `input[start]`; `position` is that byte's place in the stream.
    *
    * @returns undefined when the head goes on past `end`.
-   * @throws FrameError for a length that can't be right. One over `maxPayloadLength` is the caller's to judge.
+   * @throws FrameError for a length that can't be right. The caller judges a length over `maxPayloadLength`.
    */
   readHead(input: Uint8Array, start: number, end: number, position: number): Head | undefined {
     const fieldAt = start + this.lengthFieldOffset;
@@ -410,7 +416,7 @@ export class Format {
     return { length: headLength, payload };
   }
 
-  /** A field of the user's own, whose answer is checked: a wrong one would break the framing without a trace. */
+  /** Reads a field of the user's own, and checks its answer: a wrong one would break the framing without a trace. */
   #readOwn(
     input: Uint8Array,
     start: number,
@@ -458,7 +464,7 @@ export class Format {
     const fieldAt = start + this.lengthFieldOffset;
     const swapped = new FixedLengthField(width, !littleEndian).read(input, fieldAt);
     const payload = swapped + this.lengthAdjustment;
-    // The other order is no help where it says the same, or can't be right either.
+    // The other byte order is no hint where it gives the same length, or one that can't be right either.
     if (swapped === this.fixed.read(input, fieldAt)) return '';
     if (payload < Math.max(0, this.stripped - this.maxHeadLength) || payload > this.longest) return '';
     return `; read as ${littleEndian ? 'big' : 'little'}-endian it would be ${bytes(payload)}`;
@@ -469,13 +475,13 @@ export class Format {
     return this.fixed === undefined && this.stripped !== WHOLE_HEAD;
   }
 
-  /** How many of a message's first bytes have to be there for its head to be written. */
+  /** How many of a message's first bytes are needed to write its head. */
   get keptAtMost(): number {
     return Math.max(0, this.maxHeadLength - this.strippedFrom(this.maxHeadLength));
   }
 
   /**
-   * The beginning of the frame that carries a message: all of it but for the bytes of the message that follow unchanged.
+   * The beginning of the frame that carries a message: everything in front of the bytes of the message that follow unchanged.
    *
    * @param start the message, or its beginning: at least its first `keptAtMost` bytes
    * @param position where the frame begins in the stream
