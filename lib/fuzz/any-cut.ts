@@ -33,9 +33,9 @@ export function anyCut(bytes: Uint8Array, options: CutOptions = {}): Arbitrary<B
   return new CutArbitrary(bytes, options);
 }
 
-/** Shrinking tries up to so many places one by one, and more by halving. */
+/** Shrinking tries up to 1,024 places one by one, and more by halving. */
 const ONE_BY_ONE = 1024;
-/** The most chunks of equal length. Long bytes do not come one at a time. */
+/** The most chunks of equal length. Bytes longer than this do not come one at a time. */
 export const MOST_CHUNKS = 8192;
 
 /**

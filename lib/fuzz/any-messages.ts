@@ -8,7 +8,7 @@ import { checkKnown } from '../wire/options.js';
 /** The most bytes by which a message is longer than the shortest one of its format. */
 const MOST = 5000;
 const MOST_MESSAGES = 12;
-/** Most messages are no longer. This includes the lengths where a prefix gets wider, or a signed byte negative. */
+/** Most messages are not longer. This includes the lengths at which a prefix gets wider, or a signed byte negative. */
 const FEW = 300;
 const MOST_IN_FRONT = 16;
 

@@ -11,18 +11,18 @@ import { type AnyDecoder, type Conditions, decodeBy, isDecoding } from './drive.
 
 /** Options of {@link checkAnyCut}. */
 export interface CheckOptions extends CutOptions {
-  /** The number of cuts that are tried. If there are no more, each of them is tried. Default: 1,024. */
+  /** The number of cuts that are tried. If there are not more cuts than that, each of them is tried. Default: 1,024. */
   runs?: number | undefined;
   /**
    * The seed of the random cuts. The same seed makes the same cuts. Default: the global seed of fast-check, or a random
    * one, which the error shows.
    */
   seed?: number | undefined;
-  /** A decoder hangs when it takes no chunk and hands out no message for so many milliseconds. Default: 1,000. */
+  /** A decoder hangs when it takes no chunk and hands out no message for this many milliseconds. Default: 1,000. */
   timeout?: number | undefined;
   /**
-   * The search for a simpler cut that fails stops after so many milliseconds. The error then says so, and shows the
-   * simplest cut that was found. No cut is begun later, but the last one is finished. Default: 5,000.
+   * The search for a simpler cut that fails stops after this many milliseconds. The error then says so, and shows the
+   * simplest cut that was found. A cut that has begun by then is finished. Default: 5,000.
    */
   shrinkTimeout?: number | undefined;
   /**
@@ -48,7 +48,7 @@ export interface CutsTried {
 }
 
 /**
- * During the search for a simpler cut, a hang is assumed after so many milliseconds. The result is tried again in full.
+ * During the search for a simpler cut, a decoder hangs after this many milliseconds. The result is tried again in full.
  */
 const QUIET_WHEN_SHRINKING = 25;
 
@@ -69,7 +69,10 @@ const QUIET_WHEN_SHRINKING = 25;
  * of node:util. Values of another realm, such as a `vm` context, equal those of this one. Each decoder is destroyed
  * after its run.
  *
- * @returns the cuts that were tried.
+ * @param decoder makes a decoder; it is called for each cut
+ * @param bytes the whole input
+ * @param messages the messages that a decoder must hand out for it, in order
+ * @returns the number of cuts that were tried.
  * @throws {CutError} with the simplest cut that fails.
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_RETURN_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`

@@ -17,7 +17,7 @@ export interface Failure {
   readonly outcome: Outcome;
   /** The number of decoders that ran at the same time. */
   readonly decoders: number;
-  /** A decoder hangs when nothing happens for so many milliseconds. */
+  /** A decoder hangs when nothing happens for this many milliseconds. */
   readonly quiet: number;
   /** The seed of the random cuts, if the failure was found at random. */
   readonly seed?: number | undefined;

@@ -72,7 +72,7 @@ export interface Outcome {
 export interface Conditions {
   /** The number of messages that the bytes contain. */
   readonly expected: number;
-  /** A decoder hangs when nothing happens for so many milliseconds. */
+  /** A decoder hangs when nothing happens for this many milliseconds. */
   readonly quiet: number;
   /** True: the input does not end before all messages were handed out. */
   readonly prompt: boolean;
@@ -80,7 +80,7 @@ export interface Conditions {
   readonly overwrite: boolean;
 }
 
-/** A decoder that hands out so many messages too many is stopped. */
+/** A decoder that hands out 100 messages too many is stopped. */
 const TOO_MANY = 100;
 /** A longer delay would make a timer of Node fire at once. */
 const LONGEST_TIMER = 2 ** 31 - 1;

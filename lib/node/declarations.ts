@@ -6,31 +6,35 @@ import type * as node from 'node:stream';
 /** Called once: when done, or with the error. */
 export type Callback = (error?: Error | null) => void;
 
-/** A Readable of messages, or of what its `map`, `filter` and so on make of them. All events and methods are Node's own. */
+/** A Readable of messages, or of the results of its `map`, `filter` and so on. All events and methods are Node's own. */
 export interface MessageReadable<T> extends node.Readable {
   /** The next message, or null when there is none yet. */
   read(size?: number): T | null;
-  // The declarations of @types/node know any chunks only: the overloads marked hidden make this one of their streams.
+  // @types/node declares all chunks as `any`: with the overloads that are marked hidden, this is one of its streams.
   /** @hidden */
   read(size?: number): any;
   /** The messages, to the end of the input. Leaving the loop early destroys the stream. */
   [Symbol.asyncIterator](): AsyncIteratorObject<T, undefined, unknown>;
   /** @hidden */
   [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
-  /** The messages, in a loop that can be left early without destroying the stream: `destroyOnReturn: false`. */
+  /**
+   * The messages, for a loop. Leaving it early destroys the stream, unless `destroyOnReturn` is false.
+   *
+   * @param options `destroyOnReturn`: default true
+   */
   iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<T, undefined, unknown>;
 
-  /** The results of `fn`, in order: `concurrency` at a time. Default: 1. */
+  /** The results of `fn`, in order. `fn` is called for up to `concurrency` messages at a time. Default: 1. */
   map<U>(
     fn: (message: T, options: Abortable) => U,
     options?: Abortable & { concurrency?: number },
   ): MessageReadable<Awaited<U>>;
-  /** The messages that `fn` says true of. */
+  /** The messages for which `fn` returns true. */
   filter<U extends T>(
     fn: (message: T, options: Abortable) => message is U,
     options?: Abortable & { concurrency?: number },
   ): MessageReadable<U>;
-  /** The messages that `fn` says true of. */
+  /** The messages for which `fn` returns true. */
   filter(
     fn: (message: T, options: Abortable) => unknown,
     options?: Abortable & { concurrency?: number },
@@ -45,9 +49,9 @@ export interface MessageReadable<T> extends node.Readable {
     fn: (message: T, options: Abortable) => any,
     options?: Abortable & { concurrency?: number },
   ): MessageReadable<any>;
-  /** The first messages. */
+  /** The first `limit` messages. */
   take(limit: number, options?: Abortable): MessageReadable<T>;
-  /** All messages but the first. */
+  /** All messages except for the first `limit`. */
   drop(limit: number, options?: Abortable): MessageReadable<T>;
   /** Calls `fn` with each message. Settles at the end. */
   forEach(
@@ -56,30 +60,30 @@ export interface MessageReadable<T> extends node.Readable {
   ): Promise<void>;
   /** All messages to the end of the input, in one array. */
   toArray(options?: Abortable): Promise<T[]>;
-  /** The first message that `fn` says true of. */
+  /** The first message for which `fn` returns true. */
   find<U extends T>(fn: (message: T, options: Abortable) => message is U): Promise<U | undefined>;
-  /** The first message that `fn` says true of. */
+  /** The first message for which `fn` returns true. */
   find(
     fn: (message: T, options: Abortable) => unknown,
     options?: Abortable & { concurrency?: number },
   ): Promise<T | undefined>;
-  /** Whether `fn` says true of a message. */
+  /** Whether `fn` returns true for at least one message. */
   some(
     fn: (message: T, options: Abortable) => unknown,
     options?: Abortable & { concurrency?: number },
   ): Promise<boolean>;
-  /** Whether `fn` says true of all messages. */
+  /** Whether `fn` returns true for all messages. */
   every(
     fn: (message: T, options: Abortable) => unknown,
     options?: Abortable & { concurrency?: number },
   ): Promise<boolean>;
-  /** One value made of all messages, beginning with `initial`, or with the first message. */
+  /** One value made of all messages, beginning with `initial`. */
   reduce<U>(
     fn: (previous: U, message: T, options: Abortable) => U | Promise<U>,
     initial: U,
     options?: Abortable,
   ): Promise<U>;
-  /** One value made of all messages. */
+  /** One value made of all messages, beginning with the first message. */
   reduce(fn: (previous: T, message: T, options: Abortable) => T | Promise<T>): Promise<T>;
   /** Calls the listener with each message as it comes. */
   on(event: 'data', listener: (message: T) => void): this;
@@ -119,9 +123,9 @@ export interface MessageReadable<T> extends node.Readable {
   removeListener(event: string | symbol, listener: (...args: any[]) => void): this;
 }
 
-/** A Duplex of messages: `In` is read, `Out` is written. All streams of this package are declared by it. */
+/** A Duplex that reads values of type `In` and writes values of type `Out`. All streams of this package are declared by it. */
 export interface MessageDuplex<In, Out> extends MessageReadable<In>, Omit<node.Duplex, keyof node.Readable> {
-  // Overloads of `never` take nothing: with them, @types/node's `pipe` and `pipeline` take a stream of any values.
+  // Overloads of `never` take no argument: with them, @types/node's `pipe` and `pipeline` take a stream of any values.
   /** @hidden */
   write(message: never): boolean;
   /** Writes a message. Returns false when the next one should wait for `'drain'`. */

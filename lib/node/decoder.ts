@@ -31,13 +31,14 @@ export interface LengthPrefixDecoderOptions<Batch extends boolean = boolean, T =
  * All complete messages before a fault, or before the end of the input, are handed out before the error or the end
  * shows. A reader that has stopped makes the decoder stop: it never holds more messages than `readableHighWaterMark`.
  *
- * Event `'oversize'`, with `oversize: 'skip'`: a payload is being passed over. Its arguments are the payload's length in
- * bytes, and the number of bytes in front of its frame in the stream. Messages before it may still wait to be read.
+ * With `oversize: 'skip'`, the event `'oversize'` tells of each payload that is passed over. Its arguments are the payload's
+ * length in bytes, and the number of bytes in front of its frame in the stream. Messages before it may still wait to be
+ * read.
  *
  * Fails with a {@link FrameError}: `ERR_FRAME_TOO_LONG`, `ERR_FRAME_TRUNCATED`, `ERR_FRAME_CORRUPT` or
  * `ERR_FRAME_TIMEOUT`.
  *
- * Its options decide the type of its messages: see {@link Decoded}.
+ * The options decide the type of the messages: see {@link Decoded}. {@link framed} is for both directions of a socket.
  */
 export class LengthPrefixDecoder<
   Batch extends boolean = false,
@@ -70,7 +71,7 @@ export class LengthPrefixDecoder<
     const raw = new Raw((error) => decoder.destroy(error ?? undefined));
     raws.set(decoder, raw);
     const done = decoder.#flow.destroy(undefined);
-    // The end of its messages is not the end of its bytes.
+    // Its bytes go on behind the end of its messages.
     decoder.allowHalfOpen = true;
     decoder.push(null);
     if (rest.length > 0) raw.add(rest, done ?? ignore);
@@ -80,13 +81,13 @@ export class LengthPrefixDecoder<
   }
 
   /**
-   * Ends framing at once: the readable side ends behind the messages that were parsed, and all other bytes, those of a frame
-   * that is not complete and all that are still written or piped to this decoder, are read from the returned stream.
-   * Behind a message for which `formatAfter` gave null, it begins with the byte behind that.
+   * Ends framing at once: the readable side ends behind the messages that were parsed. All other bytes can be read from the
+   * returned stream: the bytes of a frame that is not complete, and all that are still written or piped to this decoder.
+   * Where `formatAfter` gave null, they begin with the first byte behind that message.
    *
-   * @returns the raw bytes; none, where the decoder has ended.
+   * @returns the raw bytes; no bytes if the decoder has ended.
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, and inside `decode` and
-   * `formatAfter`; `ERR_STREAM_DESTROYED`
+   * `formatAfter`; `ERR_STREAM_DESTROYED` if the decoder was destroyed
    */
   detach(): node.Readable {
     if (!raws.has(this)) {
@@ -98,12 +99,12 @@ export class LengthPrefixDecoder<
     return raws.get(this)!.claim();
   }
 
-  /** The bytes that were taken; behind `detach()`, those that were framed. */
+  /** The number of bytes that were taken; after `detach()`, of those that were framed. */
   get bytesRead(): number {
     return parserOf(this.#flow.work).bytesRead;
   }
 
-  /** The messages that were handed out. Messages in batches count, and messages that wait to be read. */
+  /** The number of messages that were handed out. Each message of a batch counts, and messages that wait to be read. */
   get messagesRead(): number {
     return this.#flow.count;
   }
@@ -113,7 +114,7 @@ export class LengthPrefixDecoder<
     return parserOf(this.#flow.work).insideFrame;
   }
 
-  /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
+  /** The number of bytes that have come of a frame that is not complete; 0 between two frames. */
   get pendingFrameBytes(): number {
     return parserOf(this.#flow.work).pendingFrameBytes;
   }
@@ -128,7 +129,7 @@ export class LengthPrefixDecoder<
     this.#flow.want();
   }
 
-  // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  // Only here can it be seen that the reader took the last piece: a fault may wait for that.
   override read(size?: number): Decoded<Batch, T, Stream> | null;
   /** @hidden */
   override read(size?: number): any;
@@ -138,14 +139,14 @@ export class LengthPrefixDecoder<
     return piece;
   }
 
-  /** The messages, to the end of the input, or of framing. Leaving the loop early destroys the decoder. */
+  /** The messages, to the end of the input or of framing. Leaving the loop early destroys the decoder. */
   override [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
   /** @hidden */
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
     const decoder = this;
     const options = {
-      // Node asks when the loop is over. At the end of a detached decoder's messages, its raw bytes go on.
+      // Node asks when the loop is over. The raw bytes of a detached decoder go on behind its messages.
       get destroyOnReturn() {
         return !decoder.readableEnded || !raws.has(decoder);
       },
@@ -158,7 +159,7 @@ export class LengthPrefixDecoder<
     else callback();
   }
 
-  // A Duplex's own forgets callbacks: see `destroyWritable`.
+  // A Duplex's own `destroy` forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.

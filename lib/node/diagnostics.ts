@@ -1,14 +1,14 @@
 import { channel } from 'node:diagnostics_channel';
 import type { Duplex } from 'node:stream';
 
-/** The messages of the channels. */
+/** The message of the channels. */
 export interface Connection {
   /** The `framed` Duplex. */
   readonly framed: Duplex;
   /** The stream or the streams that it was made of. */
   readonly readable: object;
   readonly writable: object;
-  /** Of a fault. */
+  /** Of `length-prefix:fault` alone. */
   readonly error?: Error;
 }
 
@@ -21,7 +21,7 @@ export function publishFramed(connection: Connection): void {
   if (framed.hasSubscribers) framed.publish(connection);
 }
 
-/** It is over, because of an error or without one. */
+/** A framed stream is over, with an error or without one. */
 export function publishClose(error: Error | null, connection: () => Connection): void {
   if (error && fault.hasSubscribers) fault.publish({ ...connection(), error });
   if (close.hasSubscribers) close.publish(connection());

@@ -14,8 +14,8 @@ import { countWaiting, type EncodingOptions, soon, Writing, writingSettings } fr
 export interface LengthPrefixEncoderOptions<T = any> extends EncodingOptions<T>, StreamOptions {}
 
 /**
- * Messages in, prefixed bytes out: a Transform that takes one {@link Message} with each `write()`: a `Buffer`, a
- * `Uint8Array` or a string, an array of them that make one message, or a length and a body. A message may be empty.
+ * Messages in, prefixed bytes out: a Transform that takes one {@link Message} with each `write()`. A message is a `Buffer`, a
+ * `Uint8Array` or a string; an array of these, which are its parts; or a length and a body. A message may be empty.
  *
  * ```ts
  * const encoder = new LengthPrefixEncoder();
@@ -26,9 +26,9 @@ export interface LengthPrefixEncoderOptions<T = any> extends EncodingOptions<T>,
  * Messages written in one tick leave as one chunk when it ends. Parts of 64 KiB and more are not copied. A message
  * belongs to the stream from `write()` on, as with any Transform: its bytes must not be changed any more.
  *
- * A message that the format can't carry fails its own write with a {@link FrameError} (`ERR_FRAME_TOO_LONG`, or
- * `ERR_FRAME_CORRUPT` for one without room for a length field that it is to keep), and then the stream, when everything
- * written before it has been read. Not one byte of it is sent.
+ * A message that the format can't carry fails its own write with a {@link FrameError}, and then the stream, when everything
+ * that was written before it has been read. Not one byte of it is sent. It is `ERR_FRAME_TOO_LONG` for a message that is
+ * too long, and `ERR_FRAME_CORRUPT` for a message that is too short to keep its length field.
  */
 export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
   readonly #writing: Writing;
@@ -53,17 +53,17 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
     abortBy(options.signal, this);
   }
 
-  /** The bytes of the frames of all messages that were taken. A body counts from its write on. */
+  /** The number of bytes in the frames of all messages that were taken. A body counts from its write on. */
   get bytesWritten(): number {
     return this.#writing.bytesWritten;
   }
 
-  /** The messages that were taken. */
+  /** The number of messages that were taken. */
   get messagesWritten(): number {
     return this.#writing.messagesWritten;
   }
 
-  // Writable's own takes no messages in parts, and passes each on alone.
+  // Writable's own `write` takes no messages in parts, and passes on each alone.
   override write(message: never): boolean;
   override write(message: T, callback?: (error?: Error | null) => void): boolean;
   override write(message: T, encoding?: string | undefined, callback?: (error?: Error | null) => void): boolean;
@@ -71,7 +71,7 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
     return this.#writing.write(message, encoding, callback);
   }
 
-  // It writes a last message, and gives Writable what waits for the tick to end.
+  // It writes a last message, and gives Writable the bytes that wait for the tick to end.
   override end(message: never): this;
   override end(callback?: () => void): this;
   override end(message: T, callback?: () => void): this;
@@ -81,7 +81,7 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
     return this;
   }
 
-  // Strings become bytes in `write`, where Writable's setting can't be read.
+  // `write` makes bytes of strings, and can't read the setting of Writable.
   override setDefaultEncoding(encoding: string): this {
     super.setDefaultEncoding(encoding as BufferEncoding);
     this.#writing.setDefaultEncoding(encoding);
@@ -111,7 +111,7 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
     process.nextTick(() => this.#writing.done());
   }
 
-  /** Fails behind what was sent, which `read(size)` can then give to its end. No 'end' comes: the error is there before. */
+  /** Fails behind the bytes that were sent: `read(size)` can give all of them. No 'end' comes: the error comes first. */
   #fail(fault: unknown): void {
     const isUnread = this.readableLength > 0;
     if (isUnread) this.push(null);
@@ -138,7 +138,7 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
     this.#flow.want();
   }
 
-  // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  // Only here can it be seen that the reader took the last piece: a fault may wait for that.
   override read(size?: number): Buffer | null;
   /** @hidden */
   override read(size?: number): any;
@@ -148,7 +148,7 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
     return piece;
   }
 
-  // A Duplex's own forgets callbacks: see `destroyWritable`.
+  // A Duplex's own `destroy` forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
     if (!this.destroyed) this.#writing.destroy(error);
     destroyWritable(this, error, callback);

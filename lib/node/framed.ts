@@ -31,14 +31,14 @@ import {
 } from './streams.js';
 import { countWaiting, type EncodingOptions, type Entry, soon, Writing, writingSettings } from './writing.js';
 
-/** How messages are framed in both directions and handed out, and Node's options of streams. */
+/** The options of {@link framed}: the wire format, how messages are handed out and made, and Node's options of streams. */
 export interface FramedOptions<Batch extends boolean = boolean, T = any, Stream extends boolean = boolean, Out = any>
   extends DecodingOptions<Batch, T, Stream>,
     EncodingOptions<Out>,
     StreamOptions {
   /**
-   * False: the writable side ends when all messages were read: see {@link framed}. Default: the stream's own setting,
-   * which is false for a socket of a `net.Server`; true for a pair of streams.
+   * False: the writable side ends when all messages were read: see {@link framed}. True: it stays open until `end()`.
+   * Default: the stream's own setting, which is false for a socket of a `net.Server`; true for a pair of streams.
    */
   allowHalfOpen?: boolean | undefined;
   /** False: the stream is not destroyed when it has ended. A failure always destroys it. Default: true. */
@@ -55,33 +55,49 @@ export type ByteStream =
       readonly writable: NodeJS.WritableStream;
     };
 
-/** A Duplex of messages: `In` is read, `Out` is written. Where bytes are read, any {@link Message} can be written. */
+/** A Duplex of messages, as {@link framed} makes it. It reads values of type `In`, and writes values of type `Out`. */
 export interface Framed<In = Buffer, Out = In | (In extends Buffer ? Message : never)> extends MessageDuplex<In, Out> {
-  /** The bytes that were taken from the stream. */
+  /** The number of bytes that were taken from the stream. */
   readonly bytesRead: number;
-  /** The bytes of the frames of all messages that were taken. A body counts from its write on. */
+  /** The number of bytes in the frames of all messages that were taken. A body counts from its write on. */
   readonly bytesWritten: number;
-  /** The messages that were handed out. Messages in batches count, and messages that wait to be read. */
+  /** The number of messages that were handed out. Each message of a batch counts, and messages that wait to be read. */
   readonly messagesRead: number;
-  /** The messages that were taken. */
+  /** The number of messages that were taken. */
   readonly messagesWritten: number;
   /** Whether a frame has begun that is not complete. */
   readonly insideFrame: boolean;
-  /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
+  /** The number of bytes that have come of a frame that is not complete; 0 between two frames. */
   readonly pendingFrameBytes: number;
   /**
-   * Closes the stream, and loses nothing that was taken: a frame that has begun is still handed out, what was written is
-   * sent, then both sides end. Later writes fail with `ERR_STREAM_WRITE_AFTER_END`, and the stream goes on. A frame that
-   * begins later is not handed out. Where nothing was written, the connection is then reset, so that its sender does not
-   * see an end. Settles when both sides are over: rejects with the error of the stream, if there is one.
+   * Closes the stream, and loses nothing that was taken: a frame that has begun is still handed out, written messages are
+   * sent, then both sides end. Later writes fail with `ERR_STREAM_WRITE_AFTER_END`; the stream does not fail with them. A
+   * frame that begins later is not handed out. If nothing was written, the connection is then reset, so that the sender of
+   * that frame does not see an end.
+   *
+   * ```ts
+   * await Promise.allSettled([...connections].map((messages) => messages.close({ deadline: 5000 })));
+   * ```
+   *
+   * @returns a promise that resolves when both sides are over. It rejects with the error of the stream, if there is one, and
+   * with `ERR_INVALID_STATE` while the stream is being detached.
    */
   close(options?: CloseOptions): Promise<void>;
   /**
-   * Ends framing and gives the stream back, with all bytes that no message was made of in front. It may be framed anew.
-   * The readable side ends behind the messages that were parsed. Settles when these were read, and what was written is sent;
-   * later writes fail with `ERR_STREAM_WRITE_AFTER_END`. Bytes of a frame that is not complete are given back, too, unless
-   * `formatAfter` gave null before. Rejects with the error of the stream; with `ERR_INVALID_STATE` inside a message that is read
-   * in parts or passed over, and inside `decode` and `formatAfter`; with `ERR_STREAM_DESTROYED`.
+   * Ends framing and gives the stream back. All bytes that no message was made of can be read from it again, also those of a
+   * frame that is not complete. Where `formatAfter` gave null, they begin with the first byte behind that message. The stream
+   * may be framed anew. The readable side of this Duplex ends behind the messages that were parsed. Later writes fail with
+   * `ERR_STREAM_WRITE_AFTER_END`.
+   *
+   * ```ts
+   * const messages = framed(socket, { formatAfter: (message) => (message.equals(STARTTLS) ? null : undefined) });
+   * for await (const message of messages) await handle(message);
+   * const secure = new TLSSocket(await messages.detach<Socket>(), { isServer: true, secureContext });
+   * ```
+   *
+   * @returns a promise of the stream that resolves when the parsed messages were read and written ones are sent. It rejects
+   * with the error of the stream; with `ERR_INVALID_STATE` inside a message that is read in parts or passed over, inside
+   * `decode` and `formatAfter`, and while the stream is being closed; with `ERR_STREAM_DESTROYED` if it was destroyed.
    */
   detach<S = node.Duplex>(): Promise<S>;
 }
@@ -89,8 +105,8 @@ export interface Framed<In = Buffer, Out = In | (In extends Buffer ? Message : n
 /** How long {@link Framed.close} waits. */
 export interface CloseOptions {
   /**
-   * In ms: then the stream is destroyed with an `ERR_FRAME_TIMEOUT`, and a TCP connection reset. Default: none, it waits for as
-   * long as reader and peer take.
+   * The most time in ms, up to 2,147,483,647. Then the stream is destroyed with an `ERR_FRAME_TIMEOUT`, and a TCP connection is
+   * reset. Default: none. It waits for as long as the reader and the peer take.
    */
   deadline?: number | undefined;
 }
@@ -120,7 +136,7 @@ type Listener<Stream> = (this: Stream, argument: any) => void;
 /** Each with the name of its event. */
 type Listeners<Stream> = readonly (readonly [event: string, listener: Listener<Stream>])[];
 
-/** A listener for all streams of a kind. One that was given back meanwhile is not known any more. */
+/** A listener for all streams of a kind. A stream that was given back meanwhile is not known any more. */
 function ofKnown(
   known: WeakMap<object, FramedStream>,
   tell: (framed: FramedStream, argument: any) => void,
@@ -140,7 +156,7 @@ function stopListening<Stream extends NodeJS.EventEmitter>(stream: Stream, liste
 }
 
 /**
- * Reading and writing have nothing to do with each other, but for the end:
+ * Reading and writing have nothing to do with each other, except at the end:
  *
  *     reading --- the stream's 'end' -------------------> parses the chunks that wait --> 'end' -------> may end writing
  *             \-- its 'error', 'close', a failed write -> parses the chunks that wait --> destroyed, with the error
@@ -157,7 +173,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   /** Chunks that came while one was in hand. */
   #waiting: Fifo<Buffer> | undefined;
-  /** No more chunks come: why, if it is an error. */
+  /** Set when no more chunks come, with the error, if there is one. */
   #input: { readonly error: Error | undefined } | undefined;
   /** All messages were handed out. */
   #isInputOver = false;
@@ -178,10 +194,10 @@ class FramedStream extends BaseDuplex<unknown, any> {
   #loops: Loops | undefined;
   /** The number of streams that are piped into this. */
   #pipes = 0;
-  /** Listeners of its own for 'drain': their going or coming is not somebody's. */
+  /** The number of its own listeners for 'drain', which tell nothing of a pipeline. */
   #ownDrain = 0;
 
-  // All share their listeners: there may be very many.
+  // All streams share their listeners: there may be very many.
   static readonly #ofReadable = Object.entries({
     data: ofKnown(knownReadables, (framed, chunk) => framed.#take(chunk)),
     end: ofKnown(knownReadables, (framed) => framed.#onInputEnd()),
@@ -232,7 +248,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     countWaiting(this.prototype, (framed) => framed.#writing.length);
   }
 
-  /** The one for these streams: it was made before, with the same options, or it is new. */
+  /** The Duplex of these streams: made before, with the same options, or new. */
   static of(stream: ByteStream, options: FramedOptions): FramedStream {
     const { readable, writable } = endsOf(stream);
     const before = knownReadables.get(readable) ?? knownWritables.get(writable);
@@ -273,7 +289,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     listenTo(readable, FramedStream.#ofReadable);
     if (isPair) listenTo(writable, FramedStream.#ofWritable);
     publishFramed({ framed: this as unknown as node.Duplex, readable, writable });
-    // Nothing more will be emitted by these.
+    // These streams emit nothing more.
     if (readable.errored) process.nextTick(() => this.#onError(readable.errored!));
     if (readable.readableEnded) process.nextTick(() => this.#endInput(undefined));
     if (readable.destroyed) process.nextTick(() => this.#onClose(readable));
@@ -302,7 +318,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (stream !== this.#writable) return;
     // A stream need not call back the write that it had in hand.
     if (this.#ending !== undefined || this.writableLength > 0) this.#lose(prematureClose());
-    // Nothing is left that could end this.
+    // Nothing else could end this.
     else if (this.readableEnded && !this.writableEnded) this.destroy();
   }
 
@@ -383,7 +399,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
       else flow.take(chunk, FramedStream.#onTaken);
       while (!flow.isBusy && this.#waiting !== undefined) flow.take(this.#nextWaiting(), FramedStream.#onTaken);
     } catch (error) {
-      // Of a listener: as with a socket, what comes behind the message is still handed out.
+      // A listener threw. As with a socket, the messages behind this one are still handed out.
       process.nextTick(() => this.#advance());
       throw error;
     }
@@ -413,7 +429,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
       }
       this.#isInputOver = true;
       this.push(null);
-      // Where there is nothing to be read, nobody need read for the end to show.
+      // If nothing is left to be read, the end shows although nobody reads.
       this.read(0);
     });
   }
@@ -429,7 +445,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     this.#flow.want();
   }
 
-  // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  // Only here can it be seen that the reader took the last piece: a fault may wait for that.
   override read(size?: number): any {
     const piece = super.read(size);
     this.#flow.wasRead();
@@ -439,14 +455,14 @@ class FramedStream extends BaseDuplex<unknown, any> {
   // ---------------------------------------------------------------- writing
 
   /**
-   * Whether a write comes too late, and is no error: the stream may have been ended by `close` or `detach` while a reader is
-   * still to answer.
+   * Whether a write comes too late without being an error: `close` or `detach` may have ended the stream before a reader has
+   * answered.
    */
   get #isLate(): boolean {
     return this.#leaving !== undefined && this.writableEnded && !this.errored;
   }
 
-  // Writable's own takes no messages in parts, and passes each on alone.
+  // Writable's own `write` takes no messages in parts, and passes on each alone.
   override write(message: any, encoding?: any, callback?: any): boolean {
     if (this.#isLate) {
       return this.#writing.refuseLate(message, typeof encoding === 'function' ? encoding : callback);
@@ -454,7 +470,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     return this.#writing.write(message, encoding, callback);
   }
 
-  // It writes a last message, and gives Writable what waits for the tick to end.
+  // It writes a last message, and gives Writable the bytes that wait for the tick to end.
   override end(message?: any, encoding?: any, callback?: any): this {
     if (this.#isLate) {
       const done = [message, encoding, callback].find((argument) => typeof argument === 'function');
@@ -468,7 +484,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     return this;
   }
 
-  // Strings become bytes in `write`, where Writable's setting can't be read.
+  // `write` makes bytes of strings, and can't read the setting of Writable.
   override setDefaultEncoding(encoding: string): this {
     super.setDefaultEncoding(encoding as BufferEncoding);
     this.#writing.setDefaultEncoding(encoding);
@@ -489,7 +505,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     process.nextTick(() => this.#sent());
   }
 
-  /** Sends bytes, and those behind them that wait already, in as few system calls as the stream makes of them. */
+  /** Sends bytes, and those that already wait behind them, corked: a socket makes one system call of them. */
   #send(entry: Entry): void {
     if (entry.isSent) {
       // In a tick of its own: Node defers the callback of a write that is done inside `_write`, behind later ones.
@@ -575,7 +591,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
   }
 
   override _final(callback: Callback): void {
-    // It shows when the messages before it are read.
+    // The error shows when the messages before it are read.
     if (this.#writing.lost !== undefined) return;
     this.#ending = callback;
     if (this.#closing === undefined) this.#endWritable();
@@ -617,7 +633,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     return this.#leaving instanceof Closing ? this.#leaving : undefined;
   }
 
-  /** No message is parsed any more; those that were are still handed out. */
+  /** Parses no more messages. Those that were parsed are still handed out. */
   #endFraming(): void {
     if (this.destroyed || this.#leaving !== undefined) return;
     // It may throw.
@@ -636,7 +652,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (!this.#isInputOver) this.#advance();
   }
 
-  /** All bytes that came and are no message. */
+  /** Takes all bytes that came and are not part of a message. */
   #takeRest(): Buffer {
     const rest = Buffer.concat([parserOf(this.#flow.work).rest(), ...(this.#waiting ?? [])]);
     this.#waiting = undefined;
@@ -688,7 +704,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     const late = Buffer.concat(leaving.late);
     if (readable.readableEnded) leaving.rest ??= late;
     else if (late.length > 0) readable.unshift!(late);
-    // Our listener is gone. The others are somebody else's, and the stream flows again for them.
+    // Our listener is gone. If there are others, they are the user's, and the stream flows again for them.
     if (flowing || readable.listenerCount('data') > 0) readable.resume();
     // Node has a setter: null is a stream that nobody has begun to read.
     else readable.readableFlowing = flowing ?? null;
@@ -710,7 +726,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
       const ahead = [...(this.#waiting ?? [])].reduce((sum, { length }) => sum + length, 0);
       parserOf(this.#flow.work).stopBehind(ahead, () => process.nextTick(() => this.#endReading(leaving)));
     }
-    // A stream that is ended emits no 'drain', and a reader that waits for one would never come to its end.
+    // A stream that was ended emits no 'drain', and a reader that waits for one would wait for ever.
     if (this.writableNeedDrain) process.nextTick(() => this.emit('drain'));
     if (!this.writableEnded) this.end();
     const timer = deadline === undefined ? undefined : setTimeout(() => this.#breakOff(deadline), deadline);
@@ -726,7 +742,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     const rest = this.#takeRest();
     this.#endInput(undefined);
     leaving.readIsOver(rest);
-    // For its end to come.
+    // So that its end comes.
     this.#readable.resume();
   }
 
@@ -737,7 +753,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   // ---------------------------------------------------------------- ending
 
-  // A Duplex's own forgets callbacks: see `destroyWritable`.
+  // A Duplex's own `destroy` forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: Callback): this {
     if (!error && this.#writing.lost === undefined) this.#sendRest();
     this.#writing.destroy(error);
@@ -771,7 +787,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     }
     for (const stream of new Set<State>([this.#readable, this.#writable])) {
       if (error) reset(stream, error);
-      // A stream whose sides are over closes itself, when it has nothing more to do: HTTP/2 still has trailers to send.
+      // A stream whose sides are over closes itself when it has nothing more to do: HTTP/2 still has trailers to send.
       else if (!isOver || this.#detaching !== undefined) stream.destroy?.();
     }
     // No callback comes behind 'close'.
@@ -790,17 +806,17 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (!this.#mayBeHalfOpen && this.readableEnded && this.#leaving === undefined) setImmediate(() => this.#look());
   }
 
-  /** All messages were read. Ends the writable side, unless there is a trace of somebody who is still to write. */
+  /** All messages were read. Ends the writable side, unless there is a sign that more will be written. */
   #look(): void {
-    // A stream that somebody has destroyed tells of it by its 'close'.
+    // A stream that was destroyed will emit 'close'.
     if (!this.writable || this.#writable.destroyed || this.#leaving !== undefined) return;
     if (this.#pipes > 0 || this.#loops?.areOpen) return;
-    // A generator that a pipeline pumps into this leaves no other trace.
+    // There is no other sign of a generator that a pipeline pumps into this.
     if (this.listenerCount('drain') > this.#ownDrain) this.#watchDrain();
     else this.end();
   }
 
-  /** Looks again when somebody's `'drain'` listener goes. Node tells of that only where another one is left. */
+  /** Looks again when the last foreign `'drain'` listener goes. Node tells of that only where another listener is left. */
   #watchDrain(): void {
     if (this.#ownDrain > 0) return;
     this.#ownDrain = 1;
@@ -820,7 +836,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     return this.#loops.open(super.iterator({ destroyOnReturn: false }), destroyOnReturn);
   }
 
-  // It is `iterator`, which knows of the writable side.
+  // As `iterator`, which knows of the writable side.
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
     return this.iterator();
   }
@@ -838,36 +854,40 @@ function prematureClose(): Error {
 }
 
 /**
- * A stream of bytes as a Duplex of messages: messages that are written are sent, messages that come are read.
+ * Makes a Duplex of messages from a stream of bytes, such as a socket. One `write()` sends one message, and one `'data'`
+ * event or one turn of `for await` is one message.
  *
  * ```ts
- * try {
- *   for await (const message of framed(socket)) console.log(message.length);
- * } catch (error) {
- *   console.error(error); // It ends this connection alone.
+ * async function* answers(messages) {
+ *   for await (const message of messages) yield `You said ${message}`;
  * }
+ * createServer((socket) => {
+ *   const messages = framed(socket, { maxPayloadLength: 100_000, frameTimeout: 10_000 }); // bytes, ms
+ *   // A bad client ends its own connection, and nothing else; a slow one waits.
+ *   pipeline(messages, answers, messages).catch((error) => console.error(error.message));
+ * });
  * ```
  *
- * `end()` ends the stream when all is sent. The end of the stream is the end of the readable side, after the last message;
- * the writable side then stays open until `end()` where the stream allows it. Otherwise, as for a socket of a `net.Server`
- * by default, it ends when all messages were read, nothing is piped into it, and no loop over the messages is still at the
- * last one. Answers that come later still, from asynchronous `'data'` listeners, need `allowHalfOpen: true`, and a call of
- * `end()` behind the last one. For this, `framed` sets the stream's own `allowHalfOpen` to true.
+ * `end()` ends the stream when all messages are sent. When the stream ends, the readable side ends after the last message.
+ * The writable side then stays open until `end()`, if the stream may be half open. Otherwise, as with a socket of a
+ * `net.Server` by default, it ends when all messages were read, nothing is piped into it, and no loop over the messages is
+ * still at the last one. For this, `framed` sets the stream's own `allowHalfOpen` to true. Answers that come later, from
+ * asynchronous `'data'` listeners, need `allowHalfOpen: true`, and a call of `end()` after the last one.
  *
  * An error shows when the messages that came before it were read. `destroy(error)` resets a TCP connection, so that the
- * peer gets an error as well. `destroy()` hands what was written to the stream, up to the first unfinished body, and then
- * destroys it. A message belongs to the stream until its write has called back.
+ * peer gets an error as well. `destroy()` hands the written messages to the stream, up to the first unfinished body, and
+ * then destroys it. A message belongs to the stream until its write has called back.
  *
- * The streams of a pair `{ readable, writable }` are independent: the failure of one takes nothing from what the other
- * still has.
+ * The streams of a pair `{ readable, writable }` are independent: when one fails, nothing that the other still has is lost.
  *
- * A stream is framed once. The second call for it, with the same options, gives the same Duplex:
- * `pipeline(framed(a), transform, framed(a))`. It has the events and errors of {@link LengthPrefixDecoder} and
- * {@link LengthPrefixEncoder}, and the stream's own.
+ * A stream is framed once. The second call for it, with the same options, returns the same Duplex:
+ * `pipeline(framed(a), transform, framed(a))`. The Duplex has the events and errors of {@link LengthPrefixDecoder} and
+ * {@link LengthPrefixEncoder}, and those of the stream.
  *
  * @param stream a socket or any other Duplex, or a pair such as `{ readable: child.stdout, writable: child.stdin }`
- * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
- * @throws {RangeError} `ERR_OUT_OF_RANGE`
+ * @throws {TypeError} `ERR_INVALID_ARG_TYPE` for a value that is no stream in both directions, and for an option of a wrong
+ * type; `ERR_INVALID_ARG_VALUE` for an unknown option, a stream with `setEncoding()`, and other options than before
+ * @throws {RangeError} `ERR_OUT_OF_RANGE` for a number that is too small or too large
  */
 export function framed<Batch extends boolean = false, T = Buffer, Stream extends boolean = false, Out = Message>(
   stream: ByteStream,
@@ -886,7 +906,7 @@ function endsOf(stream: ByteStream): { readable: Readable; writable: Writable } 
   throw invalidType('stream', `a Duplex, or an object with a readable and a writable stream${hint}`, stream);
 }
 
-/** How to frame what is no stream in both directions. */
+/** How to frame a value that is no stream in both directions. */
 function hintFor(stream: any): string {
   if (typeof stream?.readable?.getReader === 'function') {
     return '; for web streams, length-prefix/web has LengthPrefixDecoderStream and LengthPrefixEncoderStream';

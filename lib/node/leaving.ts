@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import type { Callback } from './declarations.js';
 
-/** A stream of bytes, as far as its end is concerned. */
+/** The properties of a stream of bytes that matter at its end. */
 export interface BytesStream {
   readonly destroyed?: boolean;
   readonly connecting?: boolean;
@@ -16,11 +16,11 @@ export interface BytesStream {
 
 /** The stream is given back. */
 export class Detaching {
-  /** Bytes that could not be put in front of it again: it had ended when it became clear that they are no message. */
+  /** Bytes that no message was made of, of a stream that had ended before: they could not be put in front of it again. */
   rest: Buffer | undefined;
-  /** Chunks that came all the same: somebody else made the stream flow. */
+  /** Chunks that came all the same, because the user made the stream flow. */
   readonly late: Buffer[] = [];
-  /** Settle the promise of `detach()`, once that was called. */
+  /** They settle the promise of `detach()`, once that was called. */
   resolve: (() => void) | undefined;
   reject: ((error: Error) => void) | undefined;
   promise: Promise<any> | undefined;
@@ -32,7 +32,8 @@ export class Detaching {
  *     frames that have begun are read --> all that was written is sent --> the stream is ended --> the peer ends --> done
  *              \-- a frame came too late, and nothing was written: reset
  *
- * So a peer whose frame was not taken sees no end, where a reset can take nothing from it that was sent before.
+ * So a peer whose frame was not taken sees no end. It happens only where the reset can't take away bytes that were sent to
+ * the peer before.
  */
 export class Closing {
   /** A frame came too late. */
@@ -56,7 +57,7 @@ export class Closing {
     else run();
   }
 
-  /** They are read: `rest` came behind them. */
+  /** The frames that have begun are read: `rest` came behind them. */
   readIsOver(rest: Buffer): void {
     this.#isReading = false;
     this.take(rest);
@@ -68,7 +69,7 @@ export class Closing {
     if (bytes.length === 0 || this.refuses || this.#hasWritten()) return;
     this.refuses = true;
     const { writableEnded, writableFinished } = this.#writable;
-    // Not before its end is sent: `close()` would fail with that.
+    // Not before the end is sent: otherwise `close()` would fail.
     if (writableFinished) reset(this.#readable);
     else if (writableEnded) this.#writable.once('finish', () => reset(this.#readable));
   }
@@ -87,12 +88,12 @@ export class Closing {
   }
 }
 
-/** A failure that is not the stream's own has to reach the peer as one: a FIN would say that all went well. */
+/** Destroys a stream whose failure is not its own. The peer must see a failure, too: a FIN would say that all went well. */
 export function reset(stream: BytesStream, error?: Error): void {
   if (typeof stream.resetAndDestroy !== 'function' || stream.connecting) {
     stream.destroy?.(error);
   } else if (stream.writableEnded && !stream.writableFinished && stream.writableLength === 0) {
-    // A socket that is reset while it is shut down is never closed. That takes no longer than the current turn.
+    // A socket that is reset while it is being shut down never closes. The shutdown takes no longer than the current turn.
     stream.once('finish', () => reset(stream, error));
   } else {
     try {

@@ -7,9 +7,9 @@ const prototype = Object.getPrototypeOf(Object.getPrototypeOf((async function* (
 const AsyncIteratorPrototype = Object.getPrototypeOf(prototype);
 
 /**
- * The messages of a stream, of which Node's own iterator is a generator: it takes several microtasks for each. Those that are
- * there already are read as the generator would read them, while it stands at its `yield`. All else is left to it: waiting,
- * the end, errors, and the stream's destruction.
+ * The messages of a stream. Node's own iterator is a generator, which takes several microtasks for each message. While it
+ * stands at its `yield`, this reads the messages that are there already, as the generator would. Everything else is left to
+ * the generator: waiting, the end, errors, and the destruction of the stream.
  *
  *     idle --- next(): there is a message ---> read, for a microtask ---> idle
  *      | ^                                      | next(), return(), throw() wait
@@ -19,14 +19,14 @@ const AsyncIteratorPrototype = Object.getPrototypeOf(prototype);
 class Messages {
   readonly #stream: node.Readable;
   readonly #own: AsyncIterator<unknown, undefined>;
-  /** The calls of the generator that have not settled. */
+  /** The number of calls of the generator that have not settled. */
   #pending = 0;
   #isAtYield = false;
   /** There are no more. */
   isDone = false;
-  /** A message was read, and not yet handed out. */
+  /** A message was read that is not handed out yet. */
   #isReading = false;
-  /** The calls that came meanwhile: the generator, too, does one at a time. */
+  /** The calls that came meanwhile: one is done at a time, as in the generator. */
   #waiting: (() => void)[] = [];
   readonly #onRead = (): void => {
     this.#isReading = false;
@@ -45,7 +45,7 @@ class Messages {
     try {
       value = this.#stream.read();
     } catch (error) {
-      // Of a 'data' listener.
+      // A 'data' listener threw.
       return this.throw(error);
     }
     if (value === null) return this.#ask(this.#own.next());
@@ -71,7 +71,7 @@ class Messages {
     });
   }
 
-  /** The generator's own promise is returned: one made of it would settle later. */
+  /** Returns the generator's own promise: a promise made of it would settle later. */
   #ask(result: Promise<Result>): Promise<Result> {
     this.#isAtYield = false;
     this.#pending++;
@@ -153,7 +153,7 @@ class Loop {
 
   watchLast(): void {
     const closeIfDone = ({ done }: Result) => {
-      // As Node's, it leaves a listener behind: an error of a later write is not an unhandled one.
+      // As Node's own loop, it leaves a listener behind, so that the error of a later write is no unhandled one.
       if (done && this.#close(this) && this.#destroys) this.#stream.on('error', ignore);
     };
     this.#pending?.then(closeIfDone, () => this.#close(this));
@@ -167,7 +167,7 @@ class Loop {
   async return(value?: undefined): Promise<Result> {
     const isUnderWay = this.#close(this) && this.#pending !== undefined && !this.#messages.isDone;
     const result = await this.#messages.return(value);
-    // As Node's: a loop that has not begun, or is done, leaves the stream alone.
+    // As with Node's own, a loop that has not begun or is done leaves the stream alone.
     if (this.#destroys && isUnderWay) this.#stream.destroy();
     return result;
   }

@@ -1,28 +1,28 @@
 import type { Callback } from './declarations.js';
 import { Readable } from './streams.js';
 
-/** The bytes behind the last message of a decoder: what is still written to the decoder is read here. */
+/** The bytes behind the last message of a decoder. All that is still written to the decoder can be read here. */
 export class Raw extends Readable {
   #done: Callback | undefined;
-  /** Until somebody has it, the decoder alone shows the error. */
+  /** Until `detach()` has returned this stream, only the decoder shows an error. */
   readonly #ignore = (): void => {};
   readonly #onDestroy: (error: Error | null) => void;
 
-  /** `onDestroy` is told when nobody reads any more. */
+  /** `onDestroy` is called when the stream is destroyed before its end. */
   constructor(onDestroy: (error: Error | null) => void) {
     super();
     this.#onDestroy = onDestroy;
     this.on('error', this.#ignore);
   }
 
-  /** Of a decoder that has ended. */
+  /** For a decoder that has ended: no bytes. */
   static nothing(): Raw {
     const raw = new Raw(() => {});
     raw.finish();
     return raw;
   }
 
-  /** Somebody has it: errors are for them, too. */
+  /** `detach()` returns it: from now on, it shows errors, too. */
   claim(): this {
     this.off('error', this.#ignore);
     return this;

@@ -18,10 +18,13 @@ import { fail, Readable, release } from './streams.js';
 export interface DecodingOptions<Batch extends boolean = boolean, T = any, Stream extends boolean = boolean>
   extends AnyDecodingOptions<Buffer, Batch, T, Stream> {}
 
-/** A message whose bytes come as they arrive: its `length` in bytes, and its `body`, a Readable of so many bytes. */
+/** A message whose bytes are handed out as they arrive: its `length` in bytes, and its `body`, a Readable of these bytes. */
 export interface StreamedMessage extends StreamedMessageOf<node.Readable> {}
 
-/** The type of a stream's messages: a `Buffer`, or the result of `decode`; with `batch`, arrays of it; with `stream`, bodies. */
+/**
+ * The type of a stream's messages: a `Buffer`, or the result of `decode`. With `batch` it is an array of these, and with
+ * `stream` a {@link StreamedMessage}.
+ */
 export type Decoded<Batch extends boolean = false, T = Buffer, Stream extends boolean = false> = Stream extends true
   ? StreamedMessage
   : Batch extends true
@@ -44,10 +47,10 @@ export function readingSettings(options: DecodingOptions): DecodingSettings<Buff
 }
 
 /**
- * The way from chunks to the readable side of a stream, whose `read` tells it of each piece that was taken.
+ * The way from chunks to the readable side of a stream. The stream's `read` tells it of each piece that was taken.
  *
- * @param fail a frame was not complete in time: the stream fails, behind the messages that came before
- * @param stop `formatAfter` has ended framing: the readable side ends
+ * @param fail is called when a frame was not complete in time: fails the stream, behind the messages that came before
+ * @param stop is called when `formatAfter` has ended framing: ends the readable side
  */
 export function readingFlow<S extends node.Duplex>(
   stream: S,
@@ -95,8 +98,8 @@ export const readingOutlet: Outlet<node.Duplex, unknown> = {
 
   push: (stream, piece) => stream.push(piece),
 
-  // `push` tests the same, emits 'data' and does nothing else but what it did for the first piece. That takes longer than the
-  // listener of a small message does. Inside `_read`, the first piece waits in the buffer, and this is false.
+  // `push` makes the same test, and then emits 'data' and does nothing that it has not done for the first piece. This takes
+  // longer than the listener of a small message. Inside `_read`, the first piece waits in the buffer, and this is false.
   flows: (stream) =>
     stream.readableFlowing === true &&
     stream.readableLength === 0 &&
@@ -132,7 +135,7 @@ class Body implements BodyStream<Buffer, node.Readable> {
   }
 
   destroy(reason: unknown): void {
-    // A body without listeners is no reason to end the process: the stream itself shows the error.
+    // A body without listeners must not end the process: the stream itself shows the error.
     this.stream.on('error', () => {}).destroy(reason as Error | undefined);
   }
 
@@ -155,7 +158,7 @@ class BodyReadable extends Readable {
     this.#streaming.want(this.#body);
   }
 
-  // Nothing else tells that the reader took the last piece, and a fault may wait for that.
+  // Only here can it be seen that the reader took the last piece: a fault may wait for that.
   override read(size?: number): any {
     const bytes = super.read(size);
     this.#streaming.wasRead();

@@ -44,7 +44,7 @@ export class Entry {
   readonly bytes: Buffer | undefined;
   readonly job: BodyJob | undefined;
   readonly fault: Error | undefined;
-  /** Of the messages in it that are complete with it. Emptied when they were called. */
+  /** The callbacks of the messages that are complete with it. Emptied when they were called. */
   readonly callbacks: Callback[];
   /** It was handed to the stream of a `framed`. */
   isSent = false;
@@ -63,12 +63,12 @@ export class Entry {
   }
 }
 
-/** How it went with an entry. */
+/** The result of an entry. */
 type Outcome = Pick<Entry, 'isDone' | 'failure'>;
 
 const none: never[] = [];
 
-/** Stands for a body in Writable's buffer, so that it counts: its bytes are not there yet. These are not used. */
+/** Stands for a body in Writable's buffer, so that it counts. The bytes of the body are not there yet; these are not used. */
 const place = Buffer.alloc(LARGE);
 const nothing = Buffer.alloc(0);
 
@@ -85,7 +85,7 @@ const nothing = Buffer.alloc(0);
  * Writable's buffer keeps order and counts; the entries are kept beside it, one for each `_write`.
  */
 export class Writing {
-  /** The error that everything written from now on fails with, though the stream still goes on. */
+  /** The error that all messages written from now on fail with, though the stream still goes on. */
   lost: Error | undefined;
   readonly #stream: node.Duplex;
   readonly #encode: ((value: any) => any) | undefined;
@@ -104,15 +104,15 @@ export class Writing {
   #tickEnds = false;
   /** A message was refused. Writes return false from then on, to break off loops, as Node's do on a stream that failed. */
   #isFailing = false;
-  /** Inside `end`: what listeners write now is given to Writable at once, before it ends. */
+  /** Inside `end`: messages that listeners write now are given to Writable at once, before it ends. */
   #isEnding = false;
 
-  /** Of the messages in the builder. */
+  /** The callbacks of the messages in the builder. */
   #callbacks: Callback[] = none;
   /** Callbacks that are being called, in order. */
   #due: Fifo<() => void> | undefined;
   #isCallingBack = false;
-  /** Of a stream that was destroyed: its entries, and their callbacks, which Writable would call too early. */
+  /** The entries of a stream that was destroyed, and their callbacks, which Writable would call too early. */
   #left: { readonly entry: Outcome; readonly callbacks: readonly Callback[] }[] = none;
 
   constructor(stream: node.Duplex, { format, encode, defaultEncoding }: WritingSettings, large = LARGE) {
@@ -122,17 +122,17 @@ export class Writing {
     this.#encoding = defaultEncoding;
   }
 
-  /** The bytes that Writable does not know of yet. */
+  /** The number of bytes that Writable does not know of yet. */
   get length(): number {
     return this.#builder.length;
   }
 
-  /** The bytes of the frames of all messages that were taken. */
+  /** The number of bytes in the frames of all messages that were taken. */
   get bytesWritten(): number {
     return this.#builder.position;
   }
 
-  /** The messages that were taken. */
+  /** The number of messages that were taken. */
   get messagesWritten(): number {
     return this.#builder.count;
   }
@@ -141,7 +141,7 @@ export class Writing {
     this.#encoding = encoding.toLowerCase() as BufferEncoding;
   }
 
-  /** `write` of the stream, with the arguments that Node's has. */
+  /** `write` of the stream, with the arguments of Node's own. */
   write(message: any, second?: unknown, third?: unknown): boolean {
     const callback = (typeof second === 'function' ? second : third) as Callback | undefined;
     if (message === null || !this.#begins()) return this.#writeLate(message, second, callback);
@@ -156,7 +156,7 @@ export class Writing {
         if (!this.#begins()) return this.#writeLate(message, second, callback);
         return this.#refuse(fault as Error, callback);
       }
-      // It may have ended or destroyed the stream.
+      // `encode` may have ended or destroyed the stream.
       if (!this.#begins()) return this.#writeLate(message, second, callback, data);
     }
     try {
@@ -166,7 +166,7 @@ export class Writing {
         return this.#writeBody(bodyJob(data, builder.format, builder.position, encoding), callback);
       else builder.add(data, encoding);
     } catch (error) {
-      // A value that is no message at all is the caller's mistake, as with Node's streams.
+      // As Node's streams do, it throws for a value that is no message at all.
       if (error instanceof FrameError) return this.#refuse(error, callback);
       if (this.#encode !== undefined) return this.#refuse(notEncoded(error, builder.position), callback);
       if (!isSource(data)) checkParts(data);
@@ -200,7 +200,7 @@ export class Writing {
     return stream.writable;
   }
 
-  /** Writable refuses the write with its own error. `data` is what was to be sent, as far as `encode` has made it. */
+  /** Writable refuses the write with its own error. `data` is the message to send, if `encode` has made it. */
   #writeLate(
     message: unknown,
     encoding: unknown,
@@ -220,7 +220,7 @@ export class Writing {
     return false;
   }
 
-  /** Fails a write that comes too late, and nothing else. Nobody need wait for a 'drain' behind it. */
+  /** Fails only the write that comes too late. Nobody must wait for a 'drain' behind it. */
   refuseLate(message: unknown, callback: Callback | undefined): boolean {
     const error = writeAfterEnd();
     letGo(this.#dataOf(message), error);
@@ -228,13 +228,13 @@ export class Writing {
     return true;
   }
 
-  /** The error of a stream that is not destroyed for it: Writable would keep a write until it is. */
+  /** The error of a stream that failed and is not destroyed: Writable would keep a write until it is. */
   get #failure(): Error | undefined {
     const { errored, destroyed, writableEnded } = this.#stream;
     return destroyed || writableEnded ? undefined : (errored ?? undefined);
   }
 
-  /** The message to send, if no `encode` has to make it. */
+  /** The message to send, unless `encode` must make it. */
   #dataOf(message: unknown): unknown {
     return this.#encode === undefined ? messageOf(message) : undefined;
   }
@@ -258,7 +258,7 @@ export class Writing {
     writing.flush();
   }
 
-  /** Gives Writable all that is in the builder. Returns whether it wants more. */
+  /** Gives Writable all bytes of the builder. Returns whether it wants more. */
   flush(): boolean {
     const stream = this.#stream;
     if (this.#builder.length === 0) return false;
@@ -314,7 +314,7 @@ export class Writing {
     return this.#insert(job, undefined, place, callback);
   }
 
-  /** Fails the message, and the stream with it, behind all that was written before. */
+  /** Fails the message and the stream, behind all messages that were written before. */
   #refuse(fault: Error, callback: Callback | undefined): boolean {
     this.#isFailing = true;
     // It counts, so that no 'drain' comes while it waits to show.
@@ -349,7 +349,7 @@ export class Writing {
     return callbacks;
   }
 
-  /** `end` of the stream, with the arguments that Node's has. */
+  /** `end` of the stream, with the arguments of Node's own. */
   end(first?: any, second?: unknown, third?: unknown): void {
     const callback = [first, second, third].find((argument) => typeof argument === 'function');
     const hasMessage = first !== callback && first !== undefined && first !== null;
@@ -378,7 +378,7 @@ export class Writing {
     // Node calls `_write` for an end that came too late, too, where the stream failed and is not destroyed yet.
     const current = this.#first ?? new Entry(undefined, undefined, undefined, none);
     this.#first = current.next;
-    // It is not kept alive until the next one comes.
+    // An entry is not kept alive until the next one comes.
     if (this.#first === undefined) this.#last = undefined;
     this.#current = current;
     return current;
@@ -394,7 +394,7 @@ export class Writing {
     callback(error);
   }
 
-  /** Everything from the entry of the last `_write` on fails with this error, though the stream still goes on. */
+  /** The entry of the last `_write`, and all behind it, fail with this error, though the stream still goes on. */
   lose(error: Error): void {
     this.lost = error;
     const current = this.#current;
@@ -413,19 +413,19 @@ export class Writing {
     return this.#current?.job !== undefined;
   }
 
-  /** The entries behind that, as far as they are bytes. */
+  /** The entries of bytes behind the entry of the last `_write`, up to the first that is no bytes. */
   *bytesAhead(): Generator<Entry> {
     for (let entry = this.#first; entry?.bytes !== undefined; entry = entry.next) yield entry;
   }
 
-  /** The head of a body had this length: it may be another than was assumed. */
+  /** The head of a body had this length, which may differ from the length that was assumed. */
   moved(job: BodyJob, headLength: number): void {
     this.#builder.position += headLength - assumedHeadLength(job);
   }
 
   /**
-   * Calls back all that was not: to be called before Writable forgets its buffer. Without an error, what was handed to the
-   * stream of a `framed` is called back by that stream, and what is behind it waits.
+   * Calls all callbacks that were not called yet. Must be called before Writable forgets its buffer. Without an error, the
+   * stream of a `framed` calls back the entries that it was given, and the entries behind them wait.
    */
   destroy(error: Error | null | undefined): void {
     const reason = error ?? this.#stream.errored ?? streamDestroyed();
@@ -440,7 +440,7 @@ export class Writing {
     // Where the stream's own `write` destroys this, it is called a second time.
     this.#left = [...this.#left, ...entries.map((entry) => ({ entry, callbacks: entry.callbacks.splice(0) }))];
     process.nextTick(() => this.#callBackLeft());
-    // Not at once: the write itself may still be on the stack. And well: only its stream is destroyed, nothing failed.
+    // Not at once: the write itself may still be on the stack. Without an error: the callbacks above have got theirs.
     if (this.#held !== undefined) process.nextTick(this.#held);
     this.#held = undefined;
     this.#current = undefined;
@@ -460,7 +460,7 @@ export class Writing {
     this.#callBackLeft();
   }
 
-  /** After `destroy`: the stream of a `framed` calls nothing back any more. */
+  /** After `destroy`: the stream of a `framed` calls no callback any more. */
   giveUp(): void {
     for (const { entry } of this.#left) this.#end(entry, streamDestroyed());
     this.#callBackLeft();
@@ -505,9 +505,9 @@ const { write, end } = Duplex.prototype as unknown as {
 
 const { get: countedLength } = Object.getOwnPropertyDescriptor(Writable.prototype, 'writableLength')!;
 
-/** Makes `writableLength` of a class count what waits for the tick to end, too. @types/node allows no accessor in it. */
+/** Makes `writableLength` of a class count the bytes that wait for the tick to end, too. @types/node allows no accessor. */
 export function countWaiting<S extends object>(prototype: S, lengthOf: (stream: S) => number): void {
-  // `compose` asks for it, and refuses values otherwise. Bytes reach Writable itself.
+  // `compose` asks for it, and would refuse values otherwise. Writable itself gets bytes.
   Object.defineProperty(prototype, 'writableObjectMode', { configurable: true, get: () => true });
   Object.defineProperty(prototype, 'writableLength', {
     configurable: true,
@@ -518,7 +518,7 @@ export function countWaiting<S extends object>(prototype: S, lengthOf: (stream: 
   });
 }
 
-/** Settles when what is there already has been handed out. */
+/** Settles in the next turn of the event loop: bytes that are there already have been handed out by then. */
 export function soon(): Promise<void> {
   return new Promise((resolve) => setImmediate(resolve));
 }

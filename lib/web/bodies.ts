@@ -24,7 +24,7 @@ async function watched(message: MessageSource, write: () => Promise<void>): Prom
   try {
     ({ body } = message);
   } catch {
-    // Its write fails by itself.
+    // Its write fails, too.
   }
   const parts = new BodyParts(body);
   try {

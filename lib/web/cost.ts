@@ -13,7 +13,7 @@ const SHARE = 1 / 16;
 /** A value of unknown size: 16 of them fill a queue, as they do in streams of objects. */
 const UNKNOWN = MOST / 16;
 
-/** The `size` of a strategy. A chunk that `cost` throws at counts as the least: its own write will fail. */
+/** The `size` of a strategy. A chunk for which `cost` throws counts as the least: its own write will fail. */
 export function sizeBy<T>(cost: (chunk: T) => number): (chunk: T) => number {
   return (chunk) => {
     try {
@@ -24,7 +24,7 @@ export function sizeBy<T>(cost: (chunk: T) => number): (chunk: T) => number {
   };
 }
 
-/** The cost of a chunk of bytes that waits. So a queue keeps alive at most sixteen times its high-water mark. */
+/** The cost of a chunk of bytes that waits. With it, a queue keeps alive at most sixteen times its high-water mark. */
 export function chunkCost(chunk: ByteChunk): number {
   const { length, buffer } = chunkBytes(chunk);
   return Math.max(LEAST, length, Math.min(buffer.byteLength * SHARE, MOST));

@@ -22,10 +22,13 @@ export interface LengthPrefixDecoderStreamOptions<
 > extends DecodingOptions<Batch, T, Stream>,
     StreamOptions {}
 
-/** A message whose bytes come as they arrive. */
+/** A message whose bytes are handed out as they arrive: its `length` in bytes, and its `body`, a stream of these bytes. */
 export interface StreamedMessage extends Message<ReadableStream<Bytes>> {}
 
-/** A message as it is handed out: a `Uint8Array`, or what `decode` returns; with `batch` arrays, with `stream` bodies. */
+/**
+ * The type of a stream's messages: a `Uint8Array`, or the result of `decode`. With `batch` it is an array of these, and with
+ * `stream` a {@link StreamedMessage}.
+ */
 export type Decoded<Batch extends boolean = false, T = Bytes, Stream extends boolean = false> = Stream extends true
   ? StreamedMessage
   : Batch extends true
@@ -33,7 +36,7 @@ export type Decoded<Batch extends boolean = false, T = Bytes, Stream extends boo
     : T;
 
 /**
- * Bytes in, messages out, as a web stream; one `Uint8Array` a message, empty ones included.
+ * Bytes in, messages out, as a pair of web streams. Each message is one `Uint8Array`, empty ones included.
  *
  * ```ts
  * const { body } = await fetch(url);
@@ -50,14 +53,16 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
   /** Where messages are read. */
   readonly readable: ReadableStream<Decoded<Batch, T, Stream>>;
   /**
-   * Where bytes are written: each chunk an `ArrayBuffer`, or a view of one. A write is done when the reader has wanted all
-   * messages in it. A chunk that waits counts its length, but at least 64 bytes, and at least a sixteenth of the memory
+   * Where bytes are written: each chunk is an `ArrayBuffer`, or a view of one. A write is done when all messages in it were
+   * handed out. A chunk that waits counts as many bytes as it has, but at least 64, and at least a sixteenth of the memory
    * that it is a view of, up to 65,536.
    */
   readonly writable: WritableStream<ByteChunk>;
   readonly #pair: OrderedPair<ByteChunk, unknown>;
 
   /**
+   * A pair of streams: bytes are written, messages are read.
+   *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
@@ -85,12 +90,12 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
   }
 
   /**
-   * Ends framing at once: `readable` closes behind the messages that were parsed, and all other bytes, those of a frame that is
-   * not complete and all that are still written, are read from the returned stream. Behind a message for which `formatAfter`
-   * gave null, it begins with the byte behind that.
+   * Ends framing at once: `readable` closes behind the messages that were parsed. All other bytes can be read from the
+   * returned stream: the bytes of a frame that is not complete, and all that are still written. Where `formatAfter` gave
+   * null, they begin with the first byte behind that message.
    *
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over; inside `decode` and
-   * `formatAfter`; where the stream has failed, or was cancelled.
+   * `formatAfter`; and if the stream has failed or was cancelled.
    */
   detach(): ReadableStream<Bytes> {
     const raw = this.#endFraming();
@@ -106,12 +111,12 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
     return this.#pair.detach(rest, chunkBytes);
   }
 
-  /** The bytes that were taken; behind `detach()`, those that were framed. */
+  /** The number of bytes that were taken; after `detach()`, of those that were framed. */
   get bytesRead(): number {
     return parserOf(this.#pair.flow.work).bytesRead;
   }
 
-  /** The messages that were handed out. Messages in batches count, and messages that wait to be read. */
+  /** The number of messages that were handed out. Each message of a batch counts, and messages that wait to be read. */
   get messagesRead(): number {
     return this.#pair.flow.count;
   }
@@ -121,7 +126,7 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
     return parserOf(this.#pair.flow.work).insideFrame;
   }
 
-  /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
+  /** The number of bytes that have come of a frame that is not complete; 0 between two frames. */
   get pendingFrameBytes(): number {
     return parserOf(this.#pair.flow.work).pendingFrameBytes;
   }
@@ -140,7 +145,7 @@ const clock: Clock = {
   nextTurn: inAnotherTurn,
 };
 
-/** The body of one message. A part is asked for when it is read: so none is lost when the stream fails. */
+/** The body of one message. A part is asked for only when it is to be read: so no part is lost when the stream fails. */
 class BodyReadable implements BodyStream<Bytes, ReadableStream<Bytes>> {
   readonly stream: ReadableStream<Bytes>;
   #output!: ReadableStreamDefaultController<Bytes>;
@@ -166,7 +171,7 @@ class BodyReadable implements BodyStream<Bytes, ReadableStream<Bytes>> {
 
   end(): boolean {
     this.#output.close();
-    // Parts go to reads that wait. One whose reader has released its lock stays in the body, which is not waited for: no
+    // Parts go to reads that wait. A part whose reader has released its lock stays in the body. Nothing waits for that: no
     // web stream tells when its last part is read.
     return true;
   }

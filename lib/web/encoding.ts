@@ -8,7 +8,7 @@ import { type Bytes, uint8Arrays } from '../wire/memory.js';
 import { checkParts, encodeValue, isSource, type Message, type MessagePart, notEncoded } from '../wire/message.js';
 import { WithFormat } from '../wire/with-format.js';
 
-/** The turns of the microtask queue in which another write may follow. Node 20 takes up to five, also in `pipeTo`. */
+/** The number of microtasks within which another write may follow. Node 20 takes up to five, also in `pipeTo`. */
 const TURNS = 8;
 
 const done = Promise.resolve();
@@ -30,9 +30,9 @@ export class Encoding<T> implements Work<T, Bytes> {
   readonly #pieces = new Fifo<Bytes>();
   /** The body that is being sent. */
   #job: BodyJob | undefined;
-  /** Called when the reader has taken all that the body gave. */
+  /** Called when the reader has taken all pieces of the body. */
   #onEmpty: (() => void) | undefined;
-  /** The turns that are left to gather messages. */
+  /** The number of turns that are left to gather messages. */
   #turns = 0;
   #isGathered = false;
   #isEnded = false;
@@ -47,12 +47,12 @@ export class Encoding<T> implements Work<T, Bytes> {
     this.#flow = flow;
   }
 
-  /** The bytes of the frames of all messages that were taken, a body when it was sent. */
+  /** The number of bytes in the frames of all messages that were taken. A body counts when it was sent. */
   get bytesWritten(): number {
     return this.#builder.position;
   }
 
-  /** The messages that were taken, a body when it was sent. */
+  /** The number of messages that were taken. A body counts when it was sent. */
   get messagesWritten(): number {
     return this.#builder.count;
   }
@@ -80,7 +80,7 @@ export class Encoding<T> implements Work<T, Bytes> {
       try {
         builder.add(message as MessagePart);
       } catch (error) {
-        // It knows of no bodies and codecs: the error of a stream tells more.
+        // The builder knows nothing of bodies and codecs: this error tells more.
         checkParts(message);
         throw error;
       }
@@ -122,7 +122,7 @@ export class Encoding<T> implements Work<T, Bytes> {
     return piece;
   }
 
-  /** Whether what is there waits for more messages. */
+  /** Whether the bytes that are there wait for more messages. */
   #gathers(): boolean {
     if (this.#isGathered || this.#isEnded || this.#job !== undefined || this.#builder.length >= LARGE) return false;
     if (this.#turns === 0) {

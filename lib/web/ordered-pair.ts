@@ -19,16 +19,16 @@ export function inAnotherTurn(run: () => void): void {
 }
 
 /**
- * The readable and the writable stream of a {@link Flow}. A `TransformStream` can't do this: it is not told when its
- * reader wants something, and throws away what is still to be read when it fails.
+ * The readable and the writable stream of a {@link Flow}. A `TransformStream` can't do this: it does not get to know when
+ * its reader wants something, and when it fails it throws away the chunks that are still to be read.
  *
  *              close() --> closing ------- all is read --> closed
  *       open --- cancel() -------------------------------> failed
  *              fault, abort() ------------ all is read --> failed
- *              detach() --> raw: what is written goes on as it is; the readable closes when all is read
+ *              detach() --> raw: written chunks are passed on unchanged; the readable closes when all is read
  *
- * An abort fails the write in hand at once, although its pieces are still handed out: a writable stream aborts only
- * when its write is done.
+ * An abort fails the write in hand at once, although its pieces are still handed out: a writable stream calls `abort` of its
+ * sink only when the write is done.
  */
 export class OrderedPair<In, Out> {
   readonly readable: ReadableStream<Out>;
@@ -41,7 +41,7 @@ export class OrderedPair<In, Out> {
   /** Fails the write, or the close, in hand. */
   #reject: (reason: unknown) => void = ignore;
   #state: 'open' | 'closing' | 'closed' | 'failed' = 'open';
-  /** Written chunks go on here, when they are no longer turned into pieces. */
+  /** Written chunks are passed on here, when no pieces are made of them any more. */
   #raw: Raw<In> | undefined;
 
   static readonly #outlet: Outlet<OrderedPair<any, any>, any> = {
@@ -96,9 +96,10 @@ export class OrderedPair<In, Out> {
   }
 
   /**
-   * `rest` and all that is still written goes on, as `check` returns it. The readable stream closes when its pieces are read.
+   * Passes on `rest` and all chunks that are still written, as `check` returns them. The readable stream closes when its
+   * pieces are read.
    *
-   * @returns undefined when the streams have failed or were cancelled.
+   * @returns a stream of these chunks; undefined when the streams have failed or were cancelled.
    */
   detach(rest: () => In | undefined, check: (chunk: In) => In): ReadableStream<In> | undefined {
     if (this.#raw === undefined && this.#state === 'closed') {
@@ -144,7 +145,7 @@ export class OrderedPair<In, Out> {
     return this.#output.desiredSize! > 0;
   }
 
-  /** `abort` was called. That of the sink is called when the write in hand is done, and never when that is a close. */
+  /** `abort` was called. `abort` of the sink is called when the write in hand is done, and never while the stream closes. */
   #interrupt(reason: unknown): void {
     if (this.#isOver) return;
     this.#reject(reason);

@@ -8,8 +8,8 @@ const WORTH_KEEPING = 4096;
 /** The least and the most that is allocated for small chunks. */
 const [LEAST_BLOCK, MOST_BLOCK] = [128, 65_536];
 /**
- * The memory that may be held beyond two bytes for each one received: 64 KiB, less what the objects of the chunks take. A chunk counts
- * with all the memory it is a view of.
+ * The memory that may be held beyond two bytes for each byte received: 64 KiB, less the memory of the chunks' objects. A
+ * chunk counts with all the memory that it is a view of.
  */
 const SLACK = 49_152;
 
@@ -37,7 +37,7 @@ export class Assembler<M extends Uint8Array> {
   #blockLength = 0;
   #message: M | undefined;
 
-  /** Of a message of `due` bytes. With `keepChunks` false, nothing given to `append` is referred to after it. */
+  /** For a message of `due` bytes. With `keepChunks` false, no bytes given to `append` are kept without a copy. */
   constructor(due: number, memory: Memory<M>, keepChunks: boolean) {
     this.#due = due;
     this.#memory = memory;
@@ -54,7 +54,7 @@ export class Assembler<M extends Uint8Array> {
     this.length = length;
   }
 
-  /** Keeps a chunk as it is, where that is worth it and not more than may be held at this length. */
+  /** Keeps a chunk without a copy, where that is worth it and no more memory is held than this length allows. */
   #keep(bytes: Uint8Array, length: number): boolean {
     if (!this.#keepChunks || bytes.length < WORTH_KEEPING || bytes.length <= this.#room) return false;
     const shared = this.#pieces?.at(-1)?.buffer === bytes.buffer;
@@ -120,8 +120,8 @@ export class Assembler<M extends Uint8Array> {
   }
 
   /**
-   * Memory at the same place of 16 bytes as these bytes. Otherwise a copy into the memory behind theirs
-   * takes ten times as long on some processors (glibc issue 30994), and behind a head of four bytes that is each copy.
+   * Memory whose address has the same remainder modulo 16 as these bytes. Otherwise, a copy into the memory right behind them
+   * takes ten times as long on some processors (glibc issue 30994), as each copy would behind a head of four bytes.
    */
   #alignedWith(bytes: Uint8Array): M {
     const skew = this.#due + 15 > this.#memory.maxLength ? 0 : bytes.byteOffset % 16;

@@ -7,7 +7,7 @@ import type { Summing } from './trailer.js';
 const nothing = new Uint8Array(0);
 const ignore = (): void => {};
 
-/** The parts of a body. From when it is made on, the body is let go of in the end, in one way or the other. */
+/** The parts of a body. Once it is made, it lets go of the body in the end: by `release` or by `destroy`. */
 export class BodyParts {
   readonly #body: any;
   #iterator: Iterator<unknown> | AsyncIterator<unknown> | undefined;
@@ -16,11 +16,11 @@ export class BodyParts {
 
   constructor(body: Body) {
     this.#body = body;
-    // A stream may fail before its turn comes: its reader is then told so.
+    // A stream may fail before its turn comes. Its reader gets the error later.
     if (typeof this.#body?.on === 'function') this.#body.on('error', ignore);
   }
 
-  /** The next part. A body that was destroyed is asked for nothing. */
+  /** The next part. Nothing is asked of a body that was destroyed. */
   async next(): Promise<IteratorResult<unknown>> {
     if (this.#isDestroyed) throw streamDestroyed();
     const body = this.#body;
@@ -106,10 +106,10 @@ export type Send<M extends Uint8Array> = (pieces: M[]) => Promise<void>;
 /**
  * Sends the frame of a body, a part at a time. The next part is asked for when the one before is sent.
  *
- * @param soon is settled when the head is to be sent without waiting longer for the first part. A head in a packet of its
- * own makes a socket hold back a small body until the peer has acknowledged it. Default: never.
- * @returns the length of the frame's head, as far as it is not part of the body.
- * @throws FrameError for a body of another length; whatever the body fails with.
+ * @param soon settles when the head must not wait longer for the first part. A head in a packet of its own makes a socket
+ * hold back a small body until the peer has acknowledged the head. Default: the head waits.
+ * @returns the length of the frame's head, without bytes that are part of the body.
+ * @throws FrameError for a body of another length; the error of the body, when that fails.
  */
 export async function sendBody<M extends Uint8Array>(
   { length, parts, position, format, head: known, encoding }: BodyJob,

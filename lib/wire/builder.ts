@@ -11,12 +11,12 @@ export const LARGE = 65_536;
 /** Up to this many bytes, a loop copies faster than a call of `set`. */
 const BY_HAND = 8;
 
-/** The most bytes that a new run is given at once, because the one before was as long: more than most ticks write. */
+/** The most bytes that a new run is given at once because the run before it was as long: more than most ticks write. */
 const MOST_AT_ONCE = 131_072;
 
 const nothing = new Uint8Array(0);
 
-/** There may be very many builders: the empty ones share it. */
+/** Empty builders share it: there may be very many. */
 const noPieces: never[] = [];
 
 /**
@@ -30,11 +30,11 @@ const noPieces: never[] = [];
  * ```
  */
 export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | readonly MessagePart[]> {
-  /** The bytes that wait to be taken. */
+  /** The number of bytes that wait to be taken. */
   length = 0;
-  /** The place in the stream of the next message's frame: the bytes of all frames before it. */
+  /** The place in the stream of the next message's frame: the number of bytes in front of it. */
   position = 0;
-  /** The messages that were added. */
+  /** The number of messages that were added. */
   count = 0;
   #format: Format;
   readonly #encode: ((value: any) => Message) | undefined;
@@ -45,14 +45,14 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   /** Small messages, joined. */
   #run = nothing as Uint8Array as M;
   #runLength = 0;
-  /** The length of the longest run of those taken together last: as much as the next one is given at once. */
+  /** The length of the longest run that `take` gave last. The next run is given as much at once. */
   #usualLength = 0;
 
   /**
    * @param options the wire format, and `encode` of an encoder
-   * @param memory makes the pieces. Default: plain `Uint8Array`s; `buffers` of the main entry makes `Buffer`s.
-   * @param large the length in bytes from which on a part of a message is not copied: it then belongs to the builder, and
-   * later to who takes it. Default: 65,536.
+   * @param memory makes the pieces. Default: plain `Uint8Array`s; `buffers` of `length-prefix` makes `Buffer`s.
+   * @param large the length in bytes from which on a part of a message is not copied. The part then must not be changed
+   * until it was taken and sent. Default: 65,536.
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
@@ -94,7 +94,8 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   }
 
   /**
-   * Goes on with another wire format for what `add` adds, and all behind it: unless `add` throws.
+   * Goes on with another wire format for the messages that `add` adds, and for all behind them. If `add` throws, the format
+   * stays.
    *
    * @internal
    */
@@ -112,7 +113,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   /**
    * Adds a message of one part or several; with `encode`, a value.
    *
-   * @param encoding of its strings, where the memory knows others. Default: UTF-8.
+   * @param encoding the encoding of its strings, where the memory is `buffers`. Default: UTF-8.
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
    * @throws FrameError when the format can't carry the message. Nothing of it is added.
    */
@@ -158,7 +159,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     }
   }
 
-  /** Adds a small message in parts, which are `length` bytes, as `addBytes` adds one. */
+  /** Adds a small message in parts, which together are `length` bytes. */
   #addJoined(parts: readonly Uint8Array[], length: number): void {
     const front = this.#format.frontOf(length, this.position);
     const at = this.#extend(front + length);
@@ -188,7 +189,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     this.count++;
   }
 
-  /** The trailer of the message in these parts; the head may stand for the first bytes of the first. */
+  /** The trailer of the message in these parts. The head may replace the first bytes of the first part. */
   #trailerOf({ bytes, kept }: WrittenHead, parts: readonly Uint8Array[]): Uint8Array {
     const format = this.#format;
     const { constant } = format.trailer!;
@@ -198,7 +199,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     return summing.end();
   }
 
-  /** Not as a piece of its own, however small a large one is: a constant one is in the same place each time. */
+  /** Never as a piece of its own, whatever `large` is: a constant trailer is the same memory each time. */
   #addTrailer(trailer: Uint8Array): void {
     const at = this.#extend(trailer.length);
     copy(trailer, 0, this.#run, at);
@@ -235,7 +236,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     else this.#pieces.push(piece);
   }
 
-  /** Room for this many bytes more at the end of the run. Returns where they begin. */
+  /** Makes room for this many more bytes at the end of the run. Returns where they begin. */
   #extend(length: number): number {
     const at = this.#runLength;
     const end = at + length;
@@ -267,7 +268,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   }
 }
 
-/** The length of a message in parts; infinity where one of them is no bytes. */
+/** The length of a message in parts; infinity where a part is not bytes. */
 function lengthInBytes(parts: readonly unknown[]): number {
   for (const part of parts) if (!isBytes(part)) return Number.POSITIVE_INFINITY;
   return lengthOf(parts as readonly Uint8Array[]);

@@ -1,7 +1,7 @@
 import { invalidType } from './errors.js';
 import { isBytes } from './memory.js';
 
-/** Bytes as platforms have them. */
+/** A chunk of bytes: an `ArrayBuffer`, a `SharedArrayBuffer`, or a view of one, such as a `Buffer` or a `Uint8Array`. */
 export type ByteChunk = ArrayBufferView | ArrayBufferLike;
 
 /**

@@ -1,7 +1,16 @@
 import { typeOf } from './errors.js';
 import type { Message } from './message.js';
 
-/** Turns messages into values and values into messages: options for both ends. `M` is the class of bytes. */
+/**
+ * Turns messages into values and values into messages: options for both ends. `M` is the class of bytes.
+ *
+ * ```ts
+ * const numbers: Codec<number> = {
+ *   decode: (bytes, start, end) => Number(new TextDecoder().decode(bytes.subarray(start, end))),
+ *   encode: String,
+ * };
+ * ```
+ */
 export interface Codec<In, Out = In, M extends Uint8Array = Uint8Array> {
   /** The value of the message that lies in `bytes` from `start` to before `end`. An exception fails the stream. */
   decode(bytes: M, start: number, end: number): In;
@@ -12,7 +21,8 @@ export interface Codec<In, Out = In, M extends Uint8Array = Uint8Array> {
 const strict = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 /**
- * Messages of UTF-8 text as strings. One that is not UTF-8 is an `ERR_FRAME_CORRUPT`.
+ * Messages of UTF-8 text as strings. A message that is not UTF-8 is an `ERR_FRAME_CORRUPT`, and so is a written value that
+ * is no string.
  *
  * ```ts
  * new LengthPrefixDecoderStream({ ...text, lengthField: 'varint' })
@@ -30,8 +40,13 @@ function writeText(value: string): string {
 }
 
 /**
- * Messages of JSON as values. One that is not JSON in UTF-8, or is `null`, is an `ERR_FRAME_CORRUPT`; so is a value that
- * JSON can't write. Its type is `any`: `const chat: Codec<ChatMessage> = json` says more.
+ * Messages of JSON as values. A message that is not JSON in UTF-8, or is `null`, is an `ERR_FRAME_CORRUPT`, and so is a
+ * written value that JSON can't write, or writes as `null`. What a peer sends is not checked further: it may be any JSON.
+ * The type of the values is `any`; to give them another, annotate it: `const chat: Codec<ChatMessage> = json`.
+ *
+ * ```ts
+ * new LengthPrefixDecoderStream({ ...json, maxPayloadLength: 10_000 })
+ * ```
  */
 export const json: Codec<any> = Object.freeze({
   decode: (bytes: Uint8Array, start: number, end: number) => JSON.parse(text.decode(bytes, start, end)),

@@ -6,13 +6,13 @@ import type { FrameParser } from './parser.js';
 export interface Clock {
   /** In ms. */
   now(): number;
-  /** Calls `run` after so many ms. It keeps no process alive. Returns what takes the call back. */
+  /** Calls `run` after `ms` milliseconds. It keeps no process alive. Returns a function that cancels the call. */
   after(ms: number, run: () => void): () => void;
-  /** Calls `run` when what has come in this turn of the event loop was read. */
+  /** Calls `run` when all bytes that have come in this turn of the event loop were read. */
   nextTurn(run: () => void): void;
 }
 
-/** With bodies, the deadline is renewed by every so many bytes. */
+/** With bodies, the deadline is renewed by every 65,536 bytes. */
 const RENEWING = 65_536;
 
 /** The work with a deadline for the frames of its `parser`. A `timeout` of 0 is none. */
@@ -36,8 +36,8 @@ export function timed<In, Out>(
  *            <---------------------------------------------------------/
  *               push: a byte came while the event loop was blocked
  *
- * It runs while bytes of the peer are waited for, and is begun anew with each frame. One timer is set the first time that
- * it runs, and set again for what is left when it is due too early: so chunks cost next to nothing.
+ * It runs while bytes of the peer are waited for, and begins anew with each frame. One timer is set the first time that it
+ * runs. Where that fires too early, it is set again for the time that is left: so chunks cost next to nothing.
  */
 export class Deadline<In, Out> implements Work<In, Out> {
   /** Its frames are timed. */
@@ -49,7 +49,7 @@ export class Deadline<In, Out> implements Work<In, Out> {
   /** The frame that is timed: its place in the stream, and how often it was renewed. */
   #frame = -1;
   #renewals = 0;
-  /** The ms that were left when the clock began to run, and that time; undefined while it stands. */
+  /** The ms that were left when the clock began to run, and the time at which it did; undefined while it stands. */
   #left = 0;
   #since: number | undefined;
   #cancel: (() => void) | undefined;
@@ -101,8 +101,8 @@ export class Deadline<In, Out> implements Work<In, Out> {
     this.#left -= this.#clock.now() - this.#since;
     this.#since = undefined;
     if (!this.#isExpiring) return;
-    // These bytes came while the event loop was blocked. The frame gets as much time more, or it would be the loop's fault:
-    // once, or in a loop that is often blocked a byte now and then would be in time for ever.
+    // These bytes came while the event loop was blocked, which is not the peer's fault: the frame gets as much time more.
+    // It does so once: in a loop that is often blocked, a byte now and then would be in time for ever.
     this.#isExpiring = false;
     this.#hasGrace = true;
     this.#left = Math.max(1, this.#late);

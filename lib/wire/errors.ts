@@ -1,20 +1,27 @@
 import { isBytes } from './memory.js';
 
-/** The kinds of faults of a frame. */
+/** The kinds of faults of a frame: {@link FrameError} describes each. */
 export type FrameErrorCode = 'ERR_FRAME_TOO_LONG' | 'ERR_FRAME_TRUNCATED' | 'ERR_FRAME_CORRUPT' | 'ERR_FRAME_TIMEOUT';
 
 /**
- * A frame that can't be decoded or encoded.
+ * A frame that can't be decoded or encoded. The message says what was found and what was allowed, in bytes.
  *
- * - `ERR_FRAME_TOO_LONG`: the payload announced or given is longer than `maxPayloadLength`, than the length field can say,
- *   or than one `Buffer` can hold; or a body goes on after the length it was given with.
- * - `ERR_FRAME_TRUNCATED`: the input ended inside a frame, its length field included; or a body ended before its length.
- * - `ERR_FRAME_CORRUPT`: the length field can't be right: negative after the adjustment, a frame shorter than
- *   `initialBytesToStrip`, a varint with no end, a length above `Number.MAX_SAFE_INTEGER`. Or the `header` or the
- *   `trailer` is another. Or a function of the user's threw: `decode`, `encode`, or one of a length field or of a checksum;
- *   what it threw is the `cause`.
+ * - `ERR_FRAME_TOO_LONG`: the payload that was announced or given is longer than `maxPayloadLength`, than the length field
+ *   can say, or than one `Buffer` can hold; or a body has more bytes than its `length`.
+ * - `ERR_FRAME_TRUNCATED`: the input ended inside a frame, or inside its length field; or a body has fewer bytes than its
+ *   `length`.
+ * - `ERR_FRAME_CORRUPT`: the length can't be right: it is negative after the adjustment, less than `minPayloadLength`, or
+ *   above `Number.MAX_SAFE_INTEGER`, a varint has no end, or the frame is shorter than `initialBytesToStrip`. Or the
+ *   `header` or the `trailer` is wrong. Or one of your functions threw: `decode`, `encode`, `formatAfter`, or a function of a
+ *   length field or a checksum; the `cause` is what it threw.
  * - `ERR_FRAME_TIMEOUT`: a frame that had begun was not complete within `frameTimeout`; or `close()` of a `framed` was not
  *   done at its `deadline`.
+ *
+ * ```ts
+ * messages.on('error', (error) => {
+ *   if (error instanceof FrameError) console.error(error.code, error.position, error.message);
+ * });
+ * ```
  */
 export class FrameError extends Error {
   /** `'FrameError'`. */
@@ -54,7 +61,7 @@ export function hex(data: Uint8Array): string {
   return Array.from(data.subarray(0, MOST_SHOWN), (byte) => byte.toString(16).padStart(2, '0')).join(' ');
 }
 
-/** The thrown value as the end of a sentence. */
+/** A value that was thrown, as the end of a sentence. */
 export function reason(thrown: unknown): string {
   try {
     return thrown instanceof Error ? thrown.message : String(thrown);
@@ -68,7 +75,7 @@ const HTTP = /^(GET |POST|PUT |HEAD|HTTP|OPTI|DELE|PATC|CONN|TRAC|PRI )/;
 
 /**
  * Names the protocol that the first bytes of a frame look like, as the end of a sentence; empty when they look like none.
- * A peer that speaks another protocol is nearly always what an absurd length means. With `mayBeText`, text is no sign of that.
+ * Nearly always, an absurd length means that the peer speaks another protocol. With `mayBeText`, text is no sign of that.
  */
 export function lookalike(frame: Uint8Array, mayBeText = false): string {
   const text = String.fromCharCode(...frame.subarray(0, 4));
@@ -158,14 +165,14 @@ export function invalidState(message: string): NodeError<TypeError> {
   return nodeError(new TypeError(message), 'ERR_INVALID_STATE');
 }
 
-/** For a chunk whose memory is no longer there, as when a message that is a view of it was transferred to a worker. */
+/** For a chunk whose memory is gone, as after a message that is a view of it was transferred to a worker. */
 export function memoryGone(): NodeError<TypeError> {
   return invalidState(
     'The memory of a chunk is gone, with messages that were still to be read; with copy: true each has its own',
   );
 }
 
-/** As Node's own `ERR_STREAM_DESTROYED`: what a write in hand gets when its stream is destroyed without an error. */
+/** As Node's own `ERR_STREAM_DESTROYED`, for a write that is in hand when its stream is destroyed without an error. */
 export function streamDestroyed(): NodeError<Error> {
   return nodeError(new Error('Cannot call write after a stream was destroyed'), 'ERR_STREAM_DESTROYED');
 }

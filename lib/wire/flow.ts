@@ -25,9 +25,9 @@ export type Done = (error?: any) => void;
 
 /** The way from a flow to the reader of a stream. Streams of a kind share it. */
 export interface Outlet<Stream, Out> {
-  /** When a write is done. False: when a piece more than its last one is wanted. True: when its last one is handed out. */
+  /** True: a write is done when its last piece is handed out. False: when one more piece is wanted. */
   readonly isEager: boolean;
-  /** Whether the reader asks for its first piece, too. Default: that is wanted from the beginning. */
+  /** Whether the reader asks for its first piece, too. Default: no, the first piece is wanted from the beginning. */
   readonly asksFirst?: boolean;
   /** Hands out a piece. Returns whether the reader wants more. */
   push(stream: Stream, piece: Out): boolean;
@@ -48,8 +48,8 @@ export interface Outlet<Stream, Out> {
 }
 
 /**
- * After so many messages, others have their turn: one chunk of 64 KiB may be 16,384 messages, and many chunks may come in
- * one turn of the event loop. So many messages of 16 bytes take longer than a hundred turns do.
+ * After this many messages, others have their turn: one chunk of 64 KiB may be 16,384 messages, and many chunks may come
+ * in one turn of the event loop.
  */
 export const MOST_IN_A_TURN = 4096;
 
@@ -66,9 +66,9 @@ const IN_CALL = 4;
 const EAGER = 8;
 /** The reader of a body wants more of it. */
 const BODY_WAITING = 16;
-/** Others are to have their turn. */
+/** It is the turn of others. */
 const TIRED = 32;
-/** They have it. */
+/** Others have their turn. */
 const RESTING = 64;
 /** It was destroyed. */
 const OVER = 128;
@@ -88,19 +88,19 @@ const OVER = 128;
  *
  * In all of them, it rests when {@link MOST_IN_A_TURN} pieces were handed out, and goes on in another turn.
  *
- * A fault of `fail` comes behind the pieces of what was taken before it. For a stream that fails throws away what is still
- * to be read, the fault waits.
+ * A fault of `fail` comes behind the pieces of what was taken before it. It waits until these are read: a stream that fails
+ * throws away what is still to be read.
  */
 export class Flow<Stream, In, Out> {
   readonly #stream: Stream;
   readonly #outlet: Outlet<Stream, Out>;
   readonly work: Work<In, Out>;
-  /** Of the write in hand, or of the end. */
+  /** The callback of the write in hand, or of the end. */
   #done: Done | undefined;
   #fault: Fault | undefined;
-  // In one field, and no methods with #, which take another one: there may be very many streams that are idle.
+  // All in one field, and no methods with #, which would take one more: there may be very many streams that are idle.
   #flags: number;
-  /** The pieces that were handed out, each batch as its elements. */
+  /** The number of pieces that were handed out. Each element of a batch counts. */
   #count = 0;
 
   constructor(stream: Stream, outlet: Outlet<Stream, Out>, work: Work<In, Out>) {
@@ -110,7 +110,7 @@ export class Flow<Stream, In, Out> {
     this.#flags = (outlet.isEager ? EAGER : 0) | (outlet.asksFirst === true ? 0 : WANTED);
   }
 
-  /** The messages that were handed out, each of a batch counted. */
+  /** The number of messages that were handed out. Each message of a batch counts. */
   get count(): number {
     return this.#count;
   }
@@ -171,7 +171,7 @@ export class Flow<Stream, In, Out> {
     this.wasRead();
   }
 
-  /** The reader of a body wants more of it: a write is then done, too. */
+  /** The reader of a body wants more of it. The write in hand is then done, too. */
   set isBodyWaiting(isWaiting: boolean) {
     this.#flags = isWaiting ? this.#flags | BODY_WAITING : this.#flags & ~BODY_WAITING;
   }
@@ -204,7 +204,7 @@ export class Flow<Stream, In, Out> {
           isInWork = true;
           const piece = work.next();
           isInWork = false;
-          // By a function of the user's that was called for it.
+          // A function of the user's, called for the piece, may have destroyed it.
           if ((this.#flags & OVER) !== 0) break;
           if (piece === undefined) {
             isUsedUp = true;
@@ -251,7 +251,7 @@ export class Flow<Stream, In, Out> {
       try {
         this.goOn();
       } catch (error) {
-        // Of a listener. Nobody else goes on for it.
+        // A listener threw. Nobody else would go on.
         if ((this.#flags & RESTING) === 0) this.rests();
         throw error;
       }

@@ -13,7 +13,7 @@ import {
 
 const format = (options: FormatOptions): Readonly<FormatOptions> => Object.freeze(options);
 
-/** Bytes that are always the same, and sent once: all of them are the header, the last one as the length of nothing. */
+/** Bytes that are always the same, and sent once. All of them are the header; the last one is the length of an empty message. */
 function greeting(text: string): Readonly<FormatOptions> {
   const header = bytesOf(text);
   const last = header.length - 1;
@@ -30,11 +30,15 @@ const isLittleEndian = new Uint8Array(Uint16Array.of(1).buffer)[0] === 1;
 const nativeLength = isLittleEndian ? 'uint32le' : 'uint32be';
 
 /**
- * The formats of protocols that people meet: options for both ends, as they are or spread, `{ ...formats.kafka, batch: true }`.
+ * The formats of known protocols: options for both ends. They can be spread to add others.
  *
- * Where a protocol says something beside the length, such as a type, messages keep their head: they begin with that. The
- * encoder writes the length over what stands in its place, so zeros do there. `maxPayloadLength` is 16 MiB, or what the
- * protocol or its usual implementation allows.
+ * ```ts
+ * const messages = framed(socket, { ...formats.kafka, batch: true });
+ * ```
+ *
+ * Where the head of a frame has more than the length, such as a type, messages keep their head and begin with it. The
+ * encoder then writes the length over the bytes in its place: write zeros there. `maxPayloadLength` is 16 MiB, or the limit
+ * of the protocol or of its usual implementation.
  *
  * Each is drawn as in {@link FormatOptions}: a frame before and after decoding, in hex.
  */
@@ -91,7 +95,7 @@ export const formats = Object.freeze({
 
   /**
    * PostgreSQL after the start-up: a type byte, then a length that counts itself. Messages begin with both. Values may be
-   * up to 1 GiB: a client that reads such ones raises `maxPayloadLength`.
+   * up to 1 GiB: raise `maxPayloadLength` to read large ones.
    *
    * https://www.postgresql.org/docs/current/protocol-message-formats.html
    *
@@ -147,8 +151,8 @@ export const formats = Object.freeze({
   kafka: format({ lengthField: 'uint32be', maxPayloadLength: 104_857_600 }),
 
   /**
-   * MongoDB: a length that counts the whole message, two numbers that tie an answer to its request, and the kind of message.
-   * Messages begin with all four. At most 48,000,000 bytes: `maxMessageSizeBytes`, as servers say it in their answer to `hello`.
+   * MongoDB: a length that counts the whole message, two numbers that match an answer to its request, and the kind of message.
+   * Messages begin with all four. At most 48,000,000 bytes: the `maxMessageSizeBytes` in a server's answer to `hello`.
    *
    * https://www.mongodb.com/docs/manual/reference/mongodb-wire-protocol/#standard-message-header
    *
@@ -165,9 +169,9 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * Docker's stream of a container that has no terminal, as attached to it or of its logs: a byte that says which of the
-   * container's streams it is (1 standard output, 2 standard error), three zeros, and the length. Messages begin with all
-   * three. In the other direction, a client sends bytes without frames.
+   * The output or the logs of a Docker container that has no terminal: a byte that says which of the container's streams it
+   * is (1 standard output, 2 standard error), three zeros, and the length. Messages begin with all three. In the other
+   * direction, a client sends bytes without frames.
    *
    * https://docs.docker.com/reference/api/engine/version/v1.57/operations/ContainerAttach/, "Stream format".
    *
@@ -229,7 +233,7 @@ export const formats = Object.freeze({
 
   /**
    * MQTT control packets: a byte of type and flags, then the "remaining length", a varint of one to four bytes. Messages
-   * begin with both; one that is written with a zero byte for the length, `[type, 0]` and then the rest, gets the right one.
+   * begin with both. Write a zero byte for the length, `[type, 0]` and then the rest: it gets the right length.
    *
    * https://docs.oasis-open.org/mqtt/mqtt/v5.0/mqtt-v5.0.html#_Toc3901021
    *
@@ -246,7 +250,7 @@ export const formats = Object.freeze({
 
   /**
    * gRPC messages in the body of an HTTP/2 request or response: a byte that says whether the message is compressed, then
-   * its length. Messages begin with both. At most 4,194,304 bytes: what implementations receive by default.
+   * its length. Messages begin with both. At most 4,194,304 bytes: the default limit of implementations.
    *
    * https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md
    *
@@ -267,7 +271,7 @@ export const formats = Object.freeze({
    * The Language Server Protocol and the Debug Adapter Protocol: a block of headers as in HTTP, of which `Content-Length`
    * counts the JSON behind it. Messages are the JSON. Other headers, such as `Content-Type`, are read past and dropped; one
    * block has at most 1,024 bytes. The protocols have no limit, and clangd's is 1 GiB: raise `maxPayloadLength` for messages
-   * over 16 MiB. For a server that is a child process, with values as messages:
+   * over 16 MiB. For a server that is a child process, with values in the place of bytes:
    * `framed({ readable: child.stdout, writable: child.stdin }, { ...formats.lsp, ...json })`.
    *
    * https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/#baseProtocol
@@ -280,10 +284,10 @@ export const formats = Object.freeze({
   lsp: format({ lengthField: contentLength }),
 
   /**
-   * git's packets, in which all of its protocols are written ("pkt-lines"): four hexadecimal digits that count themselves.
-   * Messages begin with the digits, as `0000`, `0001` and `0002` are packets of their own: a flush, a delimiter, the end of a
-   * response. They are written as they are; a message with data behind any four digits gets the right ones. At most
-   * 65,516 bytes behind them, as the specification says.
+   * The packets of all protocols of git ("pkt-lines"): four hexadecimal digits, a length that counts itself. Messages begin
+   * with the digits, because `0000`, `0001` and `0002` are packets of their own: a flush, a delimiter, the end of a response.
+   * These are written unchanged. A message with data behind any four digits gets the right ones. At most 65,516 bytes behind
+   * them, as the specification says.
    *
    * https://git-scm.com/docs/gitprotocol-common#_pkt_line_format
    * https://git-scm.com/docs/gitprotocol-v2#_packet_line_framing
@@ -300,9 +304,9 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * LDAP: messages are whole LDAPMessages in BER, tag and length included, as BER libraries make and take them. One that
-   * begins with `[0x30, 0]` gets the right length. At most 16,777,215 bytes behind the length: what OpenLDAP's slapd takes
-   * from clients that have logged in (`sockbuf_max_incoming_auth`). From others it takes 262,143.
+   * LDAP: messages are whole LDAPMessages in BER, with tag and length, as BER libraries make and take them. A message that
+   * begins with `[0x30, 0]` gets the right length. At most 16,777,215 bytes behind the length: the limit of OpenLDAP's slapd
+   * for clients that have logged in (`sockbuf_max_incoming_auth`). For others its limit is 262,143.
    *
    * RFC 4511, sections 4.1.1 and 5.1.
    *
@@ -325,8 +329,7 @@ export const formats = Object.freeze({
   protobuf: format({ lengthField: 'varint' }),
 
   /**
-   * Native messaging, what a browser sends to a host: JSON behind a 32-bit length in the machine's byte order. At most
-   * 64 MiB.
+   * Native messaging, from the browser to a host: JSON behind a 32-bit length in the machine's byte order. At most 64 MiB.
    *
    * https://developer.chrome.com/docs/extensions/develop/concepts/native-messaging#native-messaging-host-protocol
    *
@@ -337,7 +340,7 @@ export const formats = Object.freeze({
   nativeMessagingToHost: format({ lengthField: nativeLength, maxPayloadLength: 67_108_864 }),
 
   /**
-   * Native messaging, what a host sends to the browser: at most 1 MiB.
+   * Native messaging, from a host to the browser. At most 1 MiB.
    *
    * https://developer.chrome.com/docs/extensions/develop/concepts/native-messaging#native-messaging-host-protocol
    *
@@ -365,8 +368,8 @@ export const formats = Object.freeze({
 
   /**
    * HTTP/2 frames: length, type, flags, stream, payload. Messages begin with the first four, 9 bytes. At most 16,390 bytes: the
-   * initial value of SETTINGS_MAX_FRAME_SIZE, and the 6 of the head that the length leaves out; an end that announces more
-   * raises it. A client first sends `http2Preface`. RFC 9113, sections 4.1 and 6.5.2.
+   * initial value of SETTINGS_MAX_FRAME_SIZE, and the 6 bytes of the head that the length leaves out. An end that announces
+   * more raises `maxPayloadLength`. A client first sends `http2Preface`. RFC 9113, sections 4.1 and 6.5.2.
    *
    *     options  formats.http2
    *     before   00 00 08 | 06 | 00 | 00 00 00 00 | 68 65 6c 6c 6f 21 21 21
@@ -380,14 +383,14 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * The 24 bytes that an HTTP/2 client sends first, always the same. They are an empty message, and others are refused with
-   * the first of them, as of a `header`. RFC 9113, section 3.4.
+   * The 24 bytes that an HTTP/2 client sends first, always the same. They are an empty message. Other bytes are refused as
+   * soon as the first of them comes, as with a `header`. RFC 9113, section 3.4.
    *
    *     options  formats.http2Preface
    *     before   50 52 49 20 2a 20 48 54 54 50 2f 32 2e 30 0d 0a 0d 0a 53 4d 0d 0a 0d 0a
    *     after
    *
-   * A server begins with it, and goes on with frames behind the empty message:
+   * A server begins with this format, and goes on with frames behind the empty message:
    *
    * ```ts
    * const formatAfter = (message) => (message.length === 0 ? formats.http2 : undefined);
@@ -395,15 +398,16 @@ export const formats = Object.freeze({
    * messages.write(withFormat(formats.http2, settings));
    * ```
    *
-   * A client has `framed(socket, formats.http2)`. It writes `withFormat(formats.http2Preface, '')`, and its first frame as above.
+   * A client uses `framed(socket, formats.http2)`. It first writes `withFormat(formats.http2Preface, '')`, and then its first
+   * frame as above.
    */
   http2Preface: greeting('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
 
   /**
    * The header that a proxy puts in front of a connection, in version 2 of the PROXY protocol: a signature, version and
-   * command, family, length, addresses and more. The signature is checked and cut off, and messages begin with version and
-   * command, which are left to the program to check: `21`, or `20` for a connection of the proxy's own. At most 4,080 bytes: with the 16 in front of them, the
-   * longest header that nginx takes.
+   * command, family, length, addresses and more. The signature is checked and cut off. Messages begin with version and
+   * command, which the program must check: `21`, or `20` for a connection of the proxy's own. At most 4,080 bytes: with the 16
+   * bytes in front of them, the longest header that nginx takes.
    *
    * https://www.haproxy.org/download/2.6/doc/proxy-protocol.txt, section 2.2.
    *
@@ -411,8 +415,8 @@ export const formats = Object.freeze({
    *     before   0d 0a 0d 0a 00 0d 0a 51 55 49 54 0a | 21 | 11 | 00 0c | c0 00 02 01 c0 00 02 02 ff 98 01 bb
    *     after    21 11 00 0c c0 00 02 01 c0 00 02 02 ff 98 01 bb
    *
-   * There is one, and other bytes follow: see `formatAfter`, which answers with their format, or null. A client writes
-   * `withFormat(formats.proxyV2, header)` first, then its first message as `withFormat({}, message)`, or in another format.
+   * There is one such message, and other bytes follow: `formatAfter` returns their format, or null. A client first writes
+   * `withFormat(formats.proxyV2, header)`, and then its first message as `withFormat({}, message)`, or with another format.
    */
   proxyV2: format({
     lengthField: 'uint16be',
@@ -424,8 +428,8 @@ export const formats = Object.freeze({
 
   /**
    * FastCGI records: version, type, request, content length, padding length, a reserved byte, content, padding. Messages have
-   * all of it. One whose content length is written as zeros gets the right one, in front of as much padding as it says. The
-   * head can say 65,535 bytes of content and 255 of padding.
+   * all of it. Write zeros for the content length: they get the right length, which leaves out as much padding as the record
+   * says. The head can say 65,535 bytes of content and 255 of padding.
    *
    * FastCGI 1.0, section 3.3. https://fastcgi-archives.github.io/FastCGI_Specification.html#S3.3
    *
@@ -437,7 +441,7 @@ export const formats = Object.freeze({
 
   /**
    * SMB over TCP, as on port 445: a zero, which is checked, and the length in three bytes. The older transport of port 139,
-   * in which the first byte is a type, is another one. The length can say 16,777,215 bytes.
+   * whose first byte is a type, has another format. The length can say 16,777,215 bytes.
    *
    * MS-SMB2, section 2.1. https://learn.microsoft.com/openspecs/windows_protocols/ms-smb2/1dfacde4-b5c7-4494-8a14-a09d3ab4cc83
    *
@@ -468,8 +472,8 @@ export const formats = Object.freeze({
 
   /**
    * AMQP 0-9-1, the protocol of RabbitMQ: a type byte, a channel, the length, the payload, and a byte that is always ce.
-   * Messages begin with the first three, and that byte is cut off. At most 131,064 bytes: with the eight that it does not
-   * count, RabbitMQ's default for `frame_max`. A client first sends `amqpGreeting`.
+   * Messages begin with the first three, and that byte is cut off. At most 131,064 bytes: with the eight bytes that the length
+   * does not count, RabbitMQ's default for `frame_max`. A client first sends `amqpGreeting`.
    *
    * AMQP 0-9-1, section 4.2.3. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf
    *
@@ -486,8 +490,8 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * The 8 bytes that an AMQP 0-9-1 client sends first, `AMQP` 0 0 9 1. They are an empty message, and others, as of another
-   * version, are refused with the first of them. Frames follow: `http2Preface` shows how that is said.
+   * The 8 bytes that an AMQP 0-9-1 client sends first, `AMQP` 0 0 9 1. They are an empty message. Other bytes, such as those
+   * of another version, are refused as soon as the first of them comes. Frames follow: `http2Preface` shows the code.
    *
    * AMQP 0-9-1, section 4.2.2. https://www.rabbitmq.com/resources/specs/amqp0-9-1.pdf
    *
@@ -498,8 +502,8 @@ export const formats = Object.freeze({
   amqpGreeting: greeting('AMQP\0\0\x09\x01'),
 
   /**
-   * The protocol of SSH agents, on a Unix socket: messages begin with their type. At most 262,144 bytes: OpenSSH's agent and
-   * its clients hang up on longer ones (`AGENT_MAX_LEN`, `MAX_AGENT_REPLY_LEN`).
+   * The protocol of SSH agents, on a Unix socket. Messages begin with their type. At most 262,144 bytes: OpenSSH's agent and
+   * its clients hang up on longer messages (`AGENT_MAX_LEN`, `MAX_AGENT_REPLY_LEN`).
    *
    * RFC 9987, section 3.
    *
@@ -511,8 +515,8 @@ export const formats = Object.freeze({
 
   /**
    * memcached's binary protocol: 24 bytes of magic, opcode, lengths, opaque and CAS; then extras, key and value, all of which
-   * the length counts. Messages begin with the 24. At most 1,048,576 bytes follow them: memcached stores no larger item by
-   * default. Where its option `-I` allows one, raise `maxPayloadLength` to 12 bytes above that.
+   * the length counts. Messages begin with the 24 bytes. At most 1,048,576 bytes follow them: memcached stores no larger item
+   * by default. Where its option `-I` allows larger items, raise `maxPayloadLength` to 12 bytes above that limit.
    *
    * https://github.com/memcached/memcached/wiki/BinaryProtocolRevamped#packet-structure
    *
@@ -529,8 +533,8 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * BGP-4: a marker of ones, then the length of the whole message, which is at least 19. Messages begin with their type; the
-   * marker is checked. At most 4,096 bytes in all; where both ends know Extended Messages (RFC 8654), raise `maxPayloadLength`
+   * BGP-4: a marker whose bits are all 1, then the length of the whole message, which is at least 19. The marker is checked and
+   * cut off, and so is the length: messages begin with their type. At most 4,096 bytes in all; where both ends know Extended Messages (RFC 8654), raise `maxPayloadLength`
    * to 65,517.
    *
    * RFC 4271, section 4.1.
@@ -550,7 +554,7 @@ export const formats = Object.freeze({
 
   /**
    * 9P, in all its dialects: a length that counts itself, then type and tag. Messages begin with their type. At most 1,048,576
-   * bytes with the length: Linux agrees on no more over TCP (`MAX_SOCK_BUF`). The two ends mostly agree on less (`msize`).
+   * bytes with the length: the most that Linux agrees on over TCP (`MAX_SOCK_BUF`). The two ends mostly agree on less (`msize`).
    *
    * https://9fans.github.io/plan9port/man/man9/intro.html
    *
@@ -579,8 +583,8 @@ export const formats = Object.freeze({
   }),
 
   /**
-   * PDUs of DICOM's upper layer: type, a reserved byte, length. Messages begin with all three. Each end tells in its user
-   * information how long PDUs of data it takes (PS3.8, section D.1): set `maxPayloadLength` to that.
+   * PDUs of DICOM's upper layer: type, a reserved byte, length. Messages begin with all three. Each end says in its user
+   * information how long the PDUs of data may be that it takes (PS3.8, section D.1): set `maxPayloadLength` to that.
    *
    * DICOM PS3.8, section 9.3.1. https://dicom.nema.org/medical/dicom/current/output/html/part08.html#sect_9.3.1
    *
@@ -591,7 +595,7 @@ export const formats = Object.freeze({
   dicom: format({ lengthField: 'uint32be', lengthFieldOffset: 2, initialBytesToStrip: 0 }),
 
   /**
-   * Bitcoin's CompactSize in front of bytes, as scripts and strings are serialized. At most 33,554,432 bytes, as Bitcoin Core
+   * Bitcoin's CompactSize in front of bytes, as in serialized scripts and strings. At most 33,554,432 bytes, as Bitcoin Core
    * allows (`MAX_SIZE`).
    *
    * https://developer.bitcoin.org/reference/transactions.html#compactsize-unsigned-integers

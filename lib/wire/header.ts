@@ -1,7 +1,7 @@
 import { corrupt, type FrameError, lookalike } from './errors.js';
 import { Expected } from './expected.js';
 
-/** The bytes that every frame has to begin with, but for the length field. */
+/** The bytes that every frame must begin with, apart from the length field. */
 export class Header {
   readonly length: number;
   /** How many of them come in front of the length field. */
@@ -9,7 +9,7 @@ export class Header {
   readonly #fieldEnd: number;
   readonly #expected: Expected;
 
-  /** The length field is from `fieldAt` to before `fieldEnd`. A bit that is 0 in the mask may be any. */
+  /** The length field is from `fieldAt` to before `fieldEnd`. A bit that is 0 in the mask is not compared. */
   constructor(bytes: Uint8Array, mask: Uint8Array | undefined, fieldAt: number, fieldEnd: number) {
     this.length = bytes.length;
     this.front = Math.min(fieldAt, bytes.length);
@@ -17,7 +17,7 @@ export class Header {
     this.#expected = new Expected(bytes, mask);
   }
 
-  /** Whether its bytes from `from` to before `to` are those at `input[at]`. */
+  /** Whether its bytes from `from` to before `to` are at `input[at]`. */
   matches(input: Uint8Array, at: number, from: number, to: number): boolean {
     const rear = Math.max(from, this.#fieldEnd);
     const expected = this.#expected;
@@ -26,7 +26,7 @@ export class Header {
     );
   }
 
-  /** The error for a frame that has these bytes from the header's byte `from` on. */
+  /** The error for a frame that has these bytes in place of the header's bytes from `from` on. */
   error(found: Uint8Array, from: number, position: number): FrameError {
     const isFront = from < this.front;
     const what = `the header${this.#expected.difference(found, from, isFront ? this.front : this.length)}`;

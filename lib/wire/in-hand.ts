@@ -9,7 +9,7 @@ import { checkParts, encodeValue, IN_HAND, isSource, type Message, type MessageP
 import { FrameParser } from './parser.js';
 import { messageOf, WithFormat } from './with-format.js';
 
-/** `decode` for bytes in hand: see the export of that name. */
+/** The type of `decode`, which takes bytes in hand. `M` is the class of its messages. */
 export interface Decode<M extends Uint8Array> {
   <Batch extends boolean = false, T = M>(
     source: ByteChunk | Iterable<ByteChunk>,
@@ -21,7 +21,7 @@ export interface Decode<M extends Uint8Array> {
   ): AsyncGenerator<Batch extends true ? T[] : T, void, undefined>;
 }
 
-/** `encode` for a message in hand: see the export of that name. */
+/** The type of `encode`, which takes a message in hand. `M` is the class of the frame. */
 export interface Encode<M extends Uint8Array> {
   (message: MessagePart | readonly MessagePart[], options?: FormatOptions & { encode?: undefined }): M;
   <T>(message: T, options: FormatOptions & { encode: (value: T) => Message }): M;
@@ -55,7 +55,7 @@ export function encodeIn<M extends Uint8Array>(memory: Memory<M>): Encode<M> {
     try {
       builder.add(bytes as MessagePart);
     } catch (error) {
-      // It knows of no bodies and codecs: this error tells more.
+      // The builder knows nothing of bodies and codecs: this error tells more.
       checkParts(bytes, IN_HAND, adviceFor(bytes));
       throw error;
     }
@@ -64,7 +64,7 @@ export function encodeIn<M extends Uint8Array>(memory: Memory<M>): Encode<M> {
   };
 }
 
-/** How other values are sent. */
+/** How to send another value. */
 function adviceFor(message: unknown): string {
   if (isSource(message)) return 'write a { length, body } to a stream';
   return 'another value needs a codec, as in encode(value, json), or the option encode';
@@ -91,7 +91,7 @@ function* inChunk(parser: FrameParser<any, unknown>, chunk: ByteChunk): Generato
   for (let piece = parser.next(); piece !== undefined; piece = parser.next()) yield piece;
 }
 
-/** Not every browser's streams are async iterables. */
+/** In some browsers, streams are no async iterables. */
 async function* chunksOf(stream: { getReader(): any }): AsyncGenerator<ByteChunk, void, undefined> {
   const reader = stream.getReader();
   let ended = false;

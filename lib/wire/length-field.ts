@@ -6,9 +6,9 @@ export type LengthFieldName = FixedLengthFieldName | 'varint';
 
 /** A length field that was read. */
 export interface LengthRead {
-  /** Its value. */
+  /** Its value, in bytes. `lengthAdjustment` is added to it. */
   length: number;
-  /** The bytes that it takes. */
+  /** The number of bytes that the field takes. */
   width: number;
 }
 
@@ -31,8 +31,8 @@ export interface LengthRead {
  * };
  * ```
  *
- * A message of 12 bytes always, as the first one of some protocols (see `formatAfter`): a field that takes its first byte, and
- * says so. One whose bytes are always the same is a `header`.
+ * Some protocols begin with a message that always has the same length, here 12 bytes (see `formatAfter`). Its length field is
+ * the message's own first byte, which is read as 12 whatever it is. For a message whose bytes are always the same, use `header`.
  *
  * ```ts
  * const version: FormatOptions = {
@@ -49,25 +49,30 @@ export interface LengthRead {
  * ```
  */
 export interface LengthField {
-  /** The most bytes that the field can take: 1 to 1,024. That many bytes without an end are `ERR_FRAME_CORRUPT`. */
+  /** The most bytes that the field can take: 1 to 1,024. A field that has no end within them is `ERR_FRAME_CORRUPT`. */
   readonly maxWidth: number;
-  /** The least length that the field can say: less is `ERR_FRAME_CORRUPT`. Default: 0. */
+  /** The least length that the field can say, in bytes. Less is `ERR_FRAME_CORRUPT`. Default: 0. */
   readonly minLength?: number;
-  /** The greatest length that the field can say. Default: `Number.MAX_SAFE_INTEGER`. */
+  /**
+   * The greatest length that the field can say, in bytes. To write a message that needs more is `ERR_FRAME_TOO_LONG`. Default:
+   * `Number.MAX_SAFE_INTEGER`.
+   */
   readonly maxLength?: number;
   /**
-   * Reads the field that begins at `bytes[start]`; the bytes from `end` on are not its own. At least one byte is there.
-   * `bytes` may be a plain `Uint8Array`, in Node's streams as well: do not rely on the methods of a `Buffer`.
+   * Reads the field that begins at `bytes[start]`. At least one byte is there; the bytes from `end` on do not belong to it.
+   * `bytes` may be a plain `Uint8Array`, also in Node's streams: do not use the methods of a `Buffer`.
    *
    * @returns the length and the field's width in bytes, or `undefined` when the field goes on past `end`.
    * @throws on bytes that can't be a length: the stream fails with `ERR_FRAME_CORRUPT`, and what was thrown as `cause`.
    */
   read(bytes: Uint8Array, start: number, end: number): LengthRead | undefined;
   /**
-   * Called once a message, unless the message keeps its length field and has the right length in it.
+   * Writes the field. It is called once for each message, unless the message keeps its length field and has the right
+   * length in it.
    *
-   * @param message its bytes, for a length whose form depends on them: of a message in parts at least the first part. Of
-   * a `{ length, body }` its first bytes, where it keeps its length field; otherwise none. They must not be changed.
+   * @param message the message's bytes, for a length whose form depends on them. Of a message in parts, they are at least the
+   * first part. Of a `{ length, body }`, they are its first bytes if it keeps its length field, and none otherwise. They
+   * must not be changed.
    * @returns `length` as this field writes it, in 1 to `maxWidth` bytes.
    */
   write(length: number, message: Uint8Array): Uint8Array;
@@ -148,7 +153,7 @@ export const varint: LengthField = {
   },
 };
 
-/** The bytes that a varint takes. */
+/** The number of bytes that a varint takes. */
 export function varintWidth(length: number): number {
   let width = 1;
   for (let most = 128; most <= length; most *= 128) width++;

@@ -1,7 +1,7 @@
 /** A `Uint8Array` whose memory is not shared. TypeScript before 5.7 does not know `Uint8Array<ArrayBuffer>`. */
 export type Bytes = ReturnType<Uint8Array['slice']>;
 
-/** How a platform makes bytes: as `Buffer` in Node's streams, as `Uint8Array` elsewhere. */
+/** How bytes are made: as `Buffer`s by `buffers` of `length-prefix`, or as plain `Uint8Array`s by {@link uint8Arrays}. */
 export interface Memory<M extends Uint8Array> {
   /** The class of the bytes. */
   readonly View: {
@@ -22,7 +22,7 @@ export interface Memory<M extends Uint8Array> {
 
 const utf8 = new TextEncoder();
 
-/** Plain `Uint8Array`s, on any platform. Strings are UTF-8. */
+/** Makes plain `Uint8Array`s, on any platform. Strings are UTF-8. It is the default of `FrameParser` and `FrameBuilder`. */
 export const uint8Arrays: Memory<Bytes> = {
   View: Uint8Array as unknown as Memory<Bytes>['View'],
   allocate: (length) => new Uint8Array(length),

@@ -2,27 +2,33 @@ import { bytes, corrupt, FrameError, invalidReturn, invalidType, outOfRange, rea
 import { concat, isBytes, type Memory } from './memory.js';
 import { ignoreRejection, isPromise } from './promises.js';
 
-/** Bytes, or a string, which is sent in the encoding of the write, UTF-8 by default. */
+/** Bytes, or a string. A string is sent in the encoding of the write, which is UTF-8 by default. */
 export type MessagePart = Uint8Array | string;
 
 /** The source of a message's bytes: a part, an iterable or an async iterable of parts, a stream of Node or of the web. */
 export type Body = MessagePart | Iterable<MessagePart> | AsyncIterable<MessagePart> | WebBody;
 
-/** A `ReadableStream`, also where streams are no async iterables. */
+/** A `ReadableStream`, also of browsers in which it is no async iterable. */
 export interface WebBody {
-  /** As a `ReadableStream` does. */
+  /** Returns a reader, as `ReadableStream` does. */
   getReader(): any;
-  /** As a `ReadableStream` does. */
+  /** Stops the stream, as `ReadableStream` does. */
   cancel(reason?: any): Promise<void>;
 }
 
-/** A message of a known length whose bytes need not be there yet, nor fit in memory. */
+/**
+ * A message of a known length, whose bytes need not be there yet, and need not fit in memory.
+ *
+ * ```ts
+ * messages.write({ length: (await stat(path)).size, body: createReadStream(path) });
+ * ```
+ */
 export interface MessageSource {
-  /** In bytes. */
+  /** The number of bytes that the body has. */
   readonly length: number;
   /**
-   * So many bytes: fewer or more fail the stream. The body belongs to the stream: it is destroyed or cancelled when it
-   * can't be sent. So do its parts.
+   * The bytes. Fewer than `length` are `ERR_FRAME_TRUNCATED`, more are `ERR_FRAME_TOO_LONG`; both fail the stream. The body
+   * and its parts belong to the stream. A body that can't be sent is destroyed or cancelled.
    */
   readonly body: Body;
 }
@@ -83,7 +89,7 @@ export function checkParts(
   }
 }
 
-/** How bytes are got from what is not yet bytes. */
+/** How to make bytes of a value that is not bytes yet. */
 function adviceFor(value: any): string | undefined {
   if (value instanceof ArrayBuffer) return 'wrap this one: new Uint8Array(buffer)';
   if (ArrayBuffer.isView(value)) return 'wrap the memory of this view in a Uint8Array';
@@ -110,7 +116,7 @@ export function encodeValue(encode: (value: any) => Message, value: unknown, pos
   }
 }
 
-/** For a value of which `encode` threw `cause`, or made what `cause` refuses. */
+/** For a value with which `encode` threw `cause`, or of which it made a message that `cause` refuses. */
 export function notEncoded(cause: unknown, position: number): FrameError {
   return corrupt(position, `the message can't be encoded: ${reason(cause)}`, { cause });
 }

@@ -59,8 +59,8 @@ const elsewhere = new Map<string, string>([
 ]);
 
 /**
- * Refuses options that are not known: a limit that is misspelled would be no limit. Options whose value is undefined do
- * not count.
+ * Refuses options that are not known: a limit that is misspelled would be no limit. Options whose value is undefined are
+ * not looked at.
  *
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  */
@@ -79,7 +79,7 @@ export function checkKnown(options: unknown, names: readonly string[] = known): 
   }
 }
 
-/** @throws {TypeError} `ERR_INVALID_ARG_TYPE` for what makes no bytes, such as the class `Buffer` itself. */
+/** @throws {TypeError} `ERR_INVALID_ARG_TYPE` for a value that makes no bytes, such as the class `Buffer` itself. */
 export function checkMemory(memory: Memory<Uint8Array>): void {
   if (typeof memory?.View !== 'function') {
     throw invalidType('memory', "'buffers' of length-prefix, or left out", memory);
@@ -94,7 +94,7 @@ export function nearest(name: string, names: readonly string[]): string | undefi
   return 2 * least > Math.max(name.length, found.length) ? undefined : found;
 }
 
-/** Levenshtein's: the least number of letters to insert, remove or replace. */
+/** The distance of Levenshtein: the least number of letters to insert, remove or replace. */
 function distance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {

@@ -12,7 +12,7 @@ import { TrailerReader } from './trailer.js';
 
 const nothing = new Uint8Array(0);
 
-/** A frame that goes past its chunk, or does not go the short way. Its stages, in order: head, skip, message, trailer. */
+/** A frame that goes past its chunk, or can't go the short way. Its stages, in order: head, skip, message, trailer. */
 class OpenFrame<M extends Uint8Array> {
   /** Its place in the stream. */
   readonly position: number;
@@ -41,10 +41,10 @@ class OpenFrame<M extends Uint8Array> {
   }
 }
 
-/** The parser that is calling a function of the user's, with a message that is not handed out yet. */
+/** The parser that calls a function of the user's just now, with a message that is not handed out yet. */
 let caller: object | undefined;
 
-/** Where a chunk lies. Its own getters cost more than a view does. */
+/** Where a chunk lies. The getters of the chunk cost more than a view of it does. */
 interface Place {
   readonly buffer: ArrayBufferLike;
   /** In the buffer. */
@@ -63,7 +63,7 @@ interface Aside {
   waitingBytes: number;
   /** No frame begins at this place of the stream, or behind it. */
   stopAt: number;
-  /** It came to that place: all that is there, and all that comes, waits for `rest`. */
+  /** It came to that place: all bytes that are there, and all that come, wait for `rest`. */
   isStopped: boolean;
   /** Another format, or none, came behind the last message. */
   isChanged: boolean;
@@ -89,7 +89,7 @@ interface Aside {
  * `next` throws the fault that it comes upon, and so does each `next` after it. Messages before the fault have been
  * handed out by then.
  *
- * A message can also be read in parts, as they come: `nextLength`, then `nextPart` until they are that long, or
+ * A message can also be read in parts as they come: call `nextLength`, then `nextPart` until the parts have that length, or
  * `skipRest`.
  */
 export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends boolean = false> {
@@ -105,8 +105,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
 
   /**
    * @param options the wire format, and `copy`, `batch`, `decode`, `oversize`, `onOversize`, `formatAfter` of a decoder. Options
-   * of streams, such as `frameTimeout` and `stream`, have no meaning here: one object may serve both.
-   * @param memory makes the messages. Default: plain `Uint8Array`s; `buffers` of the main entry makes `Buffer`s.
+   * of streams, such as `frameTimeout`, are allowed and do nothing: one object may serve both.
+   * @param memory makes the messages. Default: plain `Uint8Array`s; `buffers` of `length-prefix` makes `Buffer`s.
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
@@ -118,7 +118,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   /**
-   * Adds a chunk. It belongs to the parser until all of its messages were handed out.
+   * Adds a chunk. It belongs to the parser until all messages in it were handed out.
    *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
    */
@@ -139,8 +139,8 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   /**
-   * Begins no frame any more behind what was pushed, and `ahead` bytes more. One that has begun is still handed out; then
-   * `onStop` is called. Bytes behind it wait for {@link rest}.
+   * Begins no frame behind the bytes that were pushed and `ahead` bytes more. A frame that has begun is still handed out;
+   * then `onStop` is called. Bytes behind it wait for {@link rest}.
    *
    * @internal
    */
@@ -178,7 +178,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return true;
   }
 
-  /** The open frame is done with. */
+  /** The open frame is done. */
   private closeFrame(): void {
     this.#open = undefined;
     if (this.#aside !== undefined) this.stops();
@@ -223,7 +223,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   /**
-   * Goes on with another wire format, from the next frame on. A frame that is not complete is read anew.
+   * Goes on with another wire format, from the next frame on. A frame that is not complete is read anew, in that format.
    *
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
@@ -238,12 +238,12 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   /**
-   * Takes back all bytes that no message was made of: an incomplete frame, and all behind it. The
-   * parser is then between two frames.
+   * Takes back all bytes that no message was made of: an incomplete frame, and all bytes behind it. The parser is then
+   * between two frames.
    *
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over, whose first bytes are gone;
    * inside `decode` and `formatAfter`
-   * @throws FrameError for a header or a trailer of such a message that is another
+   * @throws FrameError for a wrong header or trailer of a message that is passed over
    */
   rest(): Uint8Array {
     if (caller === this)
@@ -372,12 +372,20 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return isChanged || fault !== undefined;
   }
 
-  /** Whether `formatAfter` may end framing. */
+  /**
+   * Whether `formatAfter` may end framing.
+   *
+   * @internal
+   */
   get mayStop(): boolean {
     return this.#settings.formatAfter !== undefined;
   }
 
-  /** Whether messages are to be read in parts. */
+  /**
+   * Whether messages are to be read in parts.
+   *
+   * @internal
+   */
   get inParts(): boolean {
     return this.#settings.inParts;
   }
@@ -412,7 +420,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     this.#at = at;
   }
 
-  /** The short way, for a frame that is whole in the chunk and within its limits. All else is left to the long way. */
+  /** The short way, for a frame that is whole in the chunk and within its limits. All others go the long way. */
   private nextWhole(): T | undefined {
     const { format } = this.#settings;
     const chunk = this.#chunk;
@@ -521,10 +529,11 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   /**
-   * The bytes that are there of a message that is read in parts; undefined when more are needed. The last byte of a message
-   * that has a trailer comes when the trailer was checked.
+   * The next bytes of a message that is read in parts; undefined when none are there. Where there is a trailer, the last byte
+   * of a message comes when the trailer was checked.
    *
-   * @throws FrameError `ERR_FRAME_CORRUPT` for a trailer that is another
+   * @throws {Error} `ERR_INVALID_STATE` when no message is read in parts: call `nextLength` first
+   * @throws FrameError `ERR_FRAME_CORRUPT` for a wrong trailer
    */
   nextPart(): M | undefined {
     const frame = this.#open;
@@ -600,7 +609,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     if (frame.skip === 0 && frame.trailer === undefined) this.closeFrame();
   }
 
-  /** The open frame, when all in front of its message is dealt with; undefined when the chunk ends before that. */
+  /** The open frame, when everything in front of its message was read; undefined when the chunk ends before that. */
   private nextFrame(): OpenFrame<M> | undefined {
     if (this.#aside?.fault !== undefined) throw this.#aside.fault.error;
     while (this.#open !== undefined || this.#at < this.#chunk.length) {
@@ -616,7 +625,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return undefined;
   }
 
-  /** Whether all messages and parts in the chunks were handed out. The chunks are then let go of. */
+  /** Whether all messages and parts in the chunks were handed out. The parser then keeps no chunk. */
   get isSettled(): boolean {
     const isTaken =
       this.#at === this.#place.length &&
@@ -628,7 +637,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return isUsedUp;
   }
 
-  /** The bytes of all chunks that were pushed. */
+  /** The number of bytes in all chunks that were pushed. */
   get bytesRead(): number {
     return this.#chunkAt + this.#place.length + (this.#aside?.waitingBytes ?? 0);
   }
@@ -638,7 +647,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return this.#open !== undefined;
   }
 
-  /** The bytes that came of the frame that has begun and is not complete; 0 between two frames. */
+  /** The number of bytes that have come of a frame that is not complete; 0 between two frames. */
   get pendingFrameBytes(): number {
     return this.#open === undefined ? 0 : this.position - this.#open.position;
   }
@@ -652,7 +661,11 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return this.#open?.position;
   }
 
-  /** True: messages are handed out by {@link next} alone. */
+  /**
+   * True: messages are handed out by {@link next} alone.
+   *
+   * @internal
+   */
   get isRead(): boolean {
     return true;
   }
@@ -669,7 +682,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 
   /**
-   * The input has ended. To be called when `next` has no more.
+   * Tells the parser that the input has ended. Call it when `next` has no more messages.
    *
    * @throws FrameError `ERR_FRAME_TRUNCATED` inside a frame.
    */
@@ -686,7 +699,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     throw new FrameError('ERR_FRAME_TRUNCATED', frame.position, what);
   }
 
-  /** Forgets everything, so that nothing is kept alive. */
+  /** Forgets all bytes and the frame that has begun, so that their memory can be freed. */
   destroy(): void {
     this.hold(nothing);
     this.#open = undefined;
@@ -739,7 +752,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       frame.front = new Assembler<Uint8Array>(stripped, uint8Arrays, false);
       frame.front.append(front);
     }
-    // The rest of the head is still ahead, in its place.
+    // The rest of the head is still in the chunk, in front of the payload.
     if (!stored) this.#at += front.length;
     frame.head = nothing;
     frame.headLength = 0;
@@ -821,7 +834,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
     return frame.skip === 0;
   }
 
-  /** Passes over the trailer of a message that is passed over, or is empty. Returns false when there is more of it to come. */
+  /** Passes over the trailer of a message that is passed over, or is empty. Returns false when the trailer is not complete. */
   private passTrailer(frame: OpenFrame<M>): boolean {
     if (!this.hasTrailer(frame)) return false;
     frame.trailer?.check();
@@ -863,7 +876,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
   }
 }
 
-/** The parser of a work that is one, or has one. */
+/** The parser of a work: the work itself, or its property. */
 export function parserOf(work: object): FrameParser<any, unknown, boolean> {
   return work instanceof FrameParser ? work : (work as { parser: FrameParser }).parser;
 }
@@ -873,7 +886,7 @@ function isHeld({ isInParts, trailer, kept, due }: OpenFrame<any>): boolean {
   return isInParts && trailer !== undefined && kept.length === 1 && due === 1;
 }
 
-/** The fault for what `onOversize` threw. One that is nothing would be no fault to streams. */
+/** The fault for a value that `onOversize` threw. A falsy value would be no fault to streams. */
 function oversizeFault(cause: unknown, position: number): unknown {
   if (cause) return cause;
   const what = `an 'oversize' listener threw ${String(cause)}`;

@@ -2,7 +2,7 @@
 import { hex } from './errors.js';
 import { FixedLengthField, type LengthField, varint } from './length-field.js';
 
-/** Characters up to ff, of bytes; and bytes of such characters. */
+/** One character up to ff for each byte, and one byte for each such character. */
 const textOf = (bytes: Uint8Array, start: number, end: number) => String.fromCharCode(...bytes.subarray(start, end));
 export const bytesOf = (text: string) => Uint8Array.from(text, (each) => each.charCodeAt(0));
 
@@ -46,7 +46,7 @@ export const compactSize: LengthField = Object.freeze({
   },
 });
 
-/** A length in decimal digits, no zeros in front, with a character behind them that has this name. */
+/** A length in decimal digits without zeros in front, and the character behind them; `name` is the name of that character. */
 function decimalLength(character: string, name: string, minLength = 0): LengthField {
   const last = character.charCodeAt(0);
   return Object.freeze({
@@ -72,8 +72,8 @@ function decimalLength(character: string, name: string, minLength = 0): LengthFi
 }
 
 /**
- * syslog's octet count: a decimal number and a space, and never 0. RFC 6587, section 3.4.1. rsyslogd would take all that
- * follows a 0 on the connection for lines without counts.
+ * syslog's octet count: a decimal number and a space, and never 0. RFC 6587, section 3.4.1. rsyslogd would take all bytes
+ * behind a 0 for lines without counts.
  */
 export const octetCount = decimalLength(' ', 'space', 1);
 
@@ -81,9 +81,9 @@ export const octetCount = decimalLength(' ', 'space', 1);
 export const netstringLength = decimalLength(':', 'colon');
 
 /**
- * The two lengths of a FastCGI record: of its content, in two bytes, and of the padding behind that, in the third one. The
- * fourth is reserved. Messages begin with the head, and the last two are written as they stand there. FastCGI 1.0, section
- * 3.3.
+ * The two lengths of a FastCGI record: of its content, in two bytes, and of the padding behind the content, in the third
+ * byte. The fourth byte is reserved. Messages begin with the head, and the last two bytes are written as the message has
+ * them. FastCGI 1.0, section 3.3.
  */
 export const fastcgiLengths: LengthField = Object.freeze({
   maxWidth: 4,
@@ -118,8 +118,8 @@ const shown = (text: string) => JSON.stringify(text.slice(-60));
 
 /**
  * The header block of the Language Server Protocol and the Debug Adapter Protocol, as HTTP writes one: lines that end with
- * CR LF, and an empty one. `Content-Length` is the length, its name in any case. It may be there once only: readers do not
- * agree on which of two counts. Other headers are read past. A bare CR or LF is refused, as is a byte that is not ASCII.
+ * CR LF, and an empty line. `Content-Length` is the length; its name may be in any case. It may be there only once: readers do
+ * not agree on which of two counts. Other headers are ignored. A bare CR or LF is refused, as is a byte that is not ASCII.
  *
  * https://microsoft.github.io/language-server-protocol/specifications/lsp/3.17/specification/#headerPart
  */
@@ -162,7 +162,8 @@ export const contentLength: LengthField = Object.freeze({
 
 /**
  * The `pkt-len` of git: four hexadecimal digits that count themselves. 0000 (flush), 0001 (delimiter) and 0002 (the end of a
- * response) are packets of these digits alone, as is 0004, and read as that; so they stay when such a packet is written.
+ * response) are packets of these digits alone, as is 0004. They are read as the length 4, so that they stay when such a packet
+ * is written.
  *
  * https://git-scm.com/docs/gitprotocol-common#_pkt_line_format, https://git-scm.com/docs/gitprotocol-v2#_packet_line_framing
  */
@@ -187,8 +188,8 @@ export const pktLength: LengthField = Object.freeze({
 
 /**
  * The head of an LDAPMessage in BER: the tag of a SEQUENCE, 30, and a definite length (X.690, section 8.1.3). That is one byte
- * up to 127; or the number of the bytes that follow, and 80 added to it. More bytes than the length needs are read, as BER
- * allows it, and not written: up to four, as OpenLDAP does. RFC 4511, sections 4.1.1 and 5.1.
+ * up to 127; or the number of the bytes that follow, plus 80 (hex). As BER allows it, more bytes than the length needs are
+ * read, but never written: up to four, as in OpenLDAP. RFC 4511, sections 4.1.1 and 5.1.
  */
 export const ldapLength: LengthField = Object.freeze({
   maxWidth: 6,

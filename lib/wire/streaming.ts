@@ -16,11 +16,11 @@ export interface BodyStream<M extends Uint8Array, Body> {
   readonly isRead: boolean;
 }
 
-/** A message whose bytes come as they arrive. */
+/** A message whose bytes are handed out as they arrive. */
 export interface StreamedMessage<Body> {
-  /** In bytes. */
+  /** The number of bytes that the body has. */
   readonly length: number;
-  /** So many bytes, in chunks. It fails with `ERR_FRAME_TRUNCATED` when the input ends inside them. */
+  /** The bytes, in chunks. It fails with `ERR_FRAME_TRUNCATED` when the input ends inside them. */
   readonly body: Body;
 }
 
@@ -63,7 +63,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     const body = this.#open(this);
     this.#due = length;
     this.#isWanted = false;
-    // There is nothing of an empty one to be read: it is not waited for.
+    // An empty body is not waited for: there is nothing of it to be read.
     if (length === 0) body.end();
     else this.#body = body;
     return { length, body: body.stream };
@@ -88,7 +88,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
     this.#flow.wasRead();
   }
 
-  /** Is done with a body that was read to its end. Returns whether it was. */
+  /** Leaves the body if it was read to its end. Returns whether it was. */
   #leaveBody(): boolean {
     const isOver = this.#body !== undefined && this.#due === 0 && this.#body.isRead;
     if (isOver) this.#body = undefined;
@@ -135,7 +135,7 @@ export class Streaming<M extends Uint8Array, Body> implements Work<ByteChunk, St
   destroy(reason: unknown): void {
     const body = this.#body;
     this.#body = undefined;
-    // One that has all its bytes can still be read.
+    // A body that has all its bytes can still be read.
     if (this.#due > 0) body?.destroy(reason);
     this.parser.destroy();
   }

@@ -7,8 +7,8 @@ import { ignoreRejection, isPromise } from './promises.js';
 const MOST = 1024;
 
 /**
- * A checksum behind each message, for the option `trailer`. It gets the message as it is handed out, in order and in as
- * many parts as it happens to come in. `Sum` is what it keeps from one part to the next.
+ * A checksum behind each message, for the option `trailer`. It gets the message as it is handed out, in order and in any
+ * number of parts. `Sum` is the type of the value that it keeps from one part to the next.
  *
  * ```ts
  * const checksum: Checksum<number> = {
@@ -18,20 +18,22 @@ const MOST = 1024;
  * };
  * ```
  *
- * An exception of it is the `cause` of an `ERR_FRAME_CORRUPT`.
+ * An exception that it throws is the `cause` of an `ERR_FRAME_CORRUPT`.
  */
 export interface Checksum<Sum = any> {
-  /** How many bytes it has: 1 to 1,024. */
+  /** The number of bytes that the checksum has: 1 to 1,024. */
   readonly width: number;
   /**
-   * Goes on with the next bytes of a message, one or more. They must not be changed, and may be a plain `Uint8Array`, in
-   * Node's streams as well.
+   * Adds the next bytes of a message, one or more, to the sum. They must not be changed, and may be a plain `Uint8Array`,
+   * also in Node's streams.
    *
    * @param sum undefined for the first bytes of a message
    * @returns the new sum, never undefined
    */
   update(sum: Sum | undefined, bytes: Uint8Array): Sum;
   /**
+   * Makes the checksum when all bytes of the message were added.
+   *
    * @param sum undefined for an empty message
    * @returns `width` bytes
    */
@@ -44,7 +46,7 @@ export class Trailer {
   readonly #made: Expected | Checksum;
 
   /**
-   * @throws {TypeError} `ERR_INVALID_ARG_TYPE` for what is neither bytes nor a checksum
+   * @throws {TypeError} `ERR_INVALID_ARG_TYPE` for a value that is neither bytes nor a checksum
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(given: unknown) {
@@ -91,7 +93,7 @@ function checkedChecksum(given: unknown): Checksum {
   return given as Checksum;
 }
 
-/** The trailer of one message, as the message's bytes come. One that has failed does so each time, with the same error. */
+/** The trailer of one message, made as the message's bytes come. Once it has failed, it fails each time, with the same error. */
 export class Summing {
   readonly #made: Expected | Checksum;
   readonly #width: number;
@@ -178,7 +180,7 @@ export class TrailerReader {
   /** Of a message that is read in parts. */
   #summing: Summing | undefined;
 
-  /** `isChecked`: false for a message that is passed over without a look. A constant trailer is checked nonetheless. */
+  /** `isChecked`: false for a message that is passed over. A constant trailer is checked all the same. */
   constructor(trailer: Trailer, position: number, isChecked: boolean) {
     this.width = trailer.width;
     this.#trailer = trailer;
@@ -187,7 +189,7 @@ export class TrailerReader {
     this.#bytes = new Uint8Array(trailer.width);
   }
 
-  /** The bytes of it that were taken. */
+  /** The bytes of the trailer that were taken. */
   get found(): Uint8Array {
     return this.#bytes.subarray(0, this.#length);
   }
@@ -210,7 +212,7 @@ export class TrailerReader {
     return part.length;
   }
 
-  /** Checks it, whole, as the trailer of a whole message: anew each time. */
+  /** Checks the whole trailer against a whole message: anew each time. */
   checkWhole(message: Uint8Array): void {
     this.#trailer.begin(this.#position).update(message).check(this.#bytes);
   }
@@ -220,14 +222,14 @@ export class TrailerReader {
     this.#summing?.rethrow();
   }
 
-  /** Goes on with a part of the message. */
+  /** Adds a part of the message. */
   update(part: Uint8Array): void {
     if (!this.#isChecked) return;
     this.#summing ??= this.#trailer.begin(this.#position);
     this.#summing.update(part);
   }
 
-  /** Checks it, whole, when all parts of the message were there. */
+  /** Checks the whole trailer, when all parts of the message were added. */
   check(): void {
     if (!this.#isChecked) return;
     this.#summing ??= this.#trailer.begin(this.#position);
