@@ -257,7 +257,7 @@ const uses: Use[] = [
     'framed(stream, options) twice',
     () => framedTwice({ lengthField: 'uint8' }, { lengthField: 'varint' }),
     'ERR_INVALID_ARG_VALUE',
-    "The argument 'stream' must be framed once, or with the same options: the first call had lengthField: 'uint8'. Received an instance of PassThrough",
+    "The argument 'stream' must be a stream that is not framed yet, unless the options are the same: the first call had lengthField: 'uint8'. Received an instance of PassThrough",
   ],
 
   // Options.

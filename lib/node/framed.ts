@@ -257,11 +257,15 @@ class FramedStream extends BaseDuplex<unknown, any> {
       return new FramedStream(readable, writable, options);
     }
     if (before.#readable !== readable || before.#writable !== writable) {
-      throw invalidValue('stream', 'framed once, or in the same pair', stream);
+      throw invalidValue('stream', 'a stream that is not framed yet, unless the pair is the same', stream);
     }
     const other = difference(before.#options, options);
     if (other !== undefined) {
-      throw invalidValue('stream', `framed once, or with the same options: the first call had ${other}`, stream);
+      throw invalidValue(
+        'stream',
+        `a stream that is not framed yet, unless the options are the same: the first call had ${other}`,
+        stream,
+      );
     }
     return before;
   }
@@ -661,7 +665,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   detach(): Promise<any> {
     if (this.destroyed) return Promise.reject(this.errored ?? destroyedBefore());
-    if (this.#closing) return Promise.reject(invalidState('The stream is being closed'));
+    if (this.#closing)
+      return Promise.reject(invalidState('The stream is being closed: it can be detached before close() is called'));
     try {
       this.#endFraming();
     } catch (error) {
@@ -714,7 +719,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
     checkKnown(options, ['deadline']);
     const { deadline } = options;
     if (deadline !== undefined) milliseconds('deadline', deadline);
-    if (this.#detaching?.promise !== undefined) throw invalidState('The stream is being detached');
+    if (this.#detaching?.promise !== undefined)
+      throw invalidState('The stream is being detached: close it by the stream that detach() resolves with');
     this.#closed ??= new Promise((resolve, reject) => {
       // The promise tells of an error.
       this.on('error', ignore);

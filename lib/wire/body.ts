@@ -139,7 +139,7 @@ export async function sendBody<M extends Uint8Array>(
   };
 
   const sendPart = async (data: Uint8Array): Promise<void> => {
-    if (data.length > left) throw bodyTooLong(length, position);
+    if (data.length > left) throw bodyTooLong(length, length - left + data.length, position);
     left -= data.length;
     if (start === undefined) {
       if (data.length > 0) await sendOn(data);

@@ -136,7 +136,7 @@ export class Deadline<In, Out> implements Work<In, Out> {
   #expire(): void {
     const { openAt, pendingFrameBytes } = this.parser;
     this.#stop();
-    const what = `the frame was not complete within ${this.#timeout} ms (frameTimeout): ${bytes(pendingFrameBytes)} came`;
+    const what = `the frame was not complete within ${this.#timeout} ms (frameTimeout), ${bytes(pendingFrameBytes)} of it came`;
     this.#fail(new FrameError('ERR_FRAME_TIMEOUT', openAt!, what));
   }
 

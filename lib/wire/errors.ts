@@ -168,7 +168,7 @@ export function invalidState(message: string): NodeError<TypeError> {
 /** For a chunk whose memory is gone, as after a message that is a view of it was transferred to a worker. */
 export function memoryGone(): NodeError<TypeError> {
   return invalidState(
-    'The memory of a chunk is gone, with messages that were still to be read; with copy: true each has its own',
+    'The memory of a chunk is gone, and with it messages that were still to be read; copy: true gives each its own',
   );
 }
 

@@ -325,7 +325,7 @@ export class Format {
     const length = this.#frontLength;
     if (!isBytes(value)) throw invalidType('header', 'a Buffer or Uint8Array', value);
     if (value.length !== length) {
-      throw invalidValue('header', `of ${bytes(length)}, as many as are cut off`, value);
+      throw invalidValue('header', `of ${bytes(length)}, as many as are cut off the front of a frame`, value);
     }
     return Uint8Array.from(value);
   }
@@ -393,11 +393,13 @@ export class Format {
     const headLength = fieldAt - start + width;
     const payload = length + this.lengthAdjustment;
     if (length > Number.MAX_SAFE_INTEGER) {
-      const what = `the length ${hex(input.subarray(fieldAt, fieldAt + width))} is above Number.MAX_SAFE_INTEGER`;
+      const found = hex(input.subarray(fieldAt, fieldAt + width));
+      const what = `the length ${found} is above ${Number.MAX_SAFE_INTEGER} bytes (Number.MAX_SAFE_INTEGER)`;
       throw this.#corrupt(input, start, end, position, what);
     }
     if (payload < 0) {
-      const what = `the length ${length} is negative after the adjustment of ${this.lengthAdjustment}`;
+      const least = -this.lengthAdjustment;
+      const what = `the length ${length} is less than ${least}, the least with a lengthAdjustment of ${-least}`;
       throw this.#corrupt(input, start, end, position, what);
     }
     if (payload < this.#least) {
@@ -410,7 +412,8 @@ export class Format {
       throw this.#corrupt(input, start, end, position, what);
     }
     if (headLength + payload < this.strippedFrom(headLength)) {
-      const what = `a frame of ${bytes(headLength + payload)} is shorter than the ${this.stripped} to strip`;
+      const least = `at least ${this.stripped} are needed (initialBytesToStrip)`;
+      const what = `a frame of ${bytes(headLength + payload)} is announced, ${least}`;
       throw this.#corrupt(input, start, end, position, what);
     }
     return { length: headLength, payload };
@@ -437,9 +440,9 @@ export class Format {
     const { length, width } = read;
     const isLength = typeof length === 'number' && length >= 0 && Math.floor(length) === length;
     if (!isLength || !Number.isInteger(width) || width < 1 || width > end - start) {
-      const found = `the length field was read as ${typeOf(length)} in ${typeOf(width)} of ${bytes(end - start)}`;
-      const what = `${found}; a length is a whole number, in 1 to ${bytes(end - start)}`;
-      throw corrupt(position, what);
+      const found = `'lengthField.read' returned the length ${said(length)} and the width ${said(width)}`;
+      const allowed = `the length must be an integer >= 0, and the width 1 to ${bytes(end - start)}`;
+      throw corrupt(position, `${found}; ${allowed}`);
     }
     return read;
   }
@@ -544,7 +547,7 @@ export class Format {
     const end = Math.min(start.length, fieldAt + (this.#field as LengthField).maxWidth);
     const stands = end > fieldAt ? this.#readOwn(start, fieldAt, end, position) : undefined;
     if (stands === undefined) {
-      const what = `a message of ${bytes(messageLength)} has no whole length field at ${fieldAt}`;
+      const what = `a message of ${bytes(messageLength)} was given, and must have a whole length field from byte ${fieldAt} on`;
       throw corrupt(position, what);
     }
     const kept = fieldAt + stands.width;
@@ -570,7 +573,7 @@ export class Format {
     }
     if (!isBytes(written) || written.length < 1 || written.length > field.maxWidth) {
       const allowed = `a Uint8Array of 1 to ${bytes(field.maxWidth)}`;
-      const what = `the length ${length} was written as ${typeOf(written)}, and must be ${allowed}`;
+      const what = `'lengthField.write' returned ${typeOf(written)} for the length ${length}, and must return ${allowed}`;
       throw corrupt(position, what);
     }
     return written;
@@ -590,6 +593,11 @@ export class Format {
       throw corrupt(position, what);
     }
   }
+}
+
+/** A number as an error shows it; any other value as `typeOf` does. */
+function said(value: unknown): string {
+  return typeof value === 'number' ? `${value}` : typeOf(value);
 }
 
 export function wholeNumber(name: string, value: unknown, min = 0): number {

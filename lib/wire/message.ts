@@ -189,9 +189,9 @@ const PARTS: Readonly<Record<string, string>> = {
   'message.body': 'of strings, Buffers or Uint8Arrays',
 };
 
-/** For a body of more bytes than `length`, of a frame that begins at `position`. */
-export function bodyTooLong(length: number, position: number): FrameError {
-  const what = `the body goes on after the ${bytes(length)} that it was said to have`;
+/** For a body of `found` bytes or more, instead of `length`, of a frame that begins at `position`. */
+export function bodyTooLong(length: number, found: number, position: number): FrameError {
+  const what = `the body has ${bytes(found)} or more, and its length is ${length}`;
   return new FrameError('ERR_FRAME_TOO_LONG', position, what);
 }
 

@@ -247,11 +247,15 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
    */
   rest(): Uint8Array {
     if (caller === this)
-      throw invalidState("There is no rest inside 'decode' or 'formatAfter'; the latter may return null");
+      throw invalidState(
+        "Framing can't be ended or changed inside 'decode' or 'formatAfter'; 'formatAfter' can return null",
+      );
     this.passOverOpen();
     const frame = this.#open;
     const isGone = frame !== undefined && frame.length > 0 && (frame.due === undefined || frame.isInParts);
-    if (isGone) throw invalidState('There is no rest inside a message that is read in parts or passed over');
+    if (isGone) {
+      throw invalidState("Framing can't be ended or changed inside a message that is read in parts or passed over");
+    }
     const parts: Uint8Array[] = [];
     if (frame !== undefined) {
       parts.push(frame.head.subarray(0, frame.headLength));
@@ -334,7 +338,7 @@ export class FrameParser<M extends Uint8Array = Uint8Array, T = M, Batch extends
       checkKnown(answer);
       this.#settings = { ...this.#settings, format: formatOf(answer as FormatOptions) };
     } catch (cause) {
-      const what = `'formatAfter' gave no format for what follows: ${reason(cause)}`;
+      const what = `'formatAfter' gave no format for the next message: ${reason(cause)}`;
       this.setAside().fault = { error: corrupt(position, what, { cause }) };
     } finally {
       caller = outer;
@@ -889,7 +893,7 @@ function isHeld({ isInParts, trailer, kept, due }: OpenFrame<any>): boolean {
 /** The fault for a value that `onOversize` threw. A falsy value would be no fault to streams. */
 function oversizeFault(cause: unknown, position: number): unknown {
   if (cause) return cause;
-  const what = `an 'oversize' listener threw ${String(cause)}`;
+  const what = `'onOversize' or an 'oversize' listener threw ${String(cause)}`;
   return corrupt(position, what, { cause });
 }
 

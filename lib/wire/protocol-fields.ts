@@ -33,7 +33,8 @@ export const compactSize: LengthField = Object.freeze({
     const width = 1 << (first - 0xfc);
     if (end - start <= width) return undefined;
     const length = new FixedLengthField(width, true).read(bytes, start + 1);
-    if (length < leastCompact[first - 0xfd]!) throw new Error(`${length} is written in ${1 + width} bytes`);
+    if (length < leastCompact[first - 0xfd]!)
+      throw new Error(`${length} is written in ${1 + width} bytes, and needs fewer`);
     return { length, width: 1 + width };
   },
   write(length: number) {
@@ -140,7 +141,7 @@ export const contentLength: LengthField = Object.freeze({
         }
         if (textOf(bytes, lineAt, valueAt - 1).toLowerCase() === 'content-length') {
           const value = textOf(bytes, valueAt, at - 1).trim();
-          if (!/^\d+$/.test(value)) throw new Error(`Content-Length is ${shown(value)}`);
+          if (!/^\d+$/.test(value)) throw new Error(`Content-Length is ${shown(value)}, and must be decimal digits`);
           if (length !== undefined) throw new Error(`Content-Length is there twice: ${length} and ${value}`);
           length = Number(value);
         }
@@ -148,7 +149,7 @@ export const contentLength: LengthField = Object.freeze({
         valueAt = 0;
       } else if (valueAt > 0) {
         const isInValue = (byte >= 0x20 && byte <= 0x7e) || byte === TAB || byte === CR;
-        if (!isInValue) throw new Error(`${shown(textOf(bytes, lineAt, at + 1))} is no header`);
+        if (!isInValue) throw new Error(`${shown(textOf(bytes, lineAt, at + 1))} is no header line`);
       } else if (byte === COLON && at > lineAt) {
         valueAt = at + 1;
       } else if (!isInName(byte) && !(byte === CR && at === lineAt)) {
@@ -202,7 +203,7 @@ export const ldapLength: LengthField = Object.freeze({
     if (first < 0x80) return { length: first, width: 2 };
     const width = first - 0x80;
     if (width === 0) throw new Error('the length is indefinite (80), which LDAP does not allow');
-    if (width > 4) throw new Error(`the length takes ${width} bytes, and may take 4`);
+    if (width > 4) throw new Error(`the length takes ${width} bytes, and may take at most 4`);
     if (end - start < 2 + width) return undefined;
     return { length: new FixedLengthField(width, false).read(bytes, start + 2), width: 2 + width };
   },

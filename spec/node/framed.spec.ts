@@ -1355,25 +1355,25 @@ describe('framed', () => {
     it('is refused with other options, or with another writable side', () => {
       const [readable, writable] = [new PassThrough(), new PassThrough()];
       framed({ readable, writable }, { lengthField: 'varint' });
-      const options = "with the same options: the first call had lengthField: 'varint'";
+      const options = "the options are the same: the first call had lengthField: 'varint'";
       const others: [object, object | undefined, string][] = [
         [{ readable, writable }, undefined, options],
         [{ readable, writable }, { lengthField: 'uint8' }, options],
         [
           { readable, writable },
           { lengthField: 'varint', copy: true },
-          'with the same options: the first call had copy: undefined',
+          'the options are the same: the first call had copy: undefined',
         ],
-        [{ readable, writable: new PassThrough() }, { lengthField: 'varint' }, 'in the same pair'],
-        [{ readable: new PassThrough(), writable }, { lengthField: 'varint' }, 'in the same pair'],
-        [readable, { lengthField: 'varint' }, 'in the same pair'],
+        [{ readable, writable: new PassThrough() }, { lengthField: 'varint' }, 'the pair is the same'],
+        [{ readable: new PassThrough(), writable }, { lengthField: 'varint' }, 'the pair is the same'],
+        [readable, { lengthField: 'varint' }, 'the pair is the same'],
       ];
       for (const [stream, options, allowed] of others) {
         const error = thrownBy(() => framed(stream as PassThrough, options));
         expect(error).to.be.instanceOf(TypeError);
         expect(error.code).to.equal('ERR_INVALID_ARG_VALUE');
         expect(error.message).to.contain(
-          `The argument 'stream' must be framed once, or ${allowed}. Received an instance`,
+          `The argument 'stream' must be a stream that is not framed yet, unless ${allowed}. Received an instance`,
         );
       }
       const wrong = thrownBy(() => framed({ readable, writable }, null as never));

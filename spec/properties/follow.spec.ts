@@ -215,7 +215,7 @@ describe('formatAfter', () => {
       }
       expect(got).to.deep.equal(['a', 'b']);
       expect(error).to.include({ code: 'ERR_FRAME_CORRUPT' });
-      expect(error.message).to.match(/^Frame at byte 4: 'formatAfter' gave no format for what follows: ./);
+      expect(error.message).to.match(/^Frame at byte 4: 'formatAfter' gave no format for the next message: ./);
     });
   }
 

@@ -71,7 +71,7 @@ describe('Deadline', () => {
     rig.pass(1);
     expect(rig.errors[0]).to.include({ code: 'ERR_FRAME_TIMEOUT', position: 2 });
     expect(rig.errors[0]!.message).to.equal(
-      'Frame at byte 2: the frame was not complete within 100 ms (frameTimeout): 3 bytes came',
+      'Frame at byte 2: the frame was not complete within 100 ms (frameTimeout), 3 bytes of it came',
     );
     rig.pass(10 * TIMEOUT);
     expect(rig.errors).to.have.lengthOf(1);

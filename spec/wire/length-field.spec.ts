@@ -175,7 +175,7 @@ describe("a length field of the user's own", () => {
       const { error } = await decode([Buffer.from('xabc')], { lengthField, lengthFieldOffset: 1 });
       expect(error).to.include({ code: 'ERR_FRAME_CORRUPT', position: 0 });
       expect(error!.message).to.match(
-        /the length field was read as .* in .* of 3 bytes; a length is a whole number, in 1 to 3 bytes$/,
+        /'lengthField\.read' returned the length .* and the width .*; the length must be an integer >= 0, and the width 1 to 3 bytes$/,
       );
     });
   }

@@ -353,7 +353,7 @@ describe('a message with a trailer that is read in parts', () => {
           for (const byte of fromHex('616263').subarray(1 + taken)) parser.push(Uint8Array.of(byte));
           expect(parser.next()).to.equal(undefined);
           expect(() => parser.rest())
-            .to.throw('no rest')
+            .to.throw("can't be ended or changed")
             .with.property('code', 'ERR_INVALID_STATE');
           parser.push(fromHex(`${last}`));
           if (last === '26') expect(parser.rest()).to.have.lengthOf(0);
