@@ -463,7 +463,7 @@ describe('a wrong use', () => {
   }
 });
 
-describe('what looks like a wrong use, and is none', () => {
+describe('a use that looks wrong, and is right:', () => {
   it('undefined for options, as Node has it', () => {
     expect(encode('a', undefined)).to.deep.equal(encode('a'));
     expect(new LengthPrefixDecoder(undefined).readableObjectMode).to.equal(true);

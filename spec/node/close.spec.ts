@@ -60,7 +60,7 @@ describe('close() of framed', () => {
     return { messages: framed(socket, options) as Framed, client };
   }
 
-  it('sends what was written, ends both sides, and settles when the peer has ended', async () => {
+  it('sends written messages, ends both sides, and settles when the peer has ended', async () => {
     const { messages, client } = await pair();
     const reading = all(messages);
     const coming = received(client);
@@ -76,7 +76,7 @@ describe('close() of framed', () => {
     await messages.close();
   });
 
-  it('hands out a frame that has begun, and what came before it', async () => {
+  it('hands out a frame that has begun, and all messages before it', async () => {
     const { messages, client } = await pair();
     const ended = received(client);
     const bytes = Buffer.concat([frame('a'), frame('b'), frame('c')]);
@@ -131,7 +131,7 @@ describe('close() of framed', () => {
     await closing;
   });
 
-  it('takes nothing back that was written, though a frame begins later', async () => {
+  it('takes back no message that was written, although a frame begins later', async () => {
     const { messages, client } = await pair();
     messages.resume();
     const peer = framed(client) as Framed;
@@ -151,7 +151,7 @@ describe('close() of framed', () => {
     await closing;
   });
 
-  it('does so for what came in one chunk with the frame that has begun', async () => {
+  it('does so for a frame that came in one chunk with the frame that has begun', async () => {
     const { messages, client } = await pair({}, true);
     const reading = all(messages);
     const ended = received(client);
@@ -368,7 +368,7 @@ describe('close() of framed', () => {
     await closing;
   });
 
-  it('refuses a deadline that is none', async () => {
+  it('refuses a deadline that is no time', async () => {
     const { messages } = await pair();
     expect(await rejectionCode(messages.close({ deadline: -1 }))).to.equal('ERR_OUT_OF_RANGE');
     expect(await rejectionCode(messages.close({ dedline: 1 } as object))).to.equal('ERR_INVALID_ARG_VALUE');

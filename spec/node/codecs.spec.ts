@@ -73,7 +73,7 @@ describe('text', () => {
     expect(String(text.encode('é'))).to.equal('é');
   });
 
-  it('finds fault with what is no UTF-8', async () => {
+  it('fails for a message that is not UTF-8', async () => {
     for (const message of ['ff', '61 c3', 'c3 28', 'ed a0 80', 'c0 80', 'f5 80 80 80', 'efbfbd ff']) {
       const { items, error } = await decoded(text, message);
       expect(items).to.deep.equal([]);
@@ -117,13 +117,13 @@ describe('json', () => {
     );
   });
 
-  it('writes what JSON.stringify does', () => {
+  it('writes values as JSON.stringify does', () => {
     expect(String(json.encode({ b: undefined, a: new Date(0) }))).to.equal('{"a":"1970-01-01T00:00:00.000Z"}');
     expect(String(json.encode('null'))).to.equal('"null"');
     expect(json.decode(Buffer.from('x[1]x'), 1, 4)).to.deep.equal([1]);
   });
 
-  it('finds fault with what is no JSON, or no UTF-8', async () => {
+  it('fails for a message that is not JSON, or not UTF-8', async () => {
     const cases: [string, string, string][] = [
       ['', '0 bytes', 'SyntaxError'],
       ['7b', '1 byte', 'SyntaxError'],
@@ -211,7 +211,7 @@ describe('codecs', () => {
     }
   });
 
-  it('throw what has no text, and it is the cause', async () => {
+  it('may throw a value that has no text: it is the cause', async () => {
     for (const thrown of [Object.create(null), { toString: () => thrown.nothing.at }]) {
       const encoder = new LengthPrefixEncoder({
         encode() {

@@ -25,7 +25,7 @@ describe('LengthPrefixDecoder', () => {
     expect(decoder.writableHighWaterMark).to.equal(131_072);
   });
 
-  it('reads what the .NET sample writes, with no options', async () => {
+  it('reads the messages of the .NET sample, with no options', async () => {
     const { items } = await decode([fromHex('05 00 00 00'), Buffer.from('hel'), Buffer.from('lo')]);
     expect(items.map(String)).to.deep.equal(['hello']);
   });
@@ -108,7 +108,7 @@ describe('LengthPrefixDecoder', () => {
   });
 
   describe('batch: true', () => {
-    it('hands out what each chunk completes in one array, and no empty one', async () => {
+    it('hands out all messages that a chunk completes in one array, and no empty array', async () => {
       const wire = await encode(['a', 'b', 'c', 'd']);
       const decoder = new LengthPrefixDecoder({ batch: true });
       for (const chunk of [wire.subarray(0, 12), wire.subarray(12, 14), wire.subarray(14)]) decoder.write(chunk);
@@ -141,7 +141,7 @@ describe('LengthPrefixDecoder', () => {
   describe("oversize: 'skip'", () => {
     const options = { oversize: 'skip', maxPayloadLength: 3 } as const;
 
-    it('passes over what is too long, tells its length and place, and goes on', async () => {
+    it('passes over a payload that is too long, tells its length and place, and goes on', async () => {
       const wire = await encode(['a', 'toolong', '', 'abc', 'long', 'z']);
       for (const chunks of [[wire], Array.from(wire, (byte) => Buffer.of(byte))]) {
         const decoder = new LengthPrefixDecoder(options);
@@ -164,7 +164,7 @@ describe('LengthPrefixDecoder', () => {
       expect(items.map(String)).to.deep.equal(['a']);
     });
 
-    it('passes over what keeps its header', async () => {
+    it('passes over a payload of a message that keeps its header', async () => {
       const wire = await encode(['1234', '12345678', '1234'], { lengthField: 'uint16be', initialBytesToStrip: 0 });
       const kept = { ...options, lengthField: 'uint16be', initialBytesToStrip: 0 } as const;
       for (const chunks of [[wire], Array.from(wire, (byte) => Buffer.of(byte))]) {
@@ -208,7 +208,7 @@ describe('LengthPrefixDecoder', () => {
       expect(errors[0]).to.equal(await write);
     });
 
-    it('and the same before a truncated end', async () => {
+    it('a slow reader gets all messages before a truncated end, and then the error', async () => {
       const decoder = new LengthPrefixDecoder();
       decoder.end(Buffer.concat([await encode(['a', 'b']), fromHex('05')]));
       for (const expected of ['a', 'b']) {
@@ -257,7 +257,7 @@ describe('LengthPrefixDecoder', () => {
     }
   });
 
-  it("calls onOversize with what 'oversize' tells", async () => {
+  it("calls onOversize with the arguments of the event 'oversize'", async () => {
     const told: unknown[] = [];
     const onOversize = (...args: unknown[]) => told.push('option', args);
     const decoder = new LengthPrefixDecoder({ oversize: 'skip', maxPayloadLength: 1, onOversize });
@@ -286,7 +286,7 @@ describe('LengthPrefixDecoder', () => {
     }
   });
 
-  it("an 'oversize' listener that throws what is falsy fails the stream as well", async () => {
+  it("an 'oversize' listener that throws a falsy value fails the stream as well", async () => {
     for (const cause of [null, undefined, 0, '', false]) {
       const decoder = new LengthPrefixDecoder({ oversize: 'skip', maxPayloadLength: 1 });
       decoder.on('oversize', () => {
@@ -330,7 +330,7 @@ describe('LengthPrefixDecoder', () => {
     }
   });
 
-  it('without options shares what it goes by, and one with options does not', async () => {
+  it('shares its settings with others if it has no options, and not otherwise', async () => {
     const decoders = [{}, { copy: true }, { oversize: 'skip' }, {}] as const;
     const wire = await encode(['a', 'b']);
     const buffers = await Promise.all(
@@ -466,7 +466,7 @@ describe('LengthPrefixDecoder', () => {
       expect(called).to.equal(1);
     });
 
-    it("and a message that is cut behind what an 'oversize' listener reads", async () => {
+    it("keeps a message in order that is cut behind one that an 'oversize' listener reads", async () => {
       const decoder = new LengthPrefixDecoder({ oversize: 'skip', maxPayloadLength: 3 });
       decoder.on('oversize', () => decoder.read());
       const wire = await encode(['long', 'a', 'cut']);
@@ -484,7 +484,7 @@ describe('LengthPrefixDecoder', () => {
       expect(await written).to.equal(mine);
     });
 
-    it('or with the fault that was to show when all is read', async () => {
+    it('fails the write in hand with the fault that waits until all is read', async () => {
       for (const mine of [undefined, new Error('mine')]) {
         const decoder = new LengthPrefixDecoder();
         decoder.on('error', () => {});

@@ -109,7 +109,7 @@ describe('detach() of framed', () => {
     expect(`${(await once(again, 'data'))[0]}`).to.equal('bcd');
   });
 
-  it('waits until messages that were parsed are read, and what was written is sent', async () => {
+  it('waits until parsed messages are read, and written ones are sent', async () => {
     const { socket, client } = await open();
     const messages = framed(socket);
     client.write(Buffer.concat([frame('a'), frame('b')]));
@@ -133,7 +133,7 @@ describe('detach() of framed', () => {
     expect(Buffer.concat(received).subarray(-3).toString()).to.equal('raw');
   });
 
-  it("a listener of the user's own gets what follows", async () => {
+  it("a listener of the user's own gets the bytes that follow", async () => {
     const { socket, client } = await open();
     const messages = framed(socket, until('a'));
     client.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
@@ -273,7 +273,7 @@ describe('detach() of framed', () => {
       .with.property('code', 'ERR_STREAM_DESTROYED');
   });
 
-  it('of a web stream: what was written is read as it is; an abort shows', async () => {
+  it('of a web stream: written bytes are read unchanged; an abort shows', async () => {
     const stream = new LengthPrefixDecoderStream();
     const writer = stream.writable.getWriter();
     void writer.write(frame('abc').subarray(0, 5)).catch(() => {});
@@ -287,7 +287,7 @@ describe('detach() of framed', () => {
     expect(await raw.read().catch((error) => error)).to.equal(reason);
   });
 
-  it('of a web stream: what is written is checked, and bytes of any kind are read as Uint8Arrays', async () => {
+  it('of a web stream: written chunks are checked, and bytes of any kind are read as Uint8Arrays', async () => {
     const stream = new LengthPrefixDecoderStream();
     const raw = stream.detach().getReader();
     const writer = stream.writable.getWriter();

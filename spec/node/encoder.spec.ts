@@ -25,7 +25,7 @@ describe('LengthPrefixEncoder', () => {
     expect(encoder).to.include({ readableObjectMode: false, writableObjectMode: true });
   });
 
-  it('writes what the .NET sample reads, with no options', async () => {
+  it('writes messages as the .NET sample reads them, with no options', async () => {
     expect(await encode(['hello', ''])).to.deep.equal(fromHex('05 00 00 00 68 65 6c 6c 6f 00 00 00 00'));
   });
 
@@ -50,7 +50,7 @@ describe('LengthPrefixEncoder', () => {
     expect(new LengthPrefixEncoder()).to.include({ readableHighWaterMark: 65_536, writableHighWaterMark: 65_536 });
   });
 
-  it('refuses what is no message as every Writable does', async () => {
+  it('refuses a value that is no message, as every Writable does', async () => {
     const encoder = new LengthPrefixEncoder();
     expect(thrownBy(() => encoder.write(5 as never))).to.have.property('code', 'ERR_INVALID_ARG_TYPE');
     expect(thrownBy(() => encoder.write(null as never))).to.have.property('code', 'ERR_STREAM_NULL_VALUES');
@@ -119,7 +119,7 @@ describe('LengthPrefixEncoder', () => {
       expect(chunks).to.have.lengthOf(3);
     });
 
-    it('messages that a listener writes leave with what else is written in their tick', async () => {
+    it('messages that a listener writes leave with the others of their tick', async () => {
       const { encoder, chunks } = flowing({ lengthField: 'uint8' });
       await turn();
       encoder.once('data', () => {
@@ -263,7 +263,7 @@ describe('LengthPrefixEncoder', () => {
       }
     });
 
-    it('does not cork what it is piped to', async () => {
+    it('does not cork its destination', async () => {
       const encoder = new LengthPrefixEncoder();
       const [first, second] = [sinkOf(encoder), sinkOf(encoder)];
       for (const { sink } of [first, second]) sink.cork = () => expect.fail('corked');
@@ -278,7 +278,7 @@ describe('LengthPrefixEncoder', () => {
       expect(second.sizes).to.deep.equal([9, 4, 70_000, 4, 70_000]);
     });
 
-    it('goes to what can not be corked, too', async () => {
+    it('goes to a destination that can not be corked, too', async () => {
       const encoder = new LengthPrefixEncoder();
       const { sink, sizes } = sinkOf(encoder);
       sink.cork = undefined as never;
@@ -288,7 +288,7 @@ describe('LengthPrefixEncoder', () => {
       expect(sizes).to.deep.equal([4, 70_000]);
     });
 
-    it('does not copy large messages, whatever the mark of what it is piped to', async () => {
+    it('does not copy large messages, whatever the mark of its destination is', async () => {
       for (const settings of [{ highWaterMark: 1 }, { highWaterMark: 1_000_000 }, { objectMode: true }]) {
         const encoder = new LengthPrefixEncoder();
         const chunks: Buffer[] = [];
@@ -318,7 +318,7 @@ describe('LengthPrefixEncoder', () => {
       await drained;
     });
 
-    it('a user who corks, fills it and uncorks gets a drain', async () => {
+    it('a drain comes after cork(), more messages than fit, and uncork()', async () => {
       const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 100 });
       encoder.resume();
       await turn();
@@ -330,7 +330,7 @@ describe('LengthPrefixEncoder', () => {
       expect(encoder.writableLength).to.equal(0);
     });
 
-    it('and also when there is room again by then: once all of it is done', async () => {
+    it('a drain comes after uncork() when there is room again by then, once all messages are done', async () => {
       const encoder = new LengthPrefixEncoder({ writableHighWaterMark: 100, readableHighWaterMark: 1 });
       let drains = 0;
       encoder.on('drain', () => drains++);
@@ -353,7 +353,7 @@ describe('LengthPrefixEncoder', () => {
       expect(drains).to.equal(1);
     });
 
-    it('a reader that has paused is read ahead for up to the mark, and reads all of it in order', async () => {
+    it('reads ahead up to the mark for a reader that has paused, which then gets all bytes in order', async () => {
       const { encoder, chunks } = flowing();
       await turn();
       encoder.pause();
@@ -376,13 +376,13 @@ describe('LengthPrefixEncoder', () => {
       expect(Buffer.concat(chunks).equals(await encode(['a', 'b', 'c', 'd', large, 'e', large]))).to.equal(true);
     });
 
-    it('a large message counts', () => {
+    it('counts a large message', () => {
       expect(new LengthPrefixEncoder().write(Buffer.alloc(70_000))).to.equal(false);
       expect(new LengthPrefixEncoder({ writableHighWaterMark: 70_005 }).write(Buffer.alloc(70_000))).to.equal(true);
       expect(new LengthPrefixEncoder({ writableHighWaterMark: 70_000 }).write(Buffer.alloc(70_000))).to.equal(false);
     });
 
-    it('what is written in a tick past the mark leaves in at most two chunks', async () => {
+    it('messages of one tick past the mark leave in at most two chunks', async () => {
       const { encoder, chunks } = flowing({ writableHighWaterMark: 100 });
       await turn();
       for (let i = 0; i < 100; i++) encoder.write(Buffer.alloc(16));
@@ -390,7 +390,7 @@ describe('LengthPrefixEncoder', () => {
       expect(chunks.map(({ length }) => length)).to.deep.equal([100, 1900]);
     });
 
-    it('what is written past the mark leaves at 65,536 bytes, with no wait for the tick to end', async () => {
+    it('messages past the mark leave at 65,536 bytes, before the tick ends', async () => {
       const { encoder, chunks } = flowing({ writableHighWaterMark: 100 });
       await turn();
       encoder.write(Buffer.alloc(96));
@@ -401,7 +401,7 @@ describe('LengthPrefixEncoder', () => {
   });
 
   describe('a message that the format can not carry', () => {
-    it('fails its own write and sends none of it; what was written before is sent, and calls back well', async () => {
+    it('fails its own write, and no byte of it is sent; messages before it are sent, and call back without an error', async () => {
       const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3 });
       const calls: [string, string | undefined][] = [];
       const events: string[] = [];
@@ -429,7 +429,7 @@ describe('LengthPrefixEncoder', () => {
       ]);
     });
 
-    it('is not reported before a slow reader has all that came before it', async () => {
+    it('fails the stream only when a slow reader has all bytes before it', async () => {
       const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3 });
       const errors: Error[] = [];
       encoder.on('error', (error) => errors.push(error));
@@ -456,7 +456,7 @@ describe('LengthPrefixEncoder', () => {
       expect(events).to.deep.equal(['error']);
     });
 
-    it("is followed by no 'drain' of what was written before it", async () => {
+    it("is followed by no 'drain' of the messages before it", async () => {
       const { encoder, chunks } = flowing({ lengthField: 'uint8', maxPayloadLength: 3, writableHighWaterMark: 4 });
       const events: string[] = [];
       for (const event of ['drain', 'error', 'end']) encoder.on(event, () => events.push(event));
@@ -468,7 +468,7 @@ describe('LengthPrefixEncoder', () => {
       expect(events).to.deep.equal(['error']);
     });
 
-    it('fails what is written behind it, in order, also where its own error frees the reader', async () => {
+    it('fails the messages behind it, in order, also where its own error frees the reader', async () => {
       const encoder = new LengthPrefixEncoder({ lengthField: 'uint8', maxPayloadLength: 3, autoDestroy: false });
       const errors: unknown[] = [];
       encoder.on('error', (error) => errors.push(error));
@@ -545,7 +545,7 @@ describe('LengthPrefixEncoder', () => {
     expect(Buffer.concat(chunks).equals(await encode(messages))).to.equal(true);
   });
 
-  it('takes what is written by a listener while end() flushes', async () => {
+  it('takes messages that a listener writes while end() flushes', async () => {
     const { encoder, chunks } = flowing({ lengthField: 'uint8' });
     await turn();
     const called: unknown[] = [];

@@ -26,7 +26,7 @@ async function failure(messages: AsyncIterable<Buffer>): Promise<{ error: any; b
   throw new Error(`no error came behind ${before}`);
 }
 
-describe('frameTimeout', () => {
+describe('frameTimeout, the deadline of a frame:', () => {
   it('a decoder: the messages before come first, then the error', async () => {
     const decoder = new LengthPrefixDecoder({ frameTimeout });
     decoder.write(Buffer.concat([a, b, c.subarray(0, 2)]));

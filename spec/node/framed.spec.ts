@@ -59,7 +59,7 @@ describe('framed', () => {
   });
 
   for (const kind of kinds) {
-    it(`sends what is written and reads what comes, over a Duplex of ${kind}`, async () => {
+    it(`sends written messages and reads those of the peer, over a Duplex of ${kind}`, async () => {
       const [a, b] = wirePair(kind).map((end) => framed(end)) as [Framed, Framed];
       a.write('hello');
       a.write(Buffer.from('Buffer'));
@@ -80,7 +80,7 @@ describe('framed', () => {
     expect(writable.read()).to.deep.equal(frames('out'));
   });
 
-  it('leaves the other half of a pair open, whatever its reading half says of that', async () => {
+  it('half open: leaves the writable of a pair open, whatever the setting of its readable is', async () => {
     for (const readable of [
       Readable.from([frames('in')]),
       new PassThrough({ allowHalfOpen: false }).end(frames('in')),
@@ -147,7 +147,7 @@ describe('framed', () => {
     }
   });
 
-  it('starts a stream that was paused, and takes what is there already', async () => {
+  it('starts a stream that was paused, and takes the bytes that are there already', async () => {
     const wire = new Wire();
     wire.receive(frames('a'));
     wire.stream.pause();
@@ -315,7 +315,7 @@ describe('framed', () => {
     expect((await outcomeOf(other.messages)).error).to.include({ code: 'ERR_FRAME_TRUNCATED' });
   });
 
-  it('a message that is too long, behind which the stream is ended or destroyed, ends nothing as if all went well', async () => {
+  it('a message that is too long fails the stream, also when the stream is ended or destroyed right behind it', async () => {
     for (const how of ['end', 'destroy'] as const) {
       const { wire, messages } = framedWire({ maxPayloadLength: 3 });
       wire.receive(frames('a', 'b'));
@@ -344,7 +344,7 @@ describe('framed', () => {
     }
   });
 
-  it('a message that is too long fails its own write; those before it are sent, not one byte of it or behind it is', async () => {
+  it('a message that is too long fails its own write; messages before it are sent, and no byte of it or behind it', async () => {
     const { wire, messages } = framedWire({ maxPayloadLength: 3 });
     const called: unknown[] = [];
     messages.write('a', (error) => called.push(error));
@@ -402,7 +402,7 @@ describe('framed', () => {
       expect(called).to.deep.equal(['sent']);
     });
 
-    it('that is under way at destroy() ends there: neither the rest of it is sent nor what was written behind it', async () => {
+    it('that is under way at destroy() ends there: neither its rest nor messages behind it are sent', async () => {
       const readable = new PassThrough();
       const sent: Buffer[] = [];
       const writable = new Writable({
@@ -477,8 +477,8 @@ describe('framed', () => {
     });
   });
 
-  describe('the end of the input', () => {
-    it('is that of the readable side, and one can still write', async () => {
+  describe('half open: the end of the input', () => {
+    it('ends the readable side, and writes still reach the peer', async () => {
       const { wire, messages } = framedWire();
       wire.receive(frames('a'));
       wire.receiveEnd();
@@ -499,7 +499,7 @@ describe('framed', () => {
       expect(stream.writableFinished).to.equal(true);
     });
 
-    it('shows though what is written can not be sent', async () => {
+    it('shows although written messages can not be sent', async () => {
       const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
       messages.end('stuck');
       await turns(2);
@@ -523,7 +523,7 @@ describe('framed', () => {
       });
     }
 
-    it("the option outdoes the stream's own allowHalfOpen", async () => {
+    it("the option overrides the stream's own allowHalfOpen", async () => {
       const wire = new Wire('node', { allowHalfOpen: false });
       const messages = framed(wire.stream, { allowHalfOpen: true });
       wire.receiveEnd();
@@ -587,7 +587,7 @@ describe('framed', () => {
       expect(await textsOf(messages)).to.deep.equal(['b']);
     });
 
-    it('waits for what is piped into it', async () => {
+    it('waits for a stream that is piped into it', async () => {
       const wire = new Wire('node', { allowHalfOpen: false });
       const messages = framed(wire.stream);
       wire.receive(frames('a', 'b'));
@@ -605,7 +605,7 @@ describe('framed', () => {
     });
   });
 
-  describe('the end of the input without allowHalfOpen', () => {
+  describe('half open: the end of the input without allowHalfOpen', () => {
     /** All messages are read, and somebody may still write. */
     async function readToItsEnd(prepare: (messages: Framed) => void) {
       const { wire, messages } = framedWire({ allowHalfOpen: false });
@@ -629,7 +629,7 @@ describe('framed', () => {
       expect(messages.writableFinished).to.equal(true);
     });
 
-    it('waits until what was piped into it is unpiped', async () => {
+    it('waits until a stream that was piped into it is unpiped', async () => {
       const source = new PassThrough({ objectMode: true });
       const messages = await readToItsEnd((one) => source.pipe(one));
       source.unpipe(messages);
@@ -651,7 +651,7 @@ describe('framed', () => {
   });
 
   describe('an error of the stream', () => {
-    it('destroys both, with that error, as soon as what came before it is read', async () => {
+    it('destroys both, with that error, as soon as all messages before it are read', async () => {
       for (const readableHighWaterMark of [undefined, 1]) {
         const { wire, messages } = framedWire({ readableHighWaterMark });
         const error = reset();
@@ -665,7 +665,7 @@ describe('framed', () => {
       }
     });
 
-    it('waits for what came while a listener ran', async () => {
+    it('waits for messages that came while a listener ran', async () => {
       const { wire, messages } = framedWire({ readableHighWaterMark: 1 });
       const error = reset();
       const got: string[] = [];
@@ -683,7 +683,7 @@ describe('framed', () => {
       expect(got).to.deep.equal(['a', 'b', 'c']);
     });
 
-    it('behind its end shows as well, with a write in hand or without', async () => {
+    it('behind its end shows, too, with a write in hand or without', async () => {
       for (const hasWrite of [true, false]) {
         for (const error of [reset(), undefined]) {
           const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
@@ -845,7 +845,7 @@ describe('framed', () => {
       expect((await shown)[0]).to.equal(error);
     });
 
-    it('of the readable stream of a pair is the one that shows, though pending writes then fail as well', async () => {
+    it('of the readable stream of a pair shows, although pending writes then fail as well', async () => {
       const wire = new Wire('node', { slow: true });
       const pair = { readable: new PassThrough(), writable: wire.stream };
       const messages = framed(pair);
@@ -899,7 +899,7 @@ describe('framed', () => {
       expect([pair.readable.destroyed, wire.stream.destroyed]).to.deep.equal([true, true]);
     });
 
-    it('that a write meets with does not overtake what came: answers to it fail, one by one', async () => {
+    it('that a write meets does not overtake messages that came: answers to them fail, one by one', async () => {
       const { wire, messages } = framedWire();
       const error = reset();
       wire.receive(frames('a', 'b', 'c'));
@@ -920,7 +920,7 @@ describe('framed', () => {
       expect(failed).to.deep.equal([error, error]);
     });
 
-    it("and 'drain' still comes to who reads and waits for it; a body is let go of", async () => {
+    it("that a write meets: 'drain' still comes to a reader that waits for it, and a body is destroyed", async () => {
       const { wire, messages } = framedWire({ writableHighWaterMark: 10 }, new Wire('node', { slow: true }));
       wire.receive(frames('a', 'b'));
       await turns(2);
@@ -940,7 +940,7 @@ describe('framed', () => {
       expect((await failure)[0]).to.equal(error);
     });
 
-    it('that a write meets with shows at once where nobody reads', async () => {
+    it('that a write meets shows at once where nobody reads', async () => {
       for (const fail of [
         (wire: Wire, error: Error) => wire.step(error),
         (wire: Wire, error: Error) => wire.stream.destroy(error),
@@ -983,7 +983,7 @@ describe('framed', () => {
       }
     });
 
-    it('without an error hands what was written to the stream first, up to the first body', async () => {
+    it('without an error first hands written messages to the stream, up to the first body', async () => {
       for (const slow of [true, false]) {
         const { wire, messages } = framedWire({}, new Wire('node', { slow }));
         const given = writtenTo(wire);
@@ -1001,7 +1001,7 @@ describe('framed', () => {
       }
     });
 
-    it('without an error hands on what was written in the tick behind what waits for a slow stream', async () => {
+    it('without an error hands on messages of the tick behind those that wait for a slow stream', async () => {
       const { wire, messages } = framedWire({}, new Wire('node', { slow: true }));
       const given = writtenTo(wire);
       for (const message of ['a', 'b']) {
@@ -1013,7 +1013,7 @@ describe('framed', () => {
       expect(Buffer.concat(given)).to.deep.equal(frames('a', 'b', 'c'));
     });
 
-    it('with an error drops what was written in the tick', async () => {
+    it('with an error drops the messages that were written in the tick', async () => {
       const { wire, messages } = framedWire();
       messages.on('error', () => {});
       messages.write('a');
@@ -1022,7 +1022,7 @@ describe('framed', () => {
       expect(wire.writes).to.deep.equal([]);
     });
 
-    it('delivers over a socket what was written in the same tick, as leaving the loop does', async () => {
+    it('delivers messages that were written in the same tick over a socket, as leaving the loop does', async () => {
       for (const how of ['destroy', 'loop'] as const) {
         const { client, server } = await sockets();
         const [near, far] = [framed(client), framed(server)];
@@ -1092,7 +1092,7 @@ describe('framed', () => {
       }
     });
 
-    it('with an error destroys what is no socket at once, though it is ending', async () => {
+    it('with an error destroys a stream that is no socket at once, although it is ending', async () => {
       const { wire, messages } = framedWire();
       wire.stream._final = () => {};
       messages.on('error', () => {}).end();
@@ -1179,7 +1179,7 @@ describe('framed', () => {
       expect(Buffer.concat(given)).to.deep.equal(frames('a', 'b'));
     });
 
-    it('is what leaving the loop does', async () => {
+    it('is called by leaving the loop', async () => {
       const { wire, messages } = framedWire();
       wire.receive(frames('a', 'b'));
       for await (const message of messages) {
@@ -1189,7 +1189,7 @@ describe('framed', () => {
       expect(wire.stream.destroyed).to.equal(true);
     });
 
-    it('is what a signal does, one that was aborted before, too', async () => {
+    it('is called by a signal, also by one that was aborted before', async () => {
       for (const early of [true, false]) {
         const abort = new AbortController();
         if (early) abort.abort();
@@ -1225,7 +1225,7 @@ describe('framed', () => {
       });
     }
 
-    it('calls back in order what the stream is done with later, and then what it did not get', async () => {
+    it('calls back in order the writes that the stream finishes later, and then those that it did not get', async () => {
       const held: ((error?: Error) => void)[] = [];
       const writable = new PassThrough();
       writable.write = (_chunk: unknown, callback: unknown) => held.push(callback as () => void) > 0;
@@ -1318,7 +1318,7 @@ describe('framed', () => {
     expect(wire.stream.isPaused()).to.equal(false);
   });
 
-  it('takes in order what a stream sends while a listener writes to it', async () => {
+  it('takes chunks in order that a stream sends while a listener writes to it', async () => {
     const { stream } = new Wire();
     const { _write } = stream;
     stream._write = (chunk, encoding, callback) => {
@@ -1486,7 +1486,7 @@ describe('framed', () => {
     });
   });
 
-  describe("on a server's socket, whose client ends", () => {
+  describe("half open: a server's socket whose client ends", () => {
     /** All ways to read that leave nobody who is still to write. */
     const reading: Record<string, (messages: Framed) => unknown> = {
       'resume()': (messages) => messages.resume(),
@@ -1599,7 +1599,7 @@ describe('framed', () => {
   });
 
   describe('pairs', () => {
-    it('a child that answers and exits: all answers arrive, though what is written meets no reader', async () => {
+    it('a child that answers and exits: all answers arrive, although nobody reads its input', async () => {
       const code = `
         const frame = (text) => { const b = Buffer.alloc(4 + text.length, text); b.fill(0, 0, 4); b[0] = text.length; b.write(text, 4); return b; };
         process.stdout.write(Buffer.concat(Array.from({ length: 20 }, (_, i) => frame('answer ' + i))), () => process.exit(0));`;
@@ -1647,7 +1647,7 @@ describe('framed', () => {
     }
   });
 
-  describe('a server that answers later, to a client that has ended', () => {
+  describe('half open: a server that answers after its client has ended', () => {
     const asked = ['a', 'b', 'c'];
     const connected = async () => {
       const { client, server } = await sockets();

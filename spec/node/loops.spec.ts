@@ -178,7 +178,7 @@ async function seen(steps: readonly { do: string; count?: number }[], own: boole
 }
 
 describe('a loop over the messages of a decoder', () => {
-  it("does what Node's iterator does, whatever is done to both", async () => {
+  it("does the same as Node's iterator, whatever is done to both", async () => {
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.constantFrom(0, 0, 1, 3), async (steps, throwsAt) => {
         expect(await seen(steps, true, throwsAt)).to.deep.equal(await seen(steps, false, throwsAt));

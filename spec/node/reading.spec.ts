@@ -32,7 +32,7 @@ describe('the decode option', () => {
   const uint8 = { lengthField: 'uint8' } as const;
   const asText = (bytes: Buffer, start: number, end: number) => bytes.toString('latin1', start, end);
 
-  it('makes what is handed out of each message', async () => {
+  it('makes the value that is handed out for each message', async () => {
     const wire = fromHex('02 6162 00 01 63 03 646566');
     for (const size of [1, 2, 3, wire.length]) {
       for (const copy of [false, true]) {
@@ -79,7 +79,7 @@ describe('the decode option', () => {
     expect(kept.map(({ buffer }) => buffer.byteLength)).to.deep.equal([2, 1]);
   });
 
-  it('may return what is falsy, but is not null', async () => {
+  it('may return a falsy value, but not null or undefined', async () => {
     const values = [0, false, '', Number.NaN, 0n];
     for (const batch of [false, true]) {
       const queue = [...values];
@@ -259,7 +259,7 @@ describe('the stream option', () => {
       }
     });
 
-    it(`passes over what is left of a body: ${name}, at every cut`, async () => {
+    it(`passes over the rest of a body: ${name}, at every cut`, async () => {
       const bytes = fromHex(wire);
       for (let size = 1; size <= bytes.length; size++) {
         for (const when of ['at once', 'later', 'part-way'] as const) {
@@ -432,7 +432,7 @@ describe('the stream option', () => {
       }
     });
 
-    it("with oversize: 'skip' pass over what is too long", async () => {
+    it("with oversize: 'skip', a payload that is too long is passed over", async () => {
       for (const size of [1, 2, 100]) {
         const decoder = new LengthPrefixDecoder({ ...streaming, maxPayloadLength: 3, oversize: 'skip' });
         const passed: number[][] = [];
@@ -453,7 +453,7 @@ describe('the stream option', () => {
       }
     });
 
-    it('truncation: the bytes that came are read, then body and decoder fail with one error', async () => {
+    it('truncated: the bytes that came are read, then body and decoder fail with one error', async () => {
       for (const size of [1, 2, 100]) {
         const decoder = new LengthPrefixDecoder(streaming);
         const errors: Failure[] = [];
@@ -480,7 +480,7 @@ describe('the stream option', () => {
       }
     });
 
-    it('truncation: what is buffered is read first, also where it is read in bits', async () => {
+    it('truncated: the buffered bytes are read first, also a few at a time', async () => {
       const decoder = new LengthPrefixDecoder(streaming);
       const errors: Failure[] = [];
       decoder.on('error', (error: Failure) => errors.push(error));
@@ -499,7 +499,7 @@ describe('the stream option', () => {
       expect(errors[0]).to.equal(errors[1]);
     });
 
-    it('truncation: who comes to the body later is told why, too', async () => {
+    it('truncated: a later reader of the body gets the error, too', async () => {
       const decoder = new LengthPrefixDecoder(streaming);
       const errors: Failure[] = [];
       decoder.on('error', (error: Failure) => errors.push(error));
@@ -512,7 +512,7 @@ describe('the stream option', () => {
       expect(errors.map(({ code }) => code)).to.deep.equal(['ERR_FRAME_TRUNCATED']);
     });
 
-    it('truncation: shows when a body is destroyed after the input broke off', async () => {
+    it('truncated: shows when a body is destroyed after the input broke off', async () => {
       for (const wait of [false, true]) {
         const decoder = new LengthPrefixDecoder(streaming);
         const errors: Failure[] = [];
@@ -528,7 +528,7 @@ describe('the stream option', () => {
       }
     });
 
-    it('truncation: of a body that nobody wants', async () => {
+    it('truncated: a body that nobody reads', async () => {
       const decoder = new LengthPrefixDecoder(streaming);
       decoder.end(fromHex('02 61'));
       const lengths: number[] = [];

@@ -58,7 +58,7 @@ function source(parts: Iterable<Buffer | string>, kind: typeof Readable = Readab
 }
 
 describe('a message in parts', () => {
-  it('leaves as one frame, in one chunk with what else was written in the tick', async () => {
+  it('leaves as one frame, in one chunk with the other messages of the tick', async () => {
     const { encoder, chunks } = flowing();
     encoder.write(['he', Buffer.from('l'), Uint8Array.of(0x6c), '', new Uint8Array(0), 'o']);
     encoder.write([]);
@@ -79,7 +79,7 @@ describe('a message in parts', () => {
     expect(wire()).to.deep.equal(fromHex('02 e9e9 03 c3a961 02 0102 02 c3a9'));
   });
 
-  it('does not have its large parts copied, but the small ones and what is in front', async () => {
+  it('has its small parts and its head copied, and its large parts not', async () => {
     const encoder = new LengthPrefixEncoder();
     const chunks: Buffer[] = [];
     encoder.on('data', (chunk) => chunks.push(chunk));
@@ -424,7 +424,7 @@ describe('a message with a body', () => {
     expect(wire()).to.deep.equal(fromHex('01 61 01 62 01 63'));
   });
 
-  it('is sent part by part, also to who reads late: its parts belong to the stream', async () => {
+  it('is sent part by part, also to a late reader: its parts belong to the stream', async () => {
     const encoder = new LengthPrefixEncoder({ readableHighWaterMark: 1_000_000 });
     async function* parts() {
       for (const letter of 'ab') yield Buffer.alloc(65_535, letter);
@@ -438,7 +438,7 @@ describe('a message with a body', () => {
     );
   });
 
-  it('gives its large parts uncopied to who reads as they come', async () => {
+  it('gives its large parts uncopied to a reader that takes them as they come', async () => {
     const encoder = new LengthPrefixEncoder();
     const chunks: Buffer[] = [];
     encoder.on('data', (chunk) => chunks.push(chunk));
@@ -502,10 +502,10 @@ describe('a message with a body', () => {
     });
   }
 
-  describe('that is not what it was said to be', () => {
+  describe('that is longer or shorter than its length', () => {
     const wrong: [string, number, Body, string, string, string][] = [
-      ['too short', 4, ['ab', 'c'], 'ERR_FRAME_TRUNCATED', 'the body ended after 3 of 4 bytes', '04 616263'],
-      ['too short by all', 1, [], 'ERR_FRAME_TRUNCATED', 'the body ended after 0 of 1 byte', ''],
+      ['truncated', 4, ['ab', 'c'], 'ERR_FRAME_TRUNCATED', 'the body ended after 3 of 4 bytes', '04 616263'],
+      ['truncated before its first byte', 1, [], 'ERR_FRAME_TRUNCATED', 'the body ended after 0 of 1 byte', ''],
       [
         'too long',
         3,
@@ -522,10 +522,17 @@ describe('a message with a body', () => {
         'the body has 2 bytes or more, and its length is 1',
         '01 61',
       ],
-      ['not to be empty', 0, 'a', 'ERR_FRAME_TOO_LONG', 'the body has 1 byte or more, and its length is 0', ''],
+      [
+        'too long for a length of 0',
+        0,
+        'a',
+        'ERR_FRAME_TOO_LONG',
+        'the body has 1 byte or more, and its length is 0',
+        '',
+      ],
     ];
     for (const [name, length, body, code, what, sent] of wrong) {
-      it(`${name}: fails its own write, then the stream behind what was written before`, async () => {
+      it(`${name}: fails its own write, then the stream behind all messages before`, async () => {
         for (const given of [body, Readable.from(typeof body === 'string' ? [body] : (body as string[]))]) {
           const { encoder, wire, errors } = flowing();
           const { calls, called } = callbacks();
@@ -580,7 +587,7 @@ describe('a message with a body', () => {
       expect(body.destroyed).to.equal(true);
     });
 
-    it('is refused at once where that can be told: the body is not asked, and what comes behind fails', async () => {
+    it('is refused at once where that can be seen: the body is not read, and messages behind it fail', async () => {
       const { encoder, wire, errors } = flowing({ lengthField: 'varint', lengthFieldOffset: 1, maxPayloadLength: 200 });
       const { calls, called } = callbacks();
       encoder.write({ length: 200, body: [Buffer.alloc(200)] });
@@ -736,7 +743,7 @@ describe('a message with a body', () => {
     expect(wire()).to.deep.equal(fromHex('01 61'));
   });
 
-  describe('is let go of', () => {
+  describe('is destroyed', () => {
     /** One of each kind that holds something, and whether that was let go of. */
     function held(): [string, Body, () => boolean][] {
       let [cancelled, left] = [false, false];
@@ -786,7 +793,7 @@ describe('a message with a body', () => {
       }
     });
 
-    it('when the stream is destroyed, the one on its way and those behind', async () => {
+    it('when the stream is destroyed: the body that is being sent, and all behind it', async () => {
       for (const failure of [new Error('gone'), undefined]) {
         for (let pair = 0; pair < 16; pair++) {
           const [name, body, isLetGo] = held()[pair >> 2]!;
@@ -933,7 +940,7 @@ describe('a message with a body', () => {
       expect(errors).to.have.lengthOf(1);
     });
 
-    it('when it goes on after its length', async () => {
+    it('when it is longer than its length', async () => {
       let cancelled = false;
       const endless = new ReadableStream({
         pull: (controller) => controller.enqueue(Buffer.from('ab')),
@@ -1054,7 +1061,7 @@ describe('a message with a body', () => {
     encoder.destroy();
   });
 
-  it('is refused at once where it is none, and the stream goes on', async () => {
+  it('is refused at once if it is no body, and the stream goes on', async () => {
     const { encoder, wire, errors } = flowing();
     const wrong: [unknown, string, string][] = [
       [
@@ -1193,7 +1200,7 @@ describe('the encode option', () => {
     expect(wire()).to.deep.equal(fromHex('01 e9 01 e9 01 e9 02 c3a9'));
   });
 
-  it('that throws fails its own write, then the stream behind what was written before', async () => {
+  it('that throws fails its own write, then the stream behind all messages before', async () => {
     for (const cause of [new Error('no'), 'just so']) {
       const { encoder, wire, errors } = flowing({
         lengthField: 'uint8',
@@ -1277,7 +1284,7 @@ describe('the encode option', () => {
     }
   });
 
-  it('leaves alone what only looks like a message with a body, when it comes too late', async () => {
+  it('does not touch a value that only looks like a message with a body, when it comes too late', async () => {
     const { encoder, errors } = flowing({ encode: () => 'made' });
     encoder.end();
     const value = { length: 1, body: new PassThrough() };
@@ -1288,7 +1295,7 @@ describe('the encode option', () => {
     expect(value.body.destroyed).to.equal(false);
   });
 
-  it('is not called for what comes too late, nor for null', async () => {
+  it('is not called for a value that comes too late, nor for null', async () => {
     let calls = 0;
     const { encoder, errors } = flowing({
       encode(value: string) {

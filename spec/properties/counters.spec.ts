@@ -90,7 +90,7 @@ describe('counters', () => {
     },
   };
   for (const [name, make] of Object.entries(ways)) {
-    it(`of what ${name} has read are right behind every chunk`, () =>
+    it(`of the bytes and messages that ${name} has read are right behind every chunk`, () =>
       fc.assert(
         fc.asyncProperty(cutConversations, async ({ options, frames, chunks }) => {
           const [stream, give] = make(options);
@@ -107,7 +107,7 @@ describe('counters', () => {
       ));
   }
 
-  it('of what was written are right behind every write', () =>
+  it('of written bytes and messages are right behind every write', () =>
     fc.assert(
       fc.asyncProperty(conversations, fc.func(fc.nat(3)), async ({ options, messages, frames }, kindOf) => {
         const web = new LengthPrefixEncoderStream(options);

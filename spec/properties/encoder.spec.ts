@@ -974,7 +974,7 @@ describe('any use of an encoder', function () {
       { numRuns: runs(240) },
     ));
 
-  it('fails at what can not be sent, behind all that was written before it', () =>
+  it('fails at a message that can not be sent, behind all messages before it', () =>
     fc.assert(
       fc.asyncProperty(faultyRun, (run) => play(new EncoderRig(run.settings), run)),
       { numRuns: runs(150) },

@@ -205,7 +205,7 @@ describe('properties: framed over sockets', function () {
     );
   });
 
-  it("'drain' comes to all who wait for it, though nobody reads", async () => {
+  it("'drain' comes to all writers that wait for it, although nobody reads", async () => {
     const scenario = fc.record({
       where: places,
       writableHighWaterMark,
@@ -275,7 +275,7 @@ describe('properties: framed over sockets', function () {
     );
   });
 
-  it('destroy() and a loop that is left send what was written before', async () => {
+  it('destroy() and a loop that is left send the messages that were written before', async () => {
     const small = writings.filter(({ bytes }) => bytes.length <= 5000);
     const scenario = fc.record({
       where: places,
@@ -351,7 +351,7 @@ describe('properties: framed over sockets', function () {
     );
   });
 
-  it('destroy(error), a signal and a fault drop what was written, and reset the connection', async () => {
+  it('destroy(error), a signal and a fault drop written messages, and reset the connection', async () => {
     const hows = [
       'destroy(error)',
       'destroy(error) later',

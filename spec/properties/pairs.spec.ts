@@ -198,7 +198,7 @@ describe('properties: framed pairs', function () {
     );
   });
 
-  it('a readable that fails waits for what was written; then the error shows, and both are destroyed', async () => {
+  it('a readable that fails waits for written messages; then the error shows, and both are destroyed', async () => {
     const scenario = fc.record({
       messages: incoming.filter((all) => framesOf(all).length < 16_000),
       written: fc.array(writings, { maxLength: 6 }),
@@ -272,7 +272,7 @@ describe('properties: framed pairs', function () {
     );
   });
 
-  it('a writable that fails tells all writes at once, and waits for the end of what comes; then the error shows', async () => {
+  it("a writable that fails tells all writes at once, and waits for the readable's end; then the error shows", async () => {
     const scenario = fc.record({
       before: incoming.filter((all) => all.length > 0 && framesOf(all).length < 16_000),
       after: incoming,

@@ -20,7 +20,7 @@ import { thrownBy } from '../support/streams.js';
 
 const uint8 = { lengthField: 'uint8' } as const;
 
-describe('regressions: what readers of the contract found', () => {
+describe('regressions: cases that readers of the contract found:', () => {
   it("a server's socket ends when somebody's 'drain' listener goes, however it goes", async () => {
     for (const how of ['once', 'off'] as const) {
       const server = createServer().listen(0);
@@ -56,7 +56,7 @@ describe('regressions: what readers of the contract found', () => {
     messages.on('error', () => {}).destroy();
   });
 
-  it("a pair's writable that fails takes nothing from what waits unread", async () => {
+  it("a pair's writable that fails takes no message that waits unread", async () => {
     const [readable, writable] = [new PassThrough(), new PassThrough()];
     const messages = framed({ readable, writable });
     const error = new Error('EPIPE');
@@ -99,7 +99,7 @@ describe('regressions: what readers of the contract found', () => {
     messages.destroy();
   });
 
-  it('a body is let go of whatever is wrong with its write', async () => {
+  it('a body is destroyed, whatever is wrong with its write', async () => {
     const late = new LengthPrefixEncoder<Message>({
       encode: (value) => {
         late.end();
@@ -137,7 +137,7 @@ describe('regressions: what readers of the contract found', () => {
     expect(await called).to.have.property('code', 'ERR_STREAM_DESTROYED');
   });
 
-  it('a parser that is read in parts gives back nothing, and goes on with what next() has put together', () => {
+  it('a parser that is read in parts gives back nothing, and goes on with the bytes that next() has put together', () => {
     const parser = new FrameParser(uint8);
     parser.push(Uint8Array.of(4, 10));
     expect(parser.next()).to.equal(undefined);
@@ -178,7 +178,7 @@ describe('regressions: what readers of the contract found', () => {
     fc.assert(fc.property(anyMessages(uint8), (messages) => messages.every((message) => message.length < 256)));
   });
 
-  it('framed calls back what was sent in front of what failed, though the user had corked', async () => {
+  it('framed calls back messages that were sent in front of one that failed, although the user had corked', async () => {
     const raw = new Duplex({ read() {}, write: (_chunk, _encoding, callback) => setImmediate(callback) });
     raw.on('error', () => {});
     const messages = framed(raw);

@@ -189,7 +189,7 @@ describe('an encoder, as it must be', () => {
       expect(length).to.equal(3 * 50_004);
     });
 
-    it('gets what is asked for, though more than was written before', async () => {
+    it('gets as many bytes as it asks for, although fewer were written before', async () => {
       const { encoder } = quiet({ readableHighWaterMark: 1 });
       encoder.pause();
       encoder.write('ab');
@@ -311,7 +311,7 @@ describe('an encoder, as it must be', () => {
         }
       });
 
-      it(`that is a ${kind} is destroyed when its length is none`, async () => {
+      it(`that is a ${kind} is destroyed when its length is no valid length`, async () => {
         for (const length of [-1, 1.5, Number.NaN, 2 ** 53, '1', undefined, null, 1n]) {
           const { encoder } = quiet();
           const { body, isReleased } = make();
@@ -447,7 +447,7 @@ describe('an encoder, as it must be', () => {
       }
     });
 
-    it('sends nothing but what it answered, when each answer is another', async () => {
+    it('sends only the bytes that it returned, when each answer is another', async () => {
       const answers = [Buffer.from([1, 1, 1, 1]), Buffer.from([2]), Buffer.from([3, 3])];
       for (const message of ['a', ['a'], { length: 1, body: 'a' }]) {
         let calls = 0;

@@ -113,7 +113,7 @@ describe('regressions: framed', () => {
     await closeLinks();
   });
 
-  describe("a server's socket ends after the client's end", () => {
+  describe("half open: a server's socket ends after the client's end", () => {
     for (const [name, read] of Object.entries(readers)) {
       it(`read by ${name}`, async () => {
         const { near, peer, gone } = await link();
@@ -147,7 +147,7 @@ describe('regressions: framed', () => {
     }
   });
 
-  describe("a server's socket sends all answers after the client's end", () => {
+  describe("half open: a server's socket sends all answers after the client's end", () => {
     const echoes: Record<string, (messages: Duplex) => unknown> = {
       'pipeline(framed(a), framed(a))': (messages) => pipeline(messages, messages),
       'pipeline() with a slow async generator': (messages) => pipeline(messages, slowly, messages),
@@ -203,7 +203,7 @@ describe('regressions: framed', () => {
     await soon(closed(messages), "'close'");
   });
 
-  describe('what was written before the end is sent', () => {
+  describe('messages that were written before the end are sent:', () => {
     for (const near of ['client', 'server'] as const) {
       it(`write('bye') and destroy() in one tick, of a ${near}`, async () => {
         const { near: socket, peer } = await link({ near });
@@ -387,7 +387,7 @@ describe('regressions: framed', () => {
   describe('programs', () => {
     afterEach(cleanUp);
 
-    it('examples/echo resets the connection of a client that sends what it can not take', async () => {
+    it('examples/echo resets the connection of a client that sends a message which is too long', async () => {
       const { server, port } = await startExample('echo');
       const socket = await connectTo(port);
       socket.write(Buffer.alloc(4, 0xff));

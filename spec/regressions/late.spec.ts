@@ -24,7 +24,7 @@ class Endless extends Duplex {
   }
 }
 
-describe('regressions: what comes too late', () => {
+describe('regressions: calls and bytes that come too late:', () => {
   describe('a decoder that is detached inside a loop that comes to its end', () => {
     const loops: Record<string, (decoder: LengthPrefixDecoder, detach: () => void) => Promise<unknown>> = {
       async 'for await'(decoder, detach) {

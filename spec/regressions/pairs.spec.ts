@@ -199,7 +199,7 @@ describe('regressions: framed pairs', function () {
       }
     });
 
-    it("the writable: what comes is read to the readable's end, then the error shows, and both are destroyed", async () => {
+    it("the writable: messages are read to the readable's end, then the error shows, and both are destroyed", async () => {
       const [readable, writable] = [new PassThrough(), new PassThrough()];
       const messages = framedStream({ readable, writable });
       const { got, done } = readSlowly(messages);

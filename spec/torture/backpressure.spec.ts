@@ -298,7 +298,7 @@ describe('torture: backpressure', function () {
     }
   });
 
-  it('a chunk that is not used up is not called back: the writer stops as well', async () => {
+  it('does not call back a chunk that is not used up: the writer stops as well', async () => {
     for (const readableHighWaterMark of marks) {
       const decoder = new LengthPrefixDecoder({ readableHighWaterMark });
       let called = 0;
@@ -336,7 +336,7 @@ describe('torture: backpressure', function () {
       expect(await messagesOf(new NaiveDecoder(1))).to.deep.equal(['one']);
     });
 
-    it('and not in ours', async () => {
+    it('is not there in LengthPrefixDecoder', async () => {
       const decoder = new LengthPrefixDecoder({ readableHighWaterMark: 1 });
       expect(await messagesOf(decoder)).to.deep.equal(['one', 'two', 'three']);
     });

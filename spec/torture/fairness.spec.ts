@@ -134,7 +134,7 @@ describe('torture: a flood of messages leaves others their turn', () => {
     expect(before, 'messages before the turn of others').to.be.below(count);
   });
 
-  it('a listener that throws gets what is left in later turns', async () => {
+  it('a listener that throws gets the other messages in later turns', async () => {
     const decoder = new LengthPrefixDecoder();
     let count = 0;
     decoder.on('data', () => {

@@ -235,7 +235,7 @@ describe('torture: framed', function () {
       });
     });
 
-    it('are read, each once and in order, by any reader; what is written becomes the frames', async () => {
+    it('are read, each once and in order, by any reader; written messages become the frames', async () => {
       await fc.assert(
         fc.asyncProperty(talk, async ({ conversation, bytes, chunks, kind, reader, batch, readableHighWaterMark }) => {
           const { options, messages } = conversation;
@@ -382,7 +382,7 @@ describe('torture: framed', function () {
       });
     }
 
-    it("a slow socket bounds what is held: write() returns false, and 'drain' comes", async () => {
+    it("a slow socket bounds the bytes that are held: write() returns false, and 'drain' comes", async () => {
       for (const kind of kinds) {
         for (const size of [10, 5000, 20_000, 100_000]) {
           const writableHighWaterMark = 50_000;
@@ -708,7 +708,7 @@ describe('torture: framed', function () {
         });
       }
 
-      it(`${name}: half-open, each side`, async () => {
+      it(`${name}: half open, each side`, async () => {
         for (const first of [0, 1]) {
           const ends = (await pair()).map((socket) => framed(socket)) as [Framed, Framed];
           const [early, late] = [ends[first]!, ends[1 - first]!];
@@ -745,7 +745,7 @@ describe('torture: framed', function () {
       'inside a length': Buffer.alloc(2),
       'inside a payload': frame('cut off').subarray(0, 8),
     })) {
-      it(`a reset ${where}: a slow loop that answers gets what came, then ECONNRESET`, async () => {
+      it(`a reset ${where}: a slow loop that answers gets all messages that came, then ECONNRESET`, async () => {
         const [client, socket] = (await transports.TCP!()) as [Socket, Socket];
         client.on('error', () => {});
         const server = framed(socket);
@@ -792,7 +792,7 @@ describe('torture: framed', function () {
       expect(log.errors[0]?.code).to.be.oneOf(['ECONNRESET', 'EPIPE']);
     });
 
-    it('a slow peer bounds what is held, and gets all', async () => {
+    it('a slow peer bounds the bytes that are held (backpressure), and gets all', async () => {
       const [client, socket] = await transports.TCP!();
       const messages = framed(client);
       const reader = framed(socket);

@@ -75,7 +75,7 @@ describe('torture: the life of many connections', () => {
     expect(got).to.have.lengthOf(bodies.length);
   });
 
-  it('close() with a deadline is over for peers that end, for those that stall, and for those that flood', async () => {
+  it('close() with a deadline settles for peers that end, that stall, and that flood', async () => {
     const served: Framed[] = [];
     const flood = Buffer.concat(Array(10_000).fill(frame('x')));
     for (let i = 0; i < 30; i++) {
@@ -98,7 +98,7 @@ describe('torture: the life of many connections', () => {
     expect(codes.filter((code) => code === 'ERR_FRAME_TIMEOUT')).to.have.lengthOf(20);
   });
 
-  it('what floods behind the end of framing waits in the kernel, and none of it is lost', async () => {
+  it('bytes behind the end of framing wait in the kernel, and none is lost', async () => {
     const flood = payload(1, 64 * 1024 * 1024);
     const { socket, client } = await open();
     const messages = framed(socket, { formatAfter: () => null });

@@ -106,7 +106,7 @@ describe('torture: sockets', function () {
         expect(messages.map(String)).to.deep.equal(due);
       });
 
-      it('half-open: a peer that has ended still gets what we send', async () => {
+      it('half open: a peer that has ended still gets our messages', async () => {
         const [client, server] = await pair();
         const got = receive(client);
         const asked = receive(server);

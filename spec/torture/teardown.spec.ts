@@ -124,7 +124,7 @@ describe('torture: order and teardown', function () {
       }
     }
 
-    it('and the failed write has the error, those behind it too', async () => {
+    it('the failed write has the error, and all writes behind it', async () => {
       const decoder = new LengthPrefixDecoder({ readableHighWaterMark: 1 });
       const log = new Log(decoder);
       decoder.write(frame('a'), log.callback('a'));
@@ -261,7 +261,7 @@ describe('torture: order and teardown', function () {
       otherLog.expectClosed();
     });
 
-    it('while corked: the callbacks of what was never taken are called too', async () => {
+    it('while corked: the callbacks of writes that were never taken are called, too', async () => {
       for (const stream of [new LengthPrefixDecoder(), new LengthPrefixEncoder()]) {
         const log = new Log(stream);
         stream.cork();

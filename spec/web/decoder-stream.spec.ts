@@ -35,7 +35,7 @@ describe('LengthPrefixDecoderStream', () => {
     );
   });
 
-  it('hands out all messages in front of a truncation, at any pace, and then fails with its writer', async () => {
+  it('hands out all messages before a truncated end, in order, at any pace, and then fails with its writer', async () => {
     await fc.assert(
       fc.asyncProperty(
         truncatedConversations,
@@ -72,7 +72,7 @@ describe('LengthPrefixDecoderStream', () => {
     }
   });
 
-  it('counts what chunks cost while they wait', () => {
+  it('counts the cost of chunks that wait (backpressure)', () => {
     const sizes: [unknown, number][] = [
       [new ArrayBuffer(1000), 1000],
       [new Uint8Array(0), 64],
@@ -131,7 +131,7 @@ describe('LengthPrefixDecoderStream', () => {
     expect(items.map((batch) => batch.map(utf8))).to.deep.equal([['hello', 'hello'], ['hello']]);
   });
 
-  it('passes over what is too long, and tells of it', async () => {
+  it('passes over a payload that is too long, and tells of it', async () => {
     const told: [number, number][] = [];
     const onOversize = (...args: [number, number]) => void told.push(args);
     const wire = await encode(['a', 'too long', 'b']);
@@ -144,7 +144,7 @@ describe('LengthPrefixDecoderStream', () => {
     expect(error).to.include({ code: 'ERR_FRAME_TOO_LONG', position: 5 });
   });
 
-  it('fails with whatever `onOversize` throws, behind what came before', async () => {
+  it('fails with any value that `onOversize` throws, behind the messages before', async () => {
     const wire = await encode(['a', 'too long', 'b']);
     for (const thrown of [new Error('too much'), undefined]) {
       const onOversize = () => {
@@ -162,7 +162,7 @@ describe('LengthPrefixDecoderStream', () => {
     }
   });
 
-  it('fails with what `onOversize` rejects with', async () => {
+  it('fails with the rejection of `onOversize`', async () => {
     const failure = new Error('no log');
     const onOversize = async () => {
       throw failure;
@@ -182,7 +182,7 @@ describe('LengthPrefixDecoderStream', () => {
     }
   });
 
-  it("fails for what a length field of the user's own reads wrongly", async () => {
+  it("fails for a wrong answer of a length field of the user's own", async () => {
     for (const read of [null, 5n, { length: 5n, width: 4 }, { length: 5, width: 4n }, 'x']) {
       const lengthField = { maxWidth: 4, read: () => read as never, write: () => new Uint8Array(4) };
       const { items, error } = await decode([hello], { lengthField });
@@ -206,7 +206,7 @@ describe('LengthPrefixDecoderStream', () => {
     }
   });
 
-  it('hands out what `decode` makes, once for each message, and what it throws after the ones before', async () => {
+  it('hands out the values that `decode` makes, once for each message, and fails with its exception behind them', async () => {
     const seen: string[] = [];
     const parse = (bytes: Uint8Array, start: number, end: number) => {
       seen.push(utf8(bytes.subarray(start, end)));
@@ -388,7 +388,7 @@ describe('LengthPrefixDecoderStream', () => {
       expect(await writer.write(wire).catch((error) => error)).to.equal(reason);
     });
 
-    it('gets what had come before an abort, and then its reason', async () => {
+    it('gets the messages before an abort, and then its reason', async () => {
       const reason = new Error('enough');
       const decoder = new LengthPrefixDecoderStream({ readableHighWaterMark: 2 });
       const writer = decoder.writable.getWriter();
@@ -438,7 +438,7 @@ describe('LengthPrefixDecoderStream', () => {
       return { decoder, writer: decoder.writable.getWriter(), reader: decoder.readable.getReader() };
     };
 
-    it('hands out bodies whose bytes are those of the messages, however they are cut', async () => {
+    it('hands out bodies with the bytes of the messages, however they are cut', async () => {
       await fc.assert(
         fc.asyncProperty(cutConversations, async ({ options, messages, chunks }) => {
           const { readable, writable } = new LengthPrefixDecoderStream({ ...options, stream: true });
@@ -473,7 +473,7 @@ describe('LengthPrefixDecoderStream', () => {
       expect(next).to.deep.include({ done: false });
     });
 
-    it('passes over what is left of a body that is cancelled', async () => {
+    it('passes over the rest of a body that is cancelled', async () => {
       const { writer, reader } = open();
       void writer.write(Buffer.concat([hello, hello.subarray(0, 6)]));
       await (await reader.read()).value!.body.cancel();
@@ -522,7 +522,7 @@ describe('LengthPrefixDecoderStream', () => {
       expect((await outcomeOf(next.body)).items.map(utf8)).to.deep.equal(['hello']);
     });
 
-    it('gives a body that is asked for more than it has what it has', async () => {
+    it('gives a reader that asks for more bytes than a body has all that it has', async () => {
       const { writer, reader } = open();
       void writer.write(hello.subarray(0, 4));
       const part = (await reader.read()).value!.body.getReader();
@@ -559,7 +559,7 @@ describe('LengthPrefixDecoderStream', () => {
       expect(written).to.equal(true);
     });
 
-    it('holds a write until a body has got what it keeps of the head, or is cancelled', async () => {
+    it('holds a write until a body has got its bytes of the head, or is cancelled', async () => {
       for (const leave of [false, true]) {
         const { writer, reader } = open({ initialBytesToStrip: 0 });
         await writer.write(Uint8Array.of(0, 0));

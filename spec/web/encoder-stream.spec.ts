@@ -55,7 +55,7 @@ describe('LengthPrefixEncoderStream', () => {
     expect(bytes).to.deep.equal(fromHex('02000000 c3a9  01000000 01  02000000 61 02  00000000  00000000'));
   });
 
-  it('joins what is written together, and leaves nothing waiting', async () => {
+  it('joins messages that are written together, and leaves none waiting', async () => {
     const encoder = new LengthPrefixEncoderStream();
     const reader = encoder.readable.getReader();
     const first = reader.read();
@@ -71,7 +71,7 @@ describe('LengthPrefixEncoderStream', () => {
     expect(bytes).to.deep.equal(Buffer.concat([fromHex('30 8001'), Buffer.alloc(128, 'x'), fromHex('30 00')]));
   });
 
-  it('does not copy what is large', async () => {
+  it('does not copy a large message', async () => {
     const large = new Uint8Array(65_536);
     const body = { length: 65_536, body: [large] };
     const { chunks } = await encode<Message>(['hello', large, 'hello', ['small', large, 'small'], body]);
@@ -79,7 +79,7 @@ describe('LengthPrefixEncoderStream', () => {
     expect(chunks.filter(({ buffer }) => buffer === large.buffer)).to.have.lengthOf(3);
   });
 
-  it('holds what is large until it is taken', async () => {
+  it('holds a large message until it is taken', async () => {
     const encoder = new LengthPrefixEncoderStream();
     const writer = encoder.writable.getWriter();
     let done = 0;
@@ -95,7 +95,7 @@ describe('LengthPrefixEncoderStream', () => {
     expect(done).to.equal(2);
   });
 
-  it('counts what messages cost while they wait', () => {
+  it('counts the cost of messages that wait (backpressure)', () => {
     const { desiredSize: before } = new LengthPrefixEncoderStream().writable.getWriter();
     expect(before).to.equal(65_536);
     const small = Math.max(64, 1000 / 16);
@@ -130,7 +130,7 @@ describe('LengthPrefixEncoderStream', () => {
     expect(writer.desiredSize).to.equal(65_536 - 4096);
   });
 
-  it('copies what is small: it may be changed when its write is done', async () => {
+  it('copies a small message: it may be changed when its write is done', async () => {
     const encoder = new LengthPrefixEncoderStream();
     const writer = encoder.writable.getWriter();
     const bytes = Uint8Array.from(Buffer.from('hello'));
@@ -187,7 +187,7 @@ describe('LengthPrefixEncoderStream', () => {
     }
   });
 
-  it('writes what `encode` makes, and fails with what it throws as the cause', async () => {
+  it('writes the messages that `encode` makes, and fails with its exception as the cause', async () => {
     const cause = new Error('not this one');
     const encodeValue = (value: number) => {
       if (value === 3) throw cause;
@@ -276,7 +276,7 @@ describe('LengthPrefixEncoderStream', () => {
       expect((await reader.read()).done).to.equal(true);
     });
 
-    it('does not keep what is in front of them waiting', async () => {
+    it('does not keep messages in front of them waiting', async () => {
       const encoder = new LengthPrefixEncoderStream();
       const writer = encoder.writable.getWriter();
       void writer.write('hello');
@@ -285,7 +285,7 @@ describe('LengthPrefixEncoderStream', () => {
       expect(Buffer.from((await encoder.readable.getReader().read()).value!)).to.deep.equal(hello);
     });
 
-    it('fails when they have fewer or more bytes than was said, and lets go of them', async () => {
+    it('fails when they are truncated or longer than their length, and cancels them', async () => {
       const cases: [number, string, RegExp, number][] = [
         [6, 'ERR_FRAME_TRUNCATED', /the body ended after 5 of 6 bytes/, 9],
         [4, 'ERR_FRAME_TOO_LONG', /the body has 5 bytes or more, and its length is 4$/, 0],
@@ -333,7 +333,7 @@ describe('LengthPrefixEncoderStream', () => {
       return source;
     }
 
-    it('lets go of those that can not be sent', async () => {
+    it('cancels bodies that can not be sent', async () => {
       const [queued, longer, wrong, late, made] = Array.from({ length: 5 }, silent) as ReturnType<typeof silent>[];
       await encode<unknown>([5, queued]);
       await encode<Message>([Object.assign(longer!, { length: 17_000_000 })]);
@@ -349,7 +349,7 @@ describe('LengthPrefixEncoderStream', () => {
       for (const source of [queued, longer, wrong, made, late]) expect(source!.cancelled).to.equal(true);
     });
 
-    it('lets go of those that are written when it can send no more', async () => {
+    it('cancels bodies that are written when it can send no more', async () => {
       const ends: Record<string, (writer: WritableStreamDefaultWriter, readable: ReadableStream) => unknown> = {
         cancelled: (_, readable) => readable.cancel(),
         aborted: (writer) => writer.abort(),
@@ -387,7 +387,7 @@ describe('LengthPrefixEncoderStream', () => {
       expect(returned, name).to.equal(true);
     }
 
-    it('lets go of those that wait when it fails', async () => {
+    it('cancels bodies that wait when it fails', async () => {
       for (const leave of ['cancel', 'abort'] as const) {
         const encoder = new LengthPrefixEncoderStream();
         const writer = encoder.writable.getWriter();
@@ -567,7 +567,7 @@ describe('LengthPrefixEncoderStream', () => {
     }
 
     for (const when of ['in the same tick', 'behind the first', 'inside encode', 'when all is quiet'] as const) {
-      it(`${when}, sends those that were fulfilled, and then fails`, async () => {
+      it(`${when}, sends the messages whose writes were fulfilled, and then fails`, async () => {
         for (const waits of [true, false]) {
           const { bytes, error, done } = await aborted(when, waits);
           expect(error).to.equal(reason);
@@ -663,7 +663,7 @@ describe('LengthPrefixEncoderStream', () => {
     expect(moved).to.be.below(20 * 20_000);
   });
 
-  it('sends what was written before an abort', async () => {
+  it('sends messages that were written before an abort', async () => {
     const reason = new Error('enough');
     const encoder = new LengthPrefixEncoderStream();
     const writer = encoder.writable.getWriter();

@@ -62,8 +62,8 @@ class Rig {
   }
 }
 
-describe('Deadline', () => {
-  it('is over when a frame that has begun is not complete in time: the error says what came', () => {
+describe('Deadline: the deadline of a frame', () => {
+  it('is over when a frame that has begun is not complete in time: the error says how many bytes came', () => {
     const rig = new Rig();
     rig.come([1, 0, 5, 1, 2]);
     rig.pass(TIMEOUT - 1);

@@ -39,7 +39,7 @@ const entries: [string, InHand, unknown][] = [
 
 for (const [name, { decode, encode, json, text }, Bytes] of entries) {
   describe(`decode of ${name}`, () => {
-    it('gives the messages of any bytes, from any iterable, and those in front of a truncation', async () => {
+    it('gives the messages of any bytes, from any iterable, and those before a truncated end', async () => {
       await fc.assert(
         fc.asyncProperty(truncatedConversations, async ({ options, messages, frames, wire: { length }, chunks }) => {
           let whole = 0;
@@ -108,7 +108,7 @@ for (const [name, { decode, encode, json, text }, Bytes] of entries) {
       }
     });
 
-    it('refuses what is no chunk when it comes to it', () => {
+    it('refuses a value that is no chunk when it comes to it', () => {
       for (const chunk of ['text', 5, null, undefined, {}, [1]]) {
         const messages = decode([hello, chunk as Uint8Array]);
         expect(latin1(messages.next().value as Uint8Array)).to.equal('hello');

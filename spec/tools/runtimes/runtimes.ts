@@ -124,7 +124,7 @@ export const exceptions: readonly Exception[] = [
   },
   {
     runtime: 'bun',
-    test: 'frameTimeout bytes that came while the event loop was blocked are in time',
+    test: 'frameTimeout, the deadline of a frame: bytes that came while the event loop was blocked are in time',
     reason: 'Bun runs setImmediate before it has read what came while its loop was blocked',
     sometimes: true,
   },
@@ -173,12 +173,12 @@ export const exceptions: readonly Exception[] = [
   },
   {
     runtime: 'deno',
-    test: "regressions: framed what was written before the end is sent write('bye') and destroy() in one tick, of a server",
+    test: "regressions: framed messages that were written before the end are sent: write('bye') and destroy() in one tick, of a server",
     reason: "what is written to a server's socket of Deno that is new and destroyed in the same tick, is lost",
   },
   {
     runtime: 'deno',
-    test: 'frameTimeout bytes that came while the event loop was blocked are in time',
+    test: 'frameTimeout, the deadline of a frame: bytes that came while the event loop was blocked are in time',
     reason: DENO_READS,
     sometimes: true,
   },
