@@ -1,7 +1,7 @@
 import { Buffer } from 'node:buffer';
 import type { Callback } from '../node/declarations.js';
 import { readingOutlet } from '../node/reading.js';
-import { abortBy, BaseTransform, duplexOptions, type StreamOptions } from '../node/streams.js';
+import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from '../node/streams.js';
 import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
 import { Flow, type Work } from '../wire/flow.js';
 import { wholeNumber } from '../wire/format.js';
@@ -78,10 +78,13 @@ export class Recut extends BaseTransform<Buffer, Uint8Array | string> {
     callback();
   }
 
-  override _destroy(error: Error | null, callback: Callback): void {
+  // A Duplex's own `destroy` forgets callbacks: see `destroyWritable`.
+  override destroy(error?: Error, callback?: Callback): this {
     const done = this.#flow.destroy(error);
+    // Not at once: the write itself may still be on the stack.
     if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
-    super._destroy(error, callback);
+    destroyWritable(this, error, callback);
+    return this;
   }
 }
 

@@ -228,16 +228,19 @@ describe('Recut', () => {
   });
 
   it('fails the writes that wait when it is destroyed, and each once', async () => {
-    const stream = new Recut({ sizes: [1], readableHighWaterMark: 1 });
-    const called: unknown[] = [];
-    for (const text of ['ab', 'cd', 'ef']) stream.write(text, (error) => called.push([text, error?.name]));
-    stream.destroy();
-    await turns(2);
-    expect(called).to.deep.equal([
-      ['ab', 'Error'],
-      ['cd', 'Error'],
-      ['ef', 'Error'],
-    ]);
+    for (const isCorked of [false, true]) {
+      const stream = new Recut({ sizes: [1], readableHighWaterMark: 1 });
+      if (isCorked) stream.cork();
+      const called: unknown[] = [];
+      for (const text of ['ab', 'cd', 'ef']) stream.write(text, (error) => called.push([text, error?.name]));
+      stream.destroy();
+      await turns(2);
+      expect(called).to.deep.equal([
+        ['ab', 'Error'],
+        ['cd', 'Error'],
+        ['ef', 'Error'],
+      ]);
+    }
   });
 
   it('takes the options of streams that it documents, and no others', async () => {
