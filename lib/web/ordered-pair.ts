@@ -125,8 +125,12 @@ export class OrderedPair<In, Out> {
     this.#state = 'closing';
     return this.#hold((done) => {
       this.flow.finish(() => {
-        this.#state = 'closed';
-        this.#output.close();
+        if (this.#raw === undefined) {
+          this.#state = 'closed';
+          this.#output.close();
+        } else {
+          this.#raw.close();
+        }
         done();
       });
     });
@@ -173,6 +177,7 @@ class Raw<In> {
   readonly #check: (chunk: In) => In;
   #output!: ReadableStreamDefaultController<In>;
   #done: () => void = ignore;
+  #isCancelled = false;
 
   constructor(check: (chunk: In) => In, onCancel: (reason: unknown) => void) {
     this.#check = check;
@@ -183,6 +188,7 @@ class Raw<In> {
         },
         pull: () => this.#release(),
         cancel: (reason) => {
+          this.#isCancelled = true;
           this.#release();
           onCancel(reason);
         },
@@ -208,7 +214,7 @@ class Raw<In> {
   }
 
   close(): void {
-    this.#output.close();
+    if (!this.#isCancelled) this.#output.close();
   }
 
   fail(reason: unknown): void {
