@@ -139,19 +139,34 @@ export class LengthPrefixDecoder<
     return piece;
   }
 
-  /** The messages, to the end of the input or of framing. Leaving the loop early destroys the decoder. */
-  override [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
+  /**
+   * The messages, to the end of the input or of framing. Leaving the loop early destroys the decoder, unless
+   * `destroyOnReturn` is false.
+   */
+  override iterator(options?: {
+    destroyOnReturn?: boolean;
+  }): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
   /** @hidden */
-  override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
-  override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
+  override iterator(options?: { destroyOnReturn?: boolean }): AsyncIteratorObject<any, any, any>;
+  // Node's own destroys the decoder at the end of the messages, and the raw bytes behind them with it.
+  override iterator({ destroyOnReturn = true } = {}): AsyncIteratorObject<any, any, any> {
     const decoder = this;
     const options = {
-      // Node asks when the loop is over. The raw bytes of a detached decoder go on behind its messages.
+      // Node asks when the loop is over.
       get destroyOnReturn() {
-        return !decoder.readableEnded || !raws.has(decoder);
+        return destroyOnReturn && !(decoder.readableEnded && raws.has(decoder));
       },
     };
     return messagesOf(this, super.iterator(options));
+  }
+
+  /** As {@link iterator}. */
+  override [Symbol.asyncIterator](): AsyncIteratorObject<Decoded<Batch, T, Stream>, undefined, unknown>;
+  /** @hidden */
+  override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any>;
+  // Node's own does not call `iterator`.
+  override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
+    return this.iterator();
   }
 
   override _flush(callback: Callback): void {
@@ -161,9 +176,10 @@ export class LengthPrefixDecoder<
 
   // A Duplex's own `destroy` forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
+    const reason = error ?? this.#flow.fault ?? streamDestroyed();
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.
-    if (done !== undefined) process.nextTick(done, error ?? this.#flow.fault ?? streamDestroyed());
+    if (done !== undefined) process.nextTick(done, reason);
     if (error || !this.writableFinished) raws.get(this)?.destroy(error);
     destroyWritable(this, error, callback);
     return this;

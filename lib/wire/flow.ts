@@ -191,8 +191,7 @@ export class Flow<Stream, In, Out> {
     const outlet = this.#outlet;
     const work = this.work;
     const hasBatches = outlet.hasBatches === true;
-    let count = this.#count;
-    let tiredAt = nextRest(count);
+    let tiredAt = nextRest(this.#count);
     let isFirst = true;
     let isInWork = false;
     try {
@@ -210,9 +209,9 @@ export class Flow<Stream, In, Out> {
             isUsedUp = true;
             break;
           }
-          count += hasBatches ? (piece as unknown as unknown[]).length : 1;
-          if (count >= tiredAt) {
-            tiredAt = nextRest(count);
+          this.#count += hasBatches ? (piece as unknown as unknown[]).length : 1;
+          if (this.#count >= tiredAt) {
+            tiredAt = nextRest(this.#count);
             this.#flags |= TIRED;
           }
           if (!isFirst && outlet.flows?.(stream)) {
@@ -234,7 +233,6 @@ export class Flow<Stream, In, Out> {
       }
       this.breakNext(error);
     } finally {
-      this.#count = count;
       this.#flags &= ~PUMPING;
     }
     if (this.#fault !== undefined) this.wasRead();
@@ -293,10 +291,11 @@ export class Flow<Stream, In, Out> {
     this.#outlet.fail(this.#stream, done, fault.error);
   }
 
-  /** Lets go of everything. Returns the callback of the write in hand. */
+  /** Lets go of everything, also of a fault that waits to show. Returns the callback of the write in hand. */
   destroy(reason: unknown): Done | undefined {
     const done = this.#done;
     this.#done = undefined;
+    this.#fault = undefined;
     this.#flags |= OVER;
     this.work.destroy(reason);
     return done;

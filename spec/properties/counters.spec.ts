@@ -1,4 +1,4 @@
-import type { Buffer } from 'node:buffer';
+import { Buffer } from 'node:buffer';
 import { Duplex, Readable } from 'node:stream';
 import { setImmediate as turn } from 'node:timers/promises';
 import { expect } from 'chai';
@@ -6,6 +6,7 @@ import fc from 'fast-check';
 import { framed, LengthPrefixDecoder, LengthPrefixEncoder } from '../../lib/index.js';
 import { LengthPrefixDecoderStream, LengthPrefixEncoderStream } from '../../lib/web/index.js';
 import { FrameParser } from '../../lib/wire/index.js';
+import { frame } from '../support/frames.js';
 import { runs } from '../support/runs.js';
 import { conversations, cutConversations } from './arbitraries.js';
 
@@ -44,6 +45,21 @@ class Link extends Duplex {
 }
 
 describe('counters', () => {
+  for (const batch of [false, true]) {
+    it(`messagesRead has the message that a 'data' listener has: batch ${batch}`, async () => {
+      const link = new Link();
+      for (const stream of [new LengthPrefixDecoder({ batch }), framed(link, { batch })]) {
+        const seen: number[] = [];
+        stream.on('data', () => seen.push(stream.messagesRead));
+        await turn(); // it flows
+        const bytes = Buffer.concat([frame('a'), frame('b'), frame('c')]);
+        if (stream instanceof LengthPrefixDecoder) stream.write(bytes);
+        else link.emit('data', bytes);
+        expect(seen).to.deep.equal(batch ? [3] : [1, 2, 3]);
+      }
+    });
+  }
+
   const ways: Record<string, (options: object) => [ReadCounters, (chunk: Buffer) => unknown]> = {
     'a decoder': (options) => {
       const decoder = new LengthPrefixDecoder(options).resume();
