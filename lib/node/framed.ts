@@ -280,7 +280,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
     this.#flow = readingFlow(this, settings, FramedStream.#failBehind, FramedStream.#stopFraming);
     this.#writing = new Writing(this, written, UNCOPIED);
     this.#options = Object.keys(options).length === 0 ? noOptions : { ...options };
-    abortBy(options.signal, this);
+    // One that is aborted destroys at once: not before the channels know of this.
+    const isAborted = options.signal?.aborted === true;
+    if (!isAborted) abortBy(options.signal, this);
     this.#wasHalfOpen = readable.allowHalfOpen;
     this.#wasFlowing = readable.readableFlowing;
     // It would end itself before the last messages are read and answered.
@@ -300,6 +302,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (isPair && writable.errored) process.nextTick(() => this.#lose(writable.errored!));
     if (isPair && writable.destroyed) process.nextTick(() => this.#onClose(writable));
     readable.resume();
+    if (isAborted) abortBy(options.signal, this);
   }
 
   get #isPair(): boolean {
@@ -604,12 +607,9 @@ class FramedStream extends BaseDuplex<unknown, any> {
 
   #endWritable(): void {
     const writable = this.#writable;
-    if (this.#closing?.refuses) {
-      reset(this.#readable);
-      this.#onFinish();
-      return;
-    }
-    if (writable.writableFinished || this.#detaching?.promise !== undefined) {
+    const isReset = this.#closing?.refuses === true;
+    if (isReset) reset(this.#readable);
+    if ((isReset && !this.#isPair) || writable.writableFinished || this.#detaching?.promise !== undefined) {
       this.#onFinish();
     } else {
       listenTo(writable, FramedStream.#ofEnded);
@@ -646,6 +646,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
     const leaving = new Detaching();
     this.#leaving = leaving;
     this.#flow.destroy(undefined);
+    // A frame that was not complete in time is no frame any more.
+    if (this.#input?.error instanceof FrameError) this.#input = undefined;
     this.#input ??= { error: undefined };
     if (readable.readableEnded) {
       leaving.rest = rest;
@@ -673,7 +675,8 @@ class FramedStream extends BaseDuplex<unknown, any> {
       return Promise.reject(error);
     }
     const leaving = this.#detaching!;
-    leaving.promise ??= new Promise((resolve, reject) => {
+    if (leaving.promise !== undefined) return leaving.promise;
+    leaving.promise = new Promise((resolve, reject) => {
       leaving.resolve = () => resolve(this.#rawStream(leaving));
       leaving.reject = reject;
     });

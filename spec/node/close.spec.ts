@@ -2,7 +2,7 @@ import { Buffer } from 'node:buffer';
 import { once } from 'node:events';
 import type { Socket } from 'node:net';
 import process from 'node:process';
-import { Duplex, Readable } from 'node:stream';
+import { Duplex, PassThrough, Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { expect } from 'chai';
 import { type Framed, framed } from '../../lib/index.js';
@@ -129,6 +129,20 @@ describe('close() of framed', () => {
     await once(stream, 'end');
     end();
     await closing;
+  });
+
+  it('ends the writable of a pair, where a frame comes too late', async () => {
+    const [readable, writable] = [new PassThrough(), new PassThrough()];
+    const messages = framed({ readable, writable }) as Framed;
+    const reading = all(messages);
+    readable.write(frame('in time').subarray(0, 5));
+    await new Promise(setImmediate);
+    const closing = messages.close();
+    readable.write(Buffer.concat([frame('in time').subarray(5), frame('too late')]));
+    expect(await reading).to.deep.equal(['in time']);
+    await once(writable.resume(), 'end');
+    await closing;
+    expect(readable.destroyed).to.equal(true);
   });
 
   it('takes back no message that was written, although a frame begins later', async () => {

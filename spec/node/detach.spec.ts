@@ -188,6 +188,71 @@ describe('detach() of framed', () => {
     expect(error.message).to.contain('leaving a for await loop destroys it');
   });
 
+  for (const batch of [false, true]) {
+    it(`gives back a frame whose fault waits behind messages that are not read: batch ${batch}`, async () => {
+      for (const raw of ['GET / HTTP/1.1\r\n', `${prefix(10).toString('latin1')}half`]) {
+        const { socket, client } = await open();
+        const messages = framed(socket, { batch });
+        client.end(Buffer.concat([frame('UPGRADE'), Buffer.from(raw, 'latin1')]));
+        await once(messages, 'readable');
+        await new Promise(setImmediate);
+        const detached = messages.detach();
+        const got: string[] = [];
+        for await (const message of messages) got.push(`${message}`);
+        expect(got).to.deep.equal(['UPGRADE']);
+        expect((await buffer(await detached)).toString('latin1')).to.equal(raw);
+      }
+    });
+  }
+
+  it('gives back a frame that was not complete in time, while a message waits to be read', async () => {
+    const { socket, client } = await open();
+    const messages = framed(socket, { frameTimeout: 1 });
+    client.write(Buffer.concat([frame('a'), Buffer.from('xyz')]));
+    await once(messages, 'readable');
+    // Its time is over when that of a later one is.
+    const later = new LengthPrefixDecoder({ frameTimeout: 1 });
+    later.resume().write('xyz');
+    await once(later, 'error');
+    const detached = messages.detach<Socket>();
+    expect(`${messages.read()}`).to.equal('a');
+    messages.resume();
+    const raw = await detached;
+    client.end('w');
+    expect(`${await buffer(raw)}`).to.equal('xyzw');
+  });
+
+  it('may be called very often', async () => {
+    const { socket, client } = await open();
+    const messages = framed(socket);
+    client.write(frame('a'));
+    await once(messages, 'readable');
+    const before = messages.listenerCount('end');
+    const all = Array.from({ length: 12 }, () => messages.detach<Socket>());
+    expect(messages.listenerCount('end')).to.equal(before + 1);
+    messages.resume();
+    expect(await Promise.all(all)).to.deep.equal(Array(12).fill(socket));
+  });
+
+  it('of a web stream that is being closed: the raw bytes end, and close() settles', async () => {
+    for (const readsAll of [true, false]) {
+      const stream = new LengthPrefixDecoderStream();
+      const writer = stream.writable.getWriter();
+      void writer.write(Buffer.concat([frame('a'), frame('b')]));
+      void writer.write(frame('partial').subarray(0, 6));
+      const closing = writer.close();
+      await new Promise(setImmediate);
+      const raw = stream.detach().getReader();
+      // A message that was not asked for is raw as well.
+      const rest: Uint8Array[] = [];
+      if (readsAll) for (let read = await raw.read(); !read.done; read = await raw.read()) rest.push(read.value);
+      else await raw.cancel();
+      if (readsAll) expect(Buffer.concat(rest).subarray(-6)).to.deep.equal(frame('partial').subarray(0, 6));
+      await closing;
+      for await (const _ of stream.readable);
+    }
+  });
+
   it('of a decoder, or a web stream, that has ended: there are no bytes', async () => {
     const decoder = new LengthPrefixDecoder();
     decoder.end(frame('a'));
@@ -218,12 +283,14 @@ describe('detach() of framed', () => {
   });
 
   it('of a decoder: a loop that comes to its end leaves the raw bytes', async () => {
-    const decoder = new LengthPrefixDecoder(until('a'));
-    decoder.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
-    for await (const message of decoder) expect(`${message}`).to.equal('a');
-    const reading = buffer(decoder.detach());
-    decoder.end(' more');
-    expect(`${await reading}`).to.equal('raw more');
+    for (const loop of [(decoder: LengthPrefixDecoder) => decoder, (decoder: LengthPrefixDecoder) => decoder.iterator()]) {
+      const decoder = new LengthPrefixDecoder(until('a'));
+      decoder.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
+      for await (const message of loop(decoder)) expect(`${message}`).to.equal('a');
+      const reading = buffer(decoder.detach());
+      decoder.end(' more');
+      expect(`${await reading}`).to.equal('raw more');
+    }
   });
 
   it("of a decoder: an error is the raw stream's only when somebody has it", async () => {

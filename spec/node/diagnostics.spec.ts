@@ -47,4 +47,14 @@ describe('diagnostics channels', () => {
     expect(seen[1]![1].error).to.equal(error);
     expect(seen[1]![1].framed).to.equal(messages);
   });
+
+  it('tell first that a connection is framed, though its signal is aborted already', async () => {
+    const messages = framed(new PassThrough(), { signal: AbortSignal.abort() });
+    await once(messages, 'error');
+    expect(seen.map(([name]) => name)).to.deep.equal([
+      'length-prefix:framed',
+      'length-prefix:fault',
+      'length-prefix:close',
+    ]);
+  });
 });
