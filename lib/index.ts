@@ -3,15 +3,13 @@
  *
  * ```ts
  * import { createServer } from 'node:net';
+ * import { pipeline } from 'node:stream/promises';
  * import { framed } from 'length-prefix';
  *
- * createServer(async (socket) => {
- *   const messages = framed(socket);
- *   try {
- *     for await (const message of messages) messages.write(`You said ${message}`);
- *   } catch (error) {
- *     console.error(error); // It ends this connection alone.
- *   }
+ * createServer((socket) => {
+ *   const messages = framed(socket, { maxPayloadLength: 100_000, frameTimeout: 10_000 });
+ *   const answers = messages.map((message) => `You said ${message}`);
+ *   pipeline(answers, messages).catch((error) => console.error(error)); // It ends this connection alone.
  * }).listen(11000);
  * ```
  *

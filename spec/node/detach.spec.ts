@@ -283,7 +283,10 @@ describe('detach() of framed', () => {
   });
 
   it('of a decoder: a loop that comes to its end leaves the raw bytes', async () => {
-    for (const loop of [(decoder: LengthPrefixDecoder) => decoder, (decoder: LengthPrefixDecoder) => decoder.iterator()]) {
+    for (const loop of [
+      (decoder: LengthPrefixDecoder) => decoder,
+      (decoder: LengthPrefixDecoder) => decoder.iterator(),
+    ]) {
       const decoder = new LengthPrefixDecoder(until('a'));
       decoder.write(Buffer.concat([frame('a'), Buffer.from('raw')]));
       for await (const message of loop(decoder)) expect(`${message}`).to.equal('a');
