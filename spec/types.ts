@@ -214,6 +214,8 @@ export async function inHand(socket: Socket): Promise<void> {
   const frame = source.encode(['a', Buffer.from('b')], source.formats.kafka);
   sure<Same<typeof frame, ReturnType<typeof Buffer.alloc>>>();
   sure<Same<ReturnType<typeof source.encode>, ReturnType<typeof Buffer.alloc>>>();
+  // One object serves both ends.
+  source.encode('a', { lengthField: 'varint', copy: true });
   source.encode({ a: 1 }, source.json);
   // @ts-expect-error: no message
   source.encode(5);

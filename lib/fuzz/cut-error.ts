@@ -1,7 +1,7 @@
 import type { Buffer } from 'node:buffer';
 import { inspect, types } from 'node:util';
 import { bytes } from '../wire/errors.js';
-import { isBytes } from '../wire/memory.js';
+import { isBytes, lengthOf } from '../wire/memory.js';
 import type { Outcome } from './drive.js';
 import { isSame } from './same.js';
 
@@ -93,10 +93,6 @@ function howCut(chunks: readonly Uint8Array[]): string {
   const more = sizes.length > 2 * MOST_LINES;
   const list = more ? `${sizes.slice(0, 2 * MOST_LINES).join(' + ')} + ...` : sizes.join(' + ');
   return `${whole} in ${chunks.length} chunks, ${list}`;
-}
-
-function lengthOf(chunks: readonly Uint8Array[]): number {
-  return chunks.reduce((sum, chunk) => sum + chunk.length, 0);
 }
 
 /** Describes in a few words what is wrong with an outcome. Returns undefined if nothing is. */

@@ -4,6 +4,7 @@ import { streamDestroyed } from '../wire/errors.js';
 import type { Flow } from '../wire/flow.js';
 import { parserOf } from '../wire/parser.js';
 import type { Callback } from './declarations.js';
+import { destroyedBefore } from './leaving.js';
 import { messagesOf } from './loops.js';
 import { Raw } from './raw.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
@@ -11,7 +12,7 @@ import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOpti
 
 const ignore = (): void => {};
 
-/** The raw bytes of decoders whose framing has ended: a field would be one more in all others. */
+/** The raw bytes of decoders whose framing has ended. A field would take memory in all others, which are most. */
 const raws = new WeakMap<object, Raw>();
 
 /** The wire format, how messages are handed out, and Node's options of streams. */
@@ -92,7 +93,7 @@ export class LengthPrefixDecoder<
   detach(): node.Readable {
     if (!raws.has(this)) {
       const isOver = this.readableEnded && this.writableFinished && !this.errored;
-      if (this.destroyed && !isOver) throw streamDestroyed();
+      if (this.destroyed && !isOver) throw destroyedBefore();
       if (isOver) raws.set(this, Raw.nothing());
       else LengthPrefixDecoder.#endFraming(this);
     }

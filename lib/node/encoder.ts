@@ -49,7 +49,7 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
     const settings = writingSettings(options);
     super(duplexOptions(options, false, 65_536, 65_536));
     this.#writing = new Writing(this, settings);
-    this.#flow = new Flow(this, bytes, new Passing());
+    this.#flow = new Flow(this, byteOutlet, new Passing());
     abortBy(options.signal, this);
   }
 
@@ -161,7 +161,7 @@ export class LengthPrefixEncoder<T = Message> extends BaseTransform<Buffer, T> {
   }
 }
 
-const bytes: Outlet<LengthPrefixEncoder<any>, Buffer> = {
+const byteOutlet: Outlet<LengthPrefixEncoder<any>, Buffer> = {
   isEager: false,
   push: (stream, piece) => stream.push(piece),
   isRead: (stream) => stream.readableLength === 0,

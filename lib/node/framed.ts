@@ -8,14 +8,14 @@ import { FrameError, invalidState, invalidType, invalidValue, nodeError, streamD
 import { Fifo } from '../wire/fifo.js';
 import type { Flow } from '../wire/flow.js';
 import { milliseconds } from '../wire/format.js';
-import { isBytes, viewOf } from '../wire/memory.js';
+import { isBytes, lengthOf, viewOf } from '../wire/memory.js';
 import type { Message } from '../wire/message.js';
 import { checkKnown } from '../wire/options.js';
 import { parserOf } from '../wire/parser.js';
 import { buffers } from './buffers.js';
 import type { Callback, MessageDuplex } from './declarations.js';
 import { publishClose, publishFramed } from './diagnostics.js';
-import { type BytesStream, Closing, Detaching, reset } from './leaving.js';
+import { type BytesStream, Closing, Detaching, destroyedBefore, reset } from './leaving.js';
 import { Loops } from './loops.js';
 import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
 import {
@@ -105,7 +105,7 @@ export interface Framed<In = Buffer, Out = In | (In extends Buffer ? Message : n
 /** How long {@link Framed.close} waits. */
 export interface CloseOptions {
   /**
-   * The most time in ms, up to 2,147,483,647. Then the stream is destroyed with an `ERR_FRAME_TIMEOUT`, and a TCP connection is
+   * The most time in ms, up to 2,147,483,647; 0 is now. Then the stream is destroyed with an `ERR_FRAME_TIMEOUT`, and a TCP connection is
    * reset. Default: none. It waits for as long as the reader and the peer take.
    */
   deadline?: number | undefined;
@@ -164,7 +164,7 @@ function stopListening<Stream extends NodeJS.EventEmitter>(stream: Stream, liste
  *     writing --- end() --> all sent --> ends the stream --> 'finish'
  *             \-- a write fails --> lost: every callback gets the error, until reading has come to it
  */
-class FramedStream extends BaseDuplex<unknown, any> {
+class FramedStream extends BaseDuplex<unknown, any> implements Framed<unknown, any> {
   readonly #readable: Readable;
   readonly #writable: Writable;
   readonly #flow: Flow<unknown, Uint8Array, unknown>;
@@ -732,7 +732,7 @@ class FramedStream extends BaseDuplex<unknown, any> {
     if (this.#leaving === undefined) {
       const leaving = new Closing(this.#readable, this.#writable, () => this.bytesWritten > 0);
       this.#leaving = leaving;
-      const ahead = [...(this.#waiting ?? [])].reduce((sum, { length }) => sum + length, 0);
+      const ahead = lengthOf([...(this.#waiting ?? [])]);
       parserOf(this.#flow.work).stopBehind(ahead, () => process.nextTick(() => this.#endReading(leaving)));
     }
     // A stream that was ended emits no 'drain', and a reader that waits for one would wait for ever.
@@ -849,12 +849,6 @@ class FramedStream extends BaseDuplex<unknown, any> {
   override [Symbol.asyncIterator](): AsyncIteratorObject<any, any, any> {
     return this.iterator();
   }
-}
-
-/** As Node's own `ERR_STREAM_DESTROYED`. */
-function destroyedBefore(): Error {
-  const what = 'The stream was destroyed before detach() was called; leaving a for await loop destroys it';
-  return nodeError(new Error(what), 'ERR_STREAM_DESTROYED');
 }
 
 /** As Node's own `ERR_STREAM_PREMATURE_CLOSE`. */

@@ -1,4 +1,5 @@
 import type { Buffer } from 'node:buffer';
+import { nodeError } from '../wire/errors.js';
 import type { Callback } from './declarations.js';
 
 /** The properties of a stream of bytes that matter at its end. */
@@ -103,4 +104,10 @@ export function reset(stream: BytesStream, error?: Error): void {
       stream.destroy?.(error);
     }
   }
+}
+
+/** As Node's own `ERR_STREAM_DESTROYED`. */
+export function destroyedBefore(): Error {
+  const what = 'The stream was destroyed before detach() was called; leaving a for await loop destroys it';
+  return nodeError(new Error(what), 'ERR_STREAM_DESTROYED');
 }

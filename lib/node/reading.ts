@@ -49,13 +49,13 @@ export function readingSettings(options: DecodingOptions): DecodingSettings<Buff
 /**
  * The way from chunks to the readable side of a stream. The stream's `read` tells it of each piece that was taken.
  *
- * @param fail is called when a frame was not complete in time: fails the stream, behind the messages that came before
+ * @param onTimeout is called when a frame was not complete in time: fails the stream, behind the messages that came before
  * @param stop is called when `formatAfter` has ended framing: ends the readable side
  */
 export function readingFlow<S extends node.Duplex>(
   stream: S,
   settings: DecodingSettings<Buffer>,
-  fail: (stream: S, error: FrameError) => void,
+  onTimeout: (stream: S, error: FrameError) => void,
   stop: (stream: S) => void,
 ): Flow<any, Uint8Array, unknown> {
   const { onOversize, formatAfter } = settings;
@@ -74,7 +74,7 @@ export function readingFlow<S extends node.Duplex>(
     new Flow(
       stream,
       outlet,
-      timed(work, parser, own.frameTimeout, clock, (error) => fail(stream, error)),
+      timed(work, parser, own.frameTimeout, clock, (error) => onTimeout(stream, error)),
     );
   if (!own.inParts) return flowOf(own.batch ? batchOutlet : readingOutlet, parser);
   const streaming = new Streaming<Buffer, node.Readable>(parser, (each) => new Body(each));

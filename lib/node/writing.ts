@@ -32,11 +32,8 @@ export interface WritingSettings extends EncodingSettings {
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
  */
 export function writingSettings(options: EncodingOptions): WritingSettings {
-  const { format, encode } = encodingSettings(options);
-  const { defaultEncoding = 'utf8' } = options;
-  // It throws Node's own error for an encoding that is not known.
-  Buffer.from(' ', defaultEncoding);
-  return { format, encode, defaultEncoding };
+  const settings = encodingSettings(options, buffers);
+  return { ...settings, defaultEncoding: options.defaultEncoding ?? 'utf8' };
 }
 
 /** An entry of Writable's buffer: bytes of frames, a body, or the fault of a message that can't be sent. */
@@ -75,7 +72,7 @@ const nothing = Buffer.alloc(0);
 /**
  * The writable side of an encoder or a `framed`: makes frames of messages as they are written, and joins the frames of a tick.
  *
- *     write ---> builder --- flush ---> Writable's buffer --- _write ---> next(): the stream sends it
+ *     write ---> builder --- flush ---> Writable's buffer --- _write ---> begin(): the stream sends it
  *                (counted by the         (counted by
  *                 stream's accessor)      Writable)
  *

@@ -92,7 +92,8 @@ export class LengthPrefixDecoderStream<Batch extends boolean = false, T = Bytes,
   /**
    * Ends framing at once: `readable` closes behind the messages that were parsed. All other bytes can be read from the
    * returned stream: the bytes of a frame that is not complete, and all that are still written. Where `formatAfter` gave
-   * null, they begin with the first byte behind that message.
+   * null, they begin with the first byte behind that message. Read `readable` to its end: leaving a loop over it cancels it,
+   * and fails the raw bytes.
    *
    * @throws {Error} `ERR_INVALID_STATE` inside a message that is read in parts or passed over; inside `decode` and
    * `formatAfter`; and if the stream has failed or was cancelled.

@@ -1,6 +1,6 @@
 import { LARGE } from '../wire/builder.js';
 import { type EncodingOptions, encodingSettings } from '../wire/encoding.js';
-import type { Bytes } from '../wire/memory.js';
+import { type Bytes, uint8Arrays } from '../wire/memory.js';
 import type { Message } from '../wire/message.js';
 import { watchBodies } from './bodies.js';
 import { messageCost, sizeBy, valueCost } from './cost.js';
@@ -48,7 +48,7 @@ export class LengthPrefixEncoderStream<T = Message> {
    * @throws {RangeError} `ERR_OUT_OF_RANGE`
    */
   constructor(options: LengthPrefixEncoderStreamOptions<T> = {}) {
-    const settings = encodingSettings(options);
+    const settings = encodingSettings(options, uint8Arrays);
     const marks = highWaterMarks(options, 0, LARGE);
     const encoding = new Encoding<T>(settings);
     const areMessages = settings.encode === undefined;

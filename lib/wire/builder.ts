@@ -1,4 +1,4 @@
-import { type EncodingOptions, encodingSettings } from './encoding.js';
+import { type EncodingOptions, type EncodingSettings, encodingSettings } from './encoding.js';
 import { Format, type FormatOptions, formatOf, type WrittenHead } from './format.js';
 import { concat, isBytes, lengthOf, type Memory, uint8Arrays, viewOf } from './memory.js';
 import { encodeValue, type Message, type MessagePart, partBytes, partsBytes } from './message.js';
@@ -38,6 +38,7 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   count = 0;
   #format: Format;
   readonly #encode: ((value: any) => Message) | undefined;
+  readonly #encoding: string | undefined;
   readonly #memory: Memory<M>;
   readonly #large: number;
   /** The pieces that are complete. */
@@ -66,9 +67,10 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   ) {
     checkMemory(memory);
     const isFormat = options instanceof Format;
-    const { format, encode } = isFormat ? { format: options, encode: undefined } : encodingSettings(options);
+    const { format, encode, defaultEncoding } = isFormat ? formatAlone(options) : encodingSettings(options, memory);
     this.#format = format;
     this.#encode = encode;
+    this.#encoding = defaultEncoding;
     this.#memory = memory;
     this.#large = large;
   }
@@ -113,11 +115,11 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
   /**
    * Adds a message of one part or several; with `encode`, a value.
    *
-   * @param encoding the encoding of its strings, where the memory is `buffers`. Default: UTF-8.
+   * @param encoding the encoding of its strings, where the memory is `buffers`. Default: the option `defaultEncoding`.
    * @throws {TypeError} `ERR_INVALID_ARG_TYPE`
    * @throws FrameError when the format can't carry the message. Nothing of it is added.
    */
-  add(value: T, encoding?: string): void {
+  add(value: T, encoding = this.#encoding): void {
     if (value instanceof WithFormat) {
       this.useFormat(value.format, () => this.add(value.message, encoding));
       return;
@@ -266,6 +268,11 @@ export class FrameBuilder<M extends Uint8Array = Uint8Array, T = MessagePart | r
     this.#run = nothing as Uint8Array as M;
     this.#runLength = 0;
   }
+}
+
+/** The settings of a format without options. */
+function formatAlone(format: Format): EncodingSettings {
+  return { format, encode: undefined, defaultEncoding: undefined };
 }
 
 /** The length of a message in parts; infinity where a part is not bytes. */

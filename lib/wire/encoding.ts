@@ -1,5 +1,6 @@
-import { invalidType } from './errors.js';
+import { invalidType, invalidValue } from './errors.js';
 import { type Format, type FormatOptions, formatOf } from './format.js';
+import { type Memory, uint8Arrays } from './memory.js';
 import type { Message } from './message.js';
 import { checkKnown } from './options.js';
 
@@ -15,22 +16,35 @@ export interface EncodingOptions<T = any> extends FormatOptions {
    * ```
    */
   encode?: ((value: T) => Message) | undefined;
+  /**
+   * The encoding of strings that are written without one. Default: `'utf8'`, which is the only one of plain `Uint8Array`s,
+   * as in web streams.
+   */
+  defaultEncoding?: string | undefined;
 }
 
 /** Encoding options, checked. */
 export interface EncodingSettings {
   readonly format: Format;
   readonly encode: ((value: any) => Message) | undefined;
+  readonly defaultEncoding: string | undefined;
 }
 
 /**
  * @throws {TypeError} `ERR_INVALID_ARG_TYPE`, `ERR_INVALID_ARG_VALUE`
  * @throws {RangeError} `ERR_OUT_OF_RANGE`
  */
-export function encodingSettings(options: EncodingOptions): EncodingSettings {
+export function encodingSettings(options: EncodingOptions, memory: Memory<Uint8Array>): EncodingSettings {
   checkKnown(options);
   const format = formatOf(options);
-  const { encode } = options;
+  const { encode, defaultEncoding } = options;
   if (encode !== undefined && typeof encode !== 'function') throw invalidType('encode', 'of type function', encode);
-  return { format, encode };
+  if (defaultEncoding !== undefined) {
+    if ((memory as unknown) === uint8Arrays && !/^utf-?8$/i.test(defaultEncoding)) {
+      throw invalidValue('defaultEncoding', "'utf8', as strings of plain Uint8Arrays have no other", defaultEncoding);
+    }
+    // Buffers throw Node's own error for an encoding that is not known.
+    memory.encode(' ', defaultEncoding);
+  }
+  return { format, encode, defaultEncoding };
 }

@@ -608,7 +608,7 @@ export function wholeNumber(name: string, value: unknown, min = 0): number {
   return value;
 }
 
-/** A time in ms that timers of all platforms take; 0 is none. */
+/** A time in ms that timers of all platforms take. */
 export function milliseconds(name: string, value: unknown): number {
   const most = 2 ** 31 - 1;
   if (wholeNumber(name, value) > most) throw outOfRange(name, `<= ${most}, in ms`, value);

@@ -3,7 +3,6 @@ import { type ByteChunk, chunkBytes } from './chunk.js';
 import { type DecodingOptions, decodingSettings } from './decoding.js';
 import { type EncodingOptions, encodingSettings } from './encoding.js';
 import { invalidType, invalidValue } from './errors.js';
-import type { FormatOptions } from './format.js';
 import { concat, type Memory } from './memory.js';
 import { checkParts, encodeValue, IN_HAND, isSource, type Message, type MessagePart } from './message.js';
 import { FrameParser } from './parser.js';
@@ -21,10 +20,13 @@ export interface Decode<M extends Uint8Array> {
   ): AsyncGenerator<Batch extends true ? T[] : T, void, undefined>;
 }
 
+/** Options of both ends: one object serves all. */
+type EncodeOptions = Omit<EncodingOptions & DecodingOptions<any>, 'encode'>;
+
 /** The type of `encode`, which takes a message in hand. `M` is the class of the frame. */
 export interface Encode<M extends Uint8Array> {
-  (message: MessagePart | readonly MessagePart[], options?: FormatOptions & { encode?: undefined }): M;
-  <T>(message: T, options: FormatOptions & { encode: (value: T) => Message }): M;
+  (message: MessagePart | readonly MessagePart[], options?: EncodeOptions & { encode?: undefined }): M;
+  <T>(message: T, options: EncodeOptions & { encode: (value: T) => Message }): M;
 }
 
 /** Makes `decode`, with messages in this memory. */
@@ -47,16 +49,16 @@ export function decodeIn<M extends Uint8Array>(memory: Memory<M>): Decode<M> {
 /** Makes `encode`, with frames in this memory. */
 export function encodeIn<M extends Uint8Array>(memory: Memory<M>): Encode<M> {
   return (given: any, options: EncodingOptions = {}) => {
-    const { format: usual, encode } = encodingSettings(options);
+    const { format: usual, encode, defaultEncoding } = encodingSettings(options, memory);
     const format = given instanceof WithFormat ? given.format : usual;
     const message = messageOf(given);
     const bytes = encode === undefined ? message : encodeValue(encode, message, 0);
     const builder = new FrameBuilder<M>(format, memory);
     try {
-      builder.add(bytes as MessagePart);
+      builder.add(bytes as MessagePart, defaultEncoding);
     } catch (error) {
       // The builder knows nothing of bodies and codecs: this error tells more.
-      checkParts(bytes, IN_HAND, adviceFor(bytes));
+      checkParts(bytes, IN_HAND, codecAdvice(bytes));
       throw error;
     }
     const pieces = builder.take();
@@ -65,7 +67,7 @@ export function encodeIn<M extends Uint8Array>(memory: Memory<M>): Encode<M> {
 }
 
 /** How to send another value. */
-function adviceFor(message: unknown): string {
+function codecAdvice(message: unknown): string {
   if (isSource(message)) return 'write a { length, body } to a stream';
   return 'another value needs a codec, as in encode(value, json), or the option encode';
 }

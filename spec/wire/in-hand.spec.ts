@@ -37,6 +37,23 @@ const entries: [string, InHand, unknown][] = [
   ['length-prefix/web', web as unknown as InHand, Uint8Array],
 ];
 
+it('encode uses the encoding that streams use, or refuses it', () => {
+  const options = { lengthField: 'uint8', defaultEncoding: 'latin1' } as const;
+  expect(latin1(main.encode('é', options))).to.equal('\x01é');
+  for (const use of [
+    () => wire.encode('é', options),
+    () => new wire.FrameBuilder(options),
+    () => new web.LengthPrefixEncoderStream(options),
+  ]) {
+    expect(thrownBy(use)).to.have.property('code', 'ERR_INVALID_ARG_VALUE');
+  }
+  const builder = new wire.FrameBuilder(options, main.buffers);
+  builder.add('é');
+  builder.add('é', 'utf8');
+  expect(latin1(Buffer.concat(builder.take()))).to.equal('\x01é\x02\xc3\xa9');
+  expect(wire.encode('é', { ...options, defaultEncoding: 'UTF-8' })).to.have.lengthOf(3);
+});
+
 for (const [name, { decode, encode, json, text }, Bytes] of entries) {
   describe(`decode of ${name}`, () => {
     it('gives the messages of any bytes, from any iterable, and those before a truncated end', async () => {
