@@ -55,7 +55,8 @@ export interface DecodingOptions<
   stream?: Stream | undefined;
   /**
    * Is called for each payload that `oversize: 'skip'` passes over, with its length in bytes and the number of bytes in
-   * front of its frame in the stream. Messages before it may still wait to be read. Needs `oversize: 'skip'`. Default: none.
+   * front of its frame in the stream. Messages before it may still wait to be read. An exception fails the stream. Needs
+   * `oversize: 'skip'`. Default: none.
    */
   onOversize?: ((length: number, position: number) => void) | undefined;
   /**
