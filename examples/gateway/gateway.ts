@@ -2,71 +2,133 @@
  * Stores the messages of its clients in a stream of NATS, and tells a client only of messages that the stream has.
  * It stands behind HAProxy, which says in front of each connection whose it is.
  *
- *     node dist/examples/gateway/gateway.js PORT nats://HOST:PORT [IDLE]     milliseconds of silence that are too many
+ *     node dist/examples/gateway/gateway.js PORT nats://HOST:PORT
+ *
+ * IDLE, GREETING and BROKER in the environment are milliseconds: see `patience`. CONNECTIONS is the most it takes.
  */
 import { createServer, type Socket } from 'node:net';
-import { formats, framed } from 'length-prefix';
-import { connectBroker } from './broker.js';
-import { messagesOf, NOTHING } from './protocol.js';
-import { Refusal, Storage } from './storage.js';
+import { FrameError, formats, framed } from 'length-prefix';
+import { Broker } from './broker.js';
+import { checkedHello, type Message, messagesOf, NOTHING, Refusal } from './protocol.js';
+import { Storage } from './storage.js';
 
-const [port, nats = 'nats://127.0.0.1:4222', idle = '60000'] = process.argv.slice(2);
+const [port, nats = 'nats://127.0.0.1:4222'] = process.argv.slice(2);
+const { IDLE = '60000', GREETING = '10000', BROKER = '45000', CONNECTIONS = '15000' } = process.env;
+
+/** For how long a connection may be in a state, and what is wrong then. */
+const patience = {
+  greets: { most: Number(GREETING), fault: 'No name came for' },
+  reads: { most: Number(IDLE), fault: 'Silent for' },
+  // Longer than a client waits for it. So one that is still here then does not know that its client is gone.
+  stores: { most: Number(BROKER), fault: 'The broker has not stored its message for' },
+  answers: { most: Number(IDLE), fault: 'An answer was not read for' },
+  leaves: { most: 5000, fault: 'It was refused, and has not gone for' },
+};
+/** For how long connections may be there when the gateway stops. */
 const DEADLINE = 5000;
-const MAX_CONNECTIONS = 15_000;
 
-const broker = await connectBroker(nats);
+console.log(`Connecting to ${nats}`);
+const broker = await Broker.connect(nats);
 const connections = new Set<Connection>();
-let isStopping = false;
+/** When all of them must be gone. */
+let end = Infinity;
 
+/**
+ * A connection is in one state at a time, and not for longer than its patience. While it stores or answers, nothing is read.
+ *
+ *     greets --- a message ---> stores --- it is stored ---> answers --- and has a name ---> reads
+ *        ^                         ^                           |  |                            |
+ *        |                         '-------- a message --------|--|----------------------------'
+ *        '------------------------- and has no name yet -------'  '--- and is refused ---> leaves
+ */
 class Connection {
   /** None of a health check. */
   address: string | undefined;
-  #isStoring = false;
-  #isAnswering = false;
+  #state: keyof typeof patience = 'greets';
+  #timer: NodeJS.Timeout | undefined;
   #messages: ReturnType<typeof messagesOf> | undefined;
+  #storage: Storage | undefined;
   readonly #gone = new AbortController();
-
   readonly #socket: Socket;
 
   constructor(socket: Socket) {
     this.#socket = socket;
     this.address = socket.remoteAddress; // until HAProxy has said more
-    socket.once('close', () => this.#gone.abort());
-    // The broker may take its time. A client that is silent, or does not read, may not.
-    socket.setTimeout(Number(idle)).on('timeout', () => {
-      if (!this.#isStoring) socket.destroy(new Refusal(`Silent for ${idle} ms`));
-    });
+    // A client has all its answers before it ends its side. One that ends it earlier is gone, and must not be waited for.
+    for (const event of ['end', 'close']) socket.once(event, () => this.#gone.abort());
   }
 
   async serve(): Promise<void> {
+    this.#enter('greets');
     const proxied = framed(this.#socket, { ...formats.proxyV2, frameTimeout: DEADLINE, formatAfter: () => null });
     for await (const header of proxied) this.address = addressOf(header);
-    this.#messages = messagesOf(await proxied.detach<Socket>());
-    let storage: Storage | undefined;
-    for await (const { n, data } of this.#messages) {
-      if (!this.#messages.writable) continue; // We are stopping. The client will send it again, to another gateway.
-      this.#isStoring = true;
-      let stored = n;
-      if (n > 0) {
-        if (storage === undefined) throw new Refusal('A message came before a name');
-        await storage.store({ n, data }, this.#gone.signal);
-      } else if (data.length > 0) {
-        storage = new Storage(broker, checkedName(data));
-        stored = await storage.last(this.#gone.signal);
+    const messages = messagesOf(await proxied.detach<Socket>());
+    this.#messages = messages;
+    for await (const message of messages) {
+      // It was refused, or we are stopping: then the client will send it again, to another gateway.
+      if (!messages.writable) continue;
+      this.#enter('stores');
+      const answer = await this.#answerTo(message);
+      this.#enter('answers');
+      await new Promise((written) => messages.write(answer, written));
+      if (answer.data.length === 0) this.#enter(this.#storage === undefined ? 'greets' : 'reads');
+      else {
+        messages.end();
+        this.#enter('leaves');
       }
-      this.#isStoring = false;
-      this.#isAnswering = true;
-      // The client's socket, if it is full, is waited for as well. Meanwhile, nothing more is read from it.
-      await new Promise((written) => this.#messages?.write({ n: stored, data: NOTHING }, written));
-      this.#isAnswering = false;
-      if (isStopping) this.stop();
     }
   }
 
-  /** Now, or when the message at hand is stored and acknowledged. */
+  async #answerTo({ n, data }: Message): Promise<Message> {
+    const { signal } = this.#gone;
+    try {
+      if (n > 0) {
+        if (this.#storage === undefined) throw new Refusal('A message came before a name');
+        await this.#storage.store({ n, data }, signal);
+      } else if (data.length > 0) {
+        const storage = new Storage(broker, checkedHello(data));
+        n = await storage.open(signal);
+        this.#storage = storage;
+      }
+      return { n, data: NOTHING };
+    } catch (error) {
+      if (!(error instanceof Refusal)) throw error;
+      console.error(`${this.address}: ${error.message}`);
+      return { n: 0, data: Buffer.from(error.message) };
+    }
+  }
+
+  /** It goes now, or when the message at hand is stored and acknowledged, or at the end. */
   stop(): void {
+    this.#enter(this.#state);
+  }
+
+  /** Its socket is closed. */
+  over(): void {
+    clearTimeout(this.#timer);
+    connections.delete(this);
+  }
+
+  #enter(state: keyof typeof patience): void {
+    this.#state = state;
+    clearTimeout(this.#timer);
+    const { most, fault } = patience[state];
+    const left = Math.max(1, end - Date.now());
+    if (left < Infinity && (state === 'greets' || state === 'reads')) this.#close(left);
+    else {
+      const time = Math.min(most, left);
+      this.#timer = setTimeout(() => this.#fail(new Error(`${fault} ${time} ms`)), time);
+    }
+  }
+
+  #close(deadline: number): void {
     if (this.#messages === undefined) this.#socket.destroy();
-    else if (!this.#isStoring && !this.#isAnswering) this.#messages.close({ deadline: DEADLINE }).catch(() => {});
+    else this.#messages.close({ deadline }).catch(() => {});
+  }
+
+  #fail(error: Error): void {
+    this.#gone.abort(error);
+    (this.#messages ?? this.#socket).destroy(error);
   }
 }
 
@@ -77,13 +139,6 @@ function addressOf(header: Buffer): string | undefined {
   return `[${header.toString('hex', 4, 20).match(/.{4}/g)?.join(':')}]:${header.readUInt16BE(36)}`;
 }
 
-/** It becomes part of a subject, where dots, stars and spaces have a meaning. */
-function checkedName(data: Uint8Array): string {
-  const name = Buffer.from(data).toString('latin1');
-  if (/^[\w-]{1,64}$/.test(name)) return name;
-  throw new Refusal(`A name is 1 to 64 letters, digits, - and _. Received ${JSON.stringify(name.slice(0, 64))}`);
-}
-
 const server = createServer({ noDelay: true }, async (socket) => {
   const connection = new Connection(socket);
   connections.add(connection);
@@ -91,17 +146,18 @@ const server = createServer({ noDelay: true }, async (socket) => {
     await connection.serve();
   } catch (error) {
     // Only its own connection ends. HAProxy resets those of its health checks, which is no news.
+    const { address = error instanceof FrameError ? 'A health check' : undefined } = connection;
     const { name, message } = error as Error;
-    if (connection.address !== undefined && name !== 'AbortError') console.error(`${connection.address}: ${message}`);
+    if (address !== undefined && name !== 'AbortError') console.error(`${address}: ${message}`);
     socket.destroy();
   } finally {
-    connections.delete(connection);
+    connection.over();
   }
 });
-server.maxConnections = MAX_CONNECTIONS;
+server.maxConnections = Number(CONNECTIONS);
 
 process.once('SIGTERM', () => {
-  isStopping = true;
+  end = Date.now() + DEADLINE;
   server.close(() => broker.connection.close());
   for (const connection of connections) connection.stop();
 });

@@ -7,6 +7,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 
 const sourceOf = (name: string) => fileURLToPath(new URL(`../../../examples/gateway/${name}`, import.meta.url));
@@ -17,11 +18,16 @@ const LOADED = /Loading success/;
 /** The lines that a program writes, and its name. */
 type Listener = (line: string, name: string) => void;
 
+/** Settings of a gateway: see gateway.ts. */
+type Settings = Partial<Record<'IDLE' | 'GREETING' | 'BROKER' | 'CONNECTIONS', number>>;
+
 type Ports = Record<'nats' | 'haproxy' | 'gateway1' | 'gateway2' | 'spare', number>;
 
 export class Site {
   readonly folder = mkdtempSync(join(tmpdir(), 'gateway-'));
   readonly #running = new Map<string, ChildProcess>();
+  /** What each program was started with, for a shell. */
+  readonly commands = new Map<string, string>();
   readonly ports: Ports;
   readonly #listener: Listener;
   /** The lines of each program, by its name. */
@@ -49,19 +55,23 @@ export class Site {
     await this.start('nats', 'nats-server', ['-c', sourceOf('nats-server.conf')], /Server is ready/, env);
   }
 
-  async startGateway(name: 'gateway1' | 'gateway2', idle = 60_000): Promise<void> {
-    await this.startNode(name, 'gateway', [this.ports[name], this.nats, idle], /^Listening on /);
+  async startGateway(name: 'gateway1' | 'gateway2', settings: Settings = {}): Promise<void> {
+    await this.startNode(name, 'gateway', [this.ports[name], this.nats], /^Listening on /, settings);
   }
 
-  async startHAProxy(name = 'haproxy', port = this.ports.haproxy): Promise<void> {
+  async startHAProxy(name = 'haproxy', port = this.ports.haproxy, settings = {}): Promise<void> {
     const { gateway1, gateway2 } = this.ports;
     const env = {
       PORT: String(port),
       ADMIN: this.#admin(name),
       GATEWAY_1: String(gateway1),
       GATEWAY_2: String(gateway2),
+      ...settings,
     };
-    await this.start(name, 'haproxy', ['-W', '-db', '-f', sourceOf('haproxy.cfg')], LOADED, env);
+    const master = join(this.folder, `${name}-master.sock`);
+    await this.start(name, 'haproxy', ['-W', '-db', '-S', master, '-f', sourceOf('haproxy.cfg')], LOADED, env);
+    // Before its master answers, a signal would be lost.
+    while (!(await ask(master, 'show proc').catch(() => ''))) await sleep(20);
   }
 
   #admin(name: string): string {
@@ -70,9 +80,7 @@ export class Site {
 
   /** One of HAProxy's own commands, such as `show stat`, and its answer. */
   async tellHAProxy(command: string, name = 'haproxy'): Promise<string> {
-    const socket = connect(this.#admin(name));
-    socket.write(`${command}\n`);
-    return await text(socket);
+    return await ask(this.#admin(name), command);
   }
 
   /** Comes back when a new process of HAProxy has taken over. The one before it goes when its connections are over. */
@@ -83,13 +91,15 @@ export class Site {
   }
 
   /** A program of this folder. */
-  async startNode(name: string, program: string, args: (string | number)[], ready: RegExp): Promise<void> {
-    await this.start(name, process.execPath, [programOf(program), ...args.map(String)], ready);
+  async startNode(name: string, program: string, args: (string | number)[], ready: RegExp, env = {}): Promise<void> {
+    await this.start(name, process.execPath, [programOf(program), ...args.map(String)], ready, env);
   }
 
   /** Comes back when the program has written a line that is `ready`. */
   async start(name: string, command: string, args: string[], ready: RegExp, env = {}): Promise<void> {
     const path = `${process.env.PATH}:/usr/sbin:/sbin`;
+    const settings = Object.entries(env).map(([key, value]) => `${key}=${value}`);
+    this.commands.set(name, [...settings, command, ...args].join(' '));
     // In a process group of its own: HAProxy is several processes.
     const child = spawn(command, args, {
       env: { ...process.env, PATH: path, ...env },
@@ -106,7 +116,10 @@ export class Site {
       });
     }
     const failed = new Promise<never>((_, reject) => {
-      child.once('error', reject).once('close', (code, signal) => {
+      child.once('error', ({ message }) =>
+        reject(new Error(`${command} can't be started, is it installed? ${message}`)),
+      );
+      child.once('close', (code, signal) => {
         if (this.#running.get(name) === child) this.#running.delete(name);
         reject(new Error(`${name} ended with ${signal ?? code}:\n${last.join('\n')}`));
       });
@@ -158,6 +171,13 @@ export class Site {
     for (const { pid } of this.#running.values()) process.kill(-pid!, 'SIGKILL');
     rmSync(this.folder, { recursive: true, force: true, maxRetries: 10 });
   }
+}
+
+/** A command to HAProxy, and its answer. */
+async function ask(path: string, command: string): Promise<string> {
+  const socket = connect(path);
+  socket.end(`${command}\n`);
+  return await text(socket);
 }
 
 async function freePorts(count: number): Promise<number[]> {

@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, rmSync, writeFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 
 const POLICY = '/usr/sbin/policy-rc.d';
 
@@ -46,3 +47,6 @@ export function install(packages: readonly string[]): void {
     if (policy) rmSync(POLICY, { force: true });
   }
 }
+
+// node dist/spec/tools/debian.js PACKAGE...
+if (process.argv[1] === fileURLToPath(import.meta.url)) install(process.argv.slice(2));

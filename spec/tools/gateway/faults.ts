@@ -3,17 +3,18 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { expect } from 'chai';
-import { connectBroker, numberOf, STREAM } from '../../../examples/gateway/broker.js';
 import { Site } from '../../../examples/gateway/site.js';
+import { partsOf } from '../../../examples/gateway/storage.js';
 import { Watch } from './processes.js';
 import { Random } from './random.js';
+import { readStream, type Stored } from './stream.js';
 
 const SEED = Number(process.env.GATEWAY_SEED ?? Math.floor(Math.random() * 2 ** 32));
 const CLIENTS = 200;
 const HOSTILE = CLIENTS / 10;
 const PER_PROCESS = 20;
 /** After so many milliseconds of silence, a gateway drops a client: soon, so that it happens often. */
-const IDLE = 3000;
+const settings = { GREETING: 3000, IDLE: 11_000 };
 const MB = 1_000_000;
 /** However many messages there are. A process of Node has some 60 MB when it begins. */
 const MOST_MEMORY: Record<string, number> = { gateway: 250 * MB, nats: 400 * MB, haproxy: 100 * MB };
@@ -38,12 +39,14 @@ process.once('SIGTERM', () => process.exit(143));
 describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
   /** The last number that each client was told is stored. */
   const told = new Map<string, number>();
+  /** What each run of a client was told: the first time, of an earlier run's messages; and the last time. */
+  const claims = new Map<string, { first: number; last: number }>();
   const complaints: string[] = [];
   let acknowledged = 0;
   let onAcknowledged = () => {};
   let site: Site;
   let watch: Watch;
-  let stored: { id: string; text: string }[];
+  let stored: Stored[];
 
   function hear(line: string, name: string): void {
     if (name.startsWith('gateway')) complaints.push(line);
@@ -51,6 +54,8 @@ describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
     if (client === undefined) return;
     acknowledged += Number(n) - (told.get(client) ?? 0);
     told.set(client, Number(n));
+    const run = `${client}, process ${site.processes.get(name)}`;
+    claims.set(run, { first: Number(n), ...claims.get(run), last: Number(n) });
     onAcknowledged();
   }
 
@@ -65,7 +70,7 @@ describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
     await start();
   }
 
-  const restartGateway = (name: Gateway) => killed(name, () => site.startGateway(name, IDLE));
+  const restartGateway = (name: Gateway) => killed(name, () => site.startGateway(name, settings));
   const restartNats = () => killed('nats', () => site.startNats());
 
   /** Those of one target come one after the other. Those of several may well come at the same time. */
@@ -94,7 +99,7 @@ describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
       async happen() {
         await site.tellHAProxy(`set server gateways/${name} state drain`);
         expect(await site.end(name), name).to.equal(0);
-        await site.startGateway(name, IDLE);
+        await site.startGateway(name, settings);
         await site.tellHAProxy(`set server gateways/${name} state ready`);
       },
     })),
@@ -135,7 +140,7 @@ describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
     site = await Site.open(hear);
     watch = new Watch(() => site.processes);
     await site.startNats();
-    for (const name of gateways) await site.startGateway(name, IDLE);
+    for (const name of gateways) await site.startGateway(name, settings);
     await site.startHAProxy();
     await startWorker();
     const hostile = fileURLToPath(new URL('hostile.js', import.meta.url));
@@ -166,30 +171,43 @@ describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
 
   it('has stored what it has said, each once, in the order of each client, and nothing that it has refused', async () => {
     stored = await readStream(site.nats);
-    const last = new Map<string, number>();
+    const last = new Map<string, { n: number; run: string }>();
+    const texts = new Map<string, string>();
     for (const { id, text } of stored) {
-      const client = id.slice(0, id.lastIndexOf(':'));
-      const n = numberOf(id);
-      expect(n, id).to.equal((last.get(client) ?? 0) + 1);
-      last.set(client, n);
-      if (client.startsWith('client-')) expect(text).to.equal(`${n} from ${client}`);
+      const { name, run, n, isMarker } = partsOf(id);
+      const before = last.get(name!) ?? { n: 0, run: undefined };
+      expect(n, id).to.equal(before.n + (isMarker ? 0 : 1));
+      expect(run !== before.run, `${id} begins a run`).to.equal(isMarker);
+      last.set(name!, { n, run: run! });
+      if (isMarker) expect(text, id).to.equal('');
+      else if (name!.startsWith('client-')) texts.set(`${n} from ${name}`, text);
       else expect(text, id).to.match(/^(one|f*)$/);
     }
-    for (const client of [...crews.values()].flat()) expect(last.get(client), client).to.equal(count);
+    for (const client of [...crews.values()].flat()) expect(last.get(client)?.n, client).to.equal(count);
+    // A run was told of its own messages, and not of another's with the same numbers.
+    for (const [run, { first, last }] of claims) {
+      const [client, process] = run.split(', ');
+      for (let n = first + 1; n <= last; n++) {
+        expect(texts.get(`${n} from ${client}`)).to.equal(`${n} from ${client}, ${process}`);
+      }
+    }
   });
 
   it('has its work done once', async function () {
     this.timeout(60_000);
     const linesOf = () => readFileSync(join(site.folder, 'worked'), 'utf8').split('\n').slice(0, -1);
-    while (linesOf().length < stored.length) await sleep(100);
-    const ids = linesOf().map((line) => line.split(' ')[0]);
-    expect(new Set(ids).size).to.equal(ids.length);
-    expect(ids.sort()).to.deep.equal(stored.map(({ id }) => id).sort());
+    const messages = stored.filter(({ id }) => !partsOf(id).isMarker);
+    while (linesOf().length < messages.length) await sleep(100);
+    const worked = linesOf().map((line) => JSON.parse(line));
+    const byId = (a: { id: string }, b: { id: string }) => (a.id < b.id ? -1 : 1);
+    const wanted = messages.map(({ id, text }) => ({ id, data: Buffer.from(text).toString('base64') }));
+    expect(worked.sort(byId)).to.deep.equal(wanted.sort(byId));
   });
 
   it('has told why it dropped clients, and of which address', () => {
     const reasons = [
-      /:\d+: Silent for 3000 ms$/,
+      /:\d+: No name came for 3000 ms$/,
+      /:\d+: Silent for 11000 ms$/,
       /:\d+: A message came before a name$/,
       /:\d+: A name is 1 to 64 letters/,
       /:\d+: Message 3 came after 1$/,
@@ -200,7 +218,9 @@ describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
     const unheard = reasons.filter((reason) => !complaints.some((line) => reason.test(line)));
     expect(unheard).to.deep.equal([]);
     // One that is dropped before HAProxy has said whose it is has no port.
-    const wrong = complaints.filter((line) => !/^(Listening on |127\.0\.0\.1(:\d+)?: )/.test(line));
+    const wrong = complaints.filter(
+      (line) => !/^(Listening on |Connecting to |The broker |127\.0\.0\.1(:\d+)?: )/.test(line),
+    );
     expect(wrong).to.deep.equal([]);
   });
 
@@ -213,18 +233,3 @@ describe(`the gateway, with ${MESSAGES} messages, and seed ${SEED}`, () => {
     }
   });
 });
-
-/** All messages of the stream, in its order. */
-async function readStream(nats: string): Promise<{ id: string; text: string }[]> {
-  const { connection, manager, jetstream } = await connectBroker(nats);
-  const { state } = await manager.streams.info(STREAM);
-  const messages: { id: string; text: string }[] = [];
-  const consumer = await jetstream.consumers.get(STREAM);
-  for await (const message of await consumer.consume()) {
-    messages.push({ id: message.headers!.get('Nats-Msg-Id'), text: message.string() });
-    if (message.seq === state.last_seq) break;
-  }
-  await connection.close();
-  expect(messages).to.have.lengthOf(state.messages);
-  return messages;
-}

@@ -3,6 +3,7 @@
  *
  *     node dist/spec/tools/gateway/hostile.js PORT CLIENTS SEED
  */
+import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Random } from './random.js';
@@ -10,7 +11,7 @@ import { Random } from './random.js';
 const [port, clients, seed] = process.argv.slice(2).map(Number) as [number, number, number];
 
 function frame(n: number, data: Uint8Array | string = ''): Buffer {
-  const bytes = Buffer.from(data);
+  const bytes = Buffer.from(n === 0 && data.length > 0 ? `${data}:run` : data);
   const head = Buffer.alloc(10);
   head.writeUInt32BE(6 + bytes.length);
   head.writeUIntBE(n, 4, 6);
@@ -81,12 +82,16 @@ const acts: Record<string, Act> = {
       await Promise.race([over, sleep(500)]);
     }
   },
-  half(socket, name, random) {
-    const bytes = Buffer.concat([frame(0, name), frame(1, 'REFUSED'.repeat(100))]);
-    socket.write(bytes.subarray(0, random.between(1, bytes.length - 1)));
+  async half(socket, name, random) {
+    const hello = frame(0, name);
+    const bytes = Buffer.concat([hello, frame(1, 'REFUSED'.repeat(100))]);
+    const length = random.between(1, bytes.length - 1);
+    socket.resume().write(bytes.subarray(0, length));
+    // The gateway may still be busy with the name then, or not.
+    if (length > hello.length && random.next() < 0.5) await Promise.race([closed(socket), once(socket, 'data')]);
     if (random.next() < 0.5) socket.resetAndDestroy();
-    else socket.resume().end();
-    return closed(socket);
+    else socket.end();
+    await closed(socket);
   },
 };
 

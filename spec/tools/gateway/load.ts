@@ -5,7 +5,7 @@
  */
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { connectBroker, subjectOf } from '../../../examples/gateway/broker.js';
+import { Broker, subjectOf } from '../../../examples/gateway/broker.js';
 import { Sender } from '../../../examples/gateway/sender.js';
 
 export interface Load {
@@ -64,7 +64,7 @@ async function open(ports: readonly number[], i: number): Promise<Send> {
 }
 
 async function withoutGateway(nats: string, connections: number): Promise<Send[]> {
-  const { jetstream } = await connectBroker(nats);
+  const { jetstream } = await Broker.connect(nats);
   return Array.from({ length: connections }, (_, i) => {
     let n = 0;
     return async () => {

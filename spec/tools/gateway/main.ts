@@ -1,5 +1,5 @@
 /**
- * Sends messages through the example of the gateway while its programs are killed: `npm run test:gateway`.
+ * The example of the gateway, case by case, and then with many messages while its programs are killed: `npm run test:gateway`.
  *
  *     GATEWAY_MESSAGES=20000 GATEWAY_SEED=7 npm run test:gateway
  *
@@ -20,7 +20,7 @@ function main(): number {
   const fileOf = (name: string) => fileURLToPath(new URL(name, import.meta.url));
   const mocha = fileURLToPath(import.meta.resolve('mocha/bin/mocha.js'));
   const options = ['--no-config', '--require', fileOf('../../setup.js'), '--timeout', '900000', '--exit'];
-  return run(process.execPath, [mocha, ...options, fileOf('faults.js')]) === 0 ? 0 : 1;
+  return run(process.execPath, [mocha, ...options, fileOf('cases.js'), fileOf('faults.js')]) === 0 ? 0 : 1;
 }
 
 process.exitCode = main();
