@@ -78,7 +78,7 @@ async function keep({ ports, processes, commands, folder }: Site): Promise<void>
 A client that sends what is missing to 5,000 messages:
     node dist/examples/gateway/client.js ${ports.haproxy} 5000 anna
 To see each message pass, let the client connect to a tap in front of HAProxy:
-    npx length-prefix tap --listen ${ports.spare} --length-field uint32be ${ports.haproxy}
+    node dist/bundle/cli/main.js tap --listen ${ports.spare} --length-field uint32be ${ports.haproxy}
     node dist/examples/gateway/client.js ${ports.spare} 5010 anna
 The messages that were worked on:
     tail -f ${folder}/messages.txt

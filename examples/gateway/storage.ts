@@ -58,6 +58,7 @@ export class Storage {
     if (this.#last !== undefined) return this.#last;
     const found = await this.#broker.lastOf(subjectOf(this.#name), signal);
     const { run, n } = found === undefined ? { run: undefined, n: 0 } : partsOf(found.id);
+    if (Number.isNaN(n)) throw new Error(`The last message of ${this.#name} has an id of another kind: "${found?.id}"`);
     const place = found?.place ?? 0;
     if (this.#told === undefined && run !== this.#run) {
       await this.#publish(n, `${this.#name}:${this.#run}:${n}:start`, NOTHING, place, signal);

@@ -326,6 +326,10 @@ describe('the gateway, case by case', () => {
     const { connection, jetstream } = await Broker.connect(site.nats);
     for (const text of ['no id', 'none either']) await jetstream.publish(subjectOf('third'), text);
     await connection.close();
+    const third = new Client('third');
+    await hear(/:\d+: The last message of third has an id of another kind: ""$/);
+    if (third.faults.length === 0) await once(third.sender, 'fault');
+    expect(third.sender.stored).to.equal(-1);
     while (worked().length < 4) await sleep(20);
     expect(worked()).to.deep.equal([forged, 'genuine', 'no id', 'none either']);
   });
