@@ -5,6 +5,7 @@ import net from 'node:net';
 import { Duplex } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
+import { reset } from '../node/leaving.js';
 import { type Address, shownHost } from './address.js';
 import { complain, describe, notice, UsageError } from './errors.js';
 import { seconds, type Values, wholeNumber } from './options.js';
@@ -120,7 +121,7 @@ export async function serve(
     if (open >= most) {
       socket.on('error', () => {});
       // An end would tell the client that all went well.
-      socket.resetAndDestroy();
+      reset(socket);
       if (!isSaid)
         complain(`Out of file descriptors at ${open} connections: further ones are reset until some end (ulimit -n)`);
       isSaid = true;

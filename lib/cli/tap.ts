@@ -1,5 +1,6 @@
 /** `length-prefix tap` */
 import type { Socket } from 'node:net';
+import { reset } from '../node/leaving.js';
 import { addressOf } from './address.js';
 import { connector, serve } from './connection.js';
 import { openings } from './conversation.js';
@@ -24,7 +25,7 @@ async function join(
     watcher.error(error);
     isReset = true;
     // To end it would say that all is well.
-    peer?.resetAndDestroy();
+    if (peer !== undefined) reset(peer);
   };
   let server: Socket | undefined;
   client.on('error', (error) => fail(there, server)(error));
@@ -34,7 +35,7 @@ async function join(
     return fail(back, client)(error as Error);
   }
   if (client.destroyed) {
-    server.resetAndDestroy();
+    reset(server);
     return;
   }
   server.on('error', fail(back, client));
@@ -89,7 +90,7 @@ export async function run(values: Values, positionals: readonly string[]): Promi
   /** Connections are reset: to end them would say that all is well. */
   function stop(): void {
     server.close();
-    for (const socket of sockets) socket.resetAndDestroy();
+    for (const socket of sockets) reset(socket);
     void printer.end().then(() => process.exit());
   }
   onSignal(stop);

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, symlinkSync, utimesSync, writeFileSync } from 'node:fs';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { expect } from 'chai';
 import {
@@ -15,7 +16,7 @@ import {
   temporaryDirectory,
 } from '../support/programs.js';
 import { runtime } from '../support/runtime.js';
-import { Command, main, startListen, startTap } from './command.js';
+import { Command, main, received, startListen, startTap } from './command.js';
 
 /** The command, as a shell runs it: `$lp` stands for it. */
 class Shell extends Process {
@@ -164,6 +165,66 @@ describe('the command, as an unlucky operator or an attacker has it', () => {
       expect(await closed(socket)).to.equal('end');
     }
     expect(shell.errors).to.have.lengthOf(1);
+  });
+
+  describe('a Unix socket, which has no reset', () => {
+    /** A connection to a Unix socket, once it is closed. */
+    const cutOff = async (path: string, bytes = '') => {
+      const socket = connect(path).on('error', () => {});
+      if (bytes !== '') socket.write(bytes);
+      await new Promise((resolve) => socket.resume().once('close', resolve));
+    };
+    const listening = async (args: string[]) => {
+      const program = new Command(args);
+      await program.line(/^Listening/);
+      return program;
+    };
+
+    it('of a client, is closed where there is no server, by a signal, and by --count', async () => {
+      const [near, far] = ['near', 'far'].map((name) => join(temporaryDirectory(), name)) as [string, string];
+      const tap = await listening(['tap', '--listen', `unix:${near}`, `unix:${far}`]);
+      await cutOff(near);
+      await tap.line(/<- connect ENOENT/);
+      const server = await listening(['listen', `unix:${far}`]);
+      const open = connect(near).on('error', () => {});
+      open.write(sized('hello'));
+      await server.line(received(5));
+      tap.signal('SIGTERM');
+      await tap.succeeds();
+
+      const counting = await listening(['tap', '--listen', `unix:${near}`, `unix:${far}`, '--count', '1']);
+      await cutOff(near, sized('hello').toString());
+      await counting.succeeds();
+      expect(counting.lines.filter((line) => line.includes('ERR_'))).to.deep.equal([]);
+    });
+
+    it('of a server, is closed when a TCP client resets its connection', async () => {
+      const far = join(temporaryDirectory(), 'far');
+      const server = await listening(['listen', `unix:${far}`]);
+      const tap = await listening(['tap', `unix:${far}`]);
+      for (const count of [1, 2]) {
+        const socket = await connectTo(await port(tap));
+        socket.write(sized('hello'));
+        await server.line(received(5), count);
+        socket.resetAndDestroy();
+        await tap.line(/read ECONNRESET$/, count);
+      }
+      tap.signal('SIGTERM');
+      await tap.succeeds();
+    });
+
+    it('is closed where a listener is out of descriptors', async () => {
+      const path = join(temporaryDirectory(), 'path');
+      const shell = new Shell(`ulimit -n 25; exec $lp listen "$1"`, `unix:${path}`);
+      await shell.line(/^Listening/);
+      const first = connect(path);
+      first.write(sized('first'));
+      await shell.line(received(5));
+      await cutOff(path);
+      await shell.line(/^Out of file descriptors/);
+      first.end(sized('second'));
+      await shell.line(received(6));
+    });
   });
 
   describe('a standard input that is none', () => {
