@@ -3,7 +3,7 @@ import { spawn } from 'node:child_process';
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
 import { isatty } from 'node:tty';
-import { type FormatOptions, framed } from 'length-prefix';
+import { type FormatOptions, framed, type StreamedMessage } from 'length-prefix';
 import { type Address, addressOf } from './address.js';
 import { type Serving, serve, stdio } from './connection.js';
 import { whole } from './conversation.js';
@@ -72,9 +72,76 @@ async function useOf(values: Values, format: FormatOptions): Promise<Use> {
   return (messages) => async (parts) => send(messages, await answerOf(values.exec as string, parts, most));
 }
 
+/** A client, and the messages of it that are under way. */
+class Client {
+  readonly messages: Streamed;
+  readonly #shown: Shown;
+  /** Whether a message is in hand: it still comes, or its answer is being made. */
+  #isBusy = false;
+  /** Whether the listener has ended it, or cut it off: its errors are of no interest any more. */
+  isOver = false;
+  /** Messages that begin from here on are not taken. */
+  #end = Number.POSITIVE_INFINITY;
+
+  constructor(messages: Streamed, shown: Shown) {
+    this.messages = messages;
+    this.#shown = shown;
+  }
+
+  /** Whether the next message is not taken any more. */
+  get isLate(): boolean {
+    return this.#shown.position >= this.#end;
+  }
+
+  /** Deals with a message. With an error the connection is reset: the client learns that not all it sent was taken. */
+  async deal(message: StreamedMessage, use: (parts: Parts) => Promise<unknown>): Promise<void> {
+    this.#isBusy = true;
+    try {
+      await this.#shown.message(message, use);
+    } catch (error) {
+      this.messages.destroy(error as Error);
+      throw error;
+    }
+    this.#isBusy = false;
+  }
+
+  /** Takes the messages that have begun, and no more. Returns whether there are any. */
+  stop(): boolean {
+    this.#end = this.#shown.received;
+    const isUnderWay = this.#isBusy || !this.isLate;
+    this.endIfDone();
+    return isUnderWay;
+  }
+
+  /** Takes no more messages. One in hand that has come whole is still answered. */
+  stopAtOnce(): void {
+    this.#end = this.#shown.position;
+    if (this.#isBusy && this.#shown.received < this.#end) this.cutOff();
+    else this.endIfDone();
+  }
+
+  /** Ends a connection that stops when nothing is under way. Its client has a second to do so, too. */
+  endIfDone(): void {
+    if (!this.isLate || this.#isBusy) return;
+    this.isOver = true;
+    this.messages.close({ deadline: 1000 }).catch(() => {});
+  }
+
+  /** A message is not taken. A client that has had answers keeps them, and sees an end. */
+  async refuse({ body }: StreamedMessage): Promise<void> {
+    if (this.messages.bytesWritten === 0) this.cutOff();
+    else await pass(body);
+  }
+
+  cutOff(): void {
+    this.isOver = true;
+    this.messages.destroy(new Error('The listener stops'));
+  }
+}
+
 /** All that is open. */
 class Listener {
-  readonly #connections = new Set<Streamed>();
+  readonly #clients = new Set<Client>();
   readonly #printer: Printer;
   readonly #format: FormatOptions;
   readonly #frameTimeout: number | undefined;
@@ -98,72 +165,77 @@ class Listener {
     const shown = new Shown(this.#printer, { connection, direction: '->' }, this.#format);
     const messages: Streamed = framed(socket, { ...shown.format, frameTimeout: this.#frameTimeout, stream: true });
     shown.watch(socket);
-    this.#connections.add(messages);
+    // The loop tells of it, unless a message has failed that it is at.
+    messages.on('error', () => {});
+    const client = new Client(messages, shown);
+    this.#clients.add(client);
     let count = 0;
     try {
-      // The next message comes when this one is dealt with: a client that is faster than that has to wait. With an
-      // error, the connection is reset: that tells a client that not all it sent was taken.
+      // The next message comes when this one is dealt with: a client that is faster than that has to wait.
       for await (const message of messages) {
-        if (this.#left === 0) break;
-        const use = this.#use(messages, connection, message.length, ++count);
-        await shown.message(message, use).catch((error) => messages.destroy(error));
-        if (--this.#left === 0) {
-          this.#isStopping = true;
-          this.#endOthers(messages);
-          break;
+        if (client.isLate) {
+          await client.refuse(message);
+          continue;
         }
+        await client.deal(message, this.#use(messages, connection, message.length, ++count));
+        if (--this.#left === 0) this.#stopAtOnce();
+        client.endIfDone();
       }
       // The output is there before the client learns that all went well.
       this.#printer.output.flush();
       messages.end();
-      await finished(messages).catch((error) => {
-        if (!this.#isStopping) throw error;
-      });
+      await finished(messages);
     } catch (error) {
-      shown.fault(error, name);
+      if (!client.isOver) shown.fault(error, name);
     }
-    this.#connections.delete(messages);
+    this.#clients.delete(client);
   }
 
   /** Enough messages have come. */
-  #endOthers(last: Streamed): void {
+  #stopAtOnce(): void {
+    this.#isStopping = true;
     this.#printer.output.flush();
     this.serving?.server.close();
-    for (const messages of this.#connections) {
-      if (messages !== last) messages.close({ deadline: 1000 }).catch(() => {});
-    }
+    for (const client of this.#clients) client.stopAtOnce();
   }
 
-  /** Ends all that is open, when the messages under way are there. */
+  /** Ends all that is open, when the messages under way are there, and answered. */
   stop(): void {
     if (this.#isStopping) return;
     this.#isStopping = true;
     this.serving?.server.close();
-    const busy = [...this.#connections].filter((messages) => messages.insideFrame);
-    // The others end at once, and their clients have a second to do so, too. The loops above tell of errors.
-    for (const messages of this.#connections) {
-      messages.close(busy.includes(messages) ? {} : { deadline: 1000 }).catch(() => {});
-    }
+    const busy = [...this.#clients].filter((client) => client.stop());
     if (busy.length > 0)
       complain(`Stopping after the messages under way. Connections: ${busy.length}. Ctrl+C again stops at once`);
     // There is nothing to wait for: a program ends when it has no connection open, and no file to write.
   }
+
+  /** A client whose message is under way must not see an end: it would say that all went well. */
+  cutOff(): void {
+    for (const client of this.#clients) client.cutOff();
+  }
 }
 
-/** Calls `stop` at the first signal; a second one ends the program at once. */
-export function onSignal(stop: () => void): void {
+/** Calls `stop` at the first signal; a second one calls `cutOff`, and ends the program at once. */
+export function onSignal(stop: () => void, cutOff: () => void = () => {}): void {
   let isStopping = false;
-  const stopOnce = () => {
-    if (isStopping) return;
+  let isReady = false;
+  const onNext = (signal: NodeJS.Signals) => {
+    if (isStopping) {
+      if (!isReady) return;
+      process.off('SIGINT', onNext).off('SIGTERM', onNext);
+      cutOff();
+      // Without a listener it does what it does to any program.
+      process.kill(process.pid, signal);
+      return;
+    }
     isStopping = true;
-    // Without a listener the next signal does what it does to any program. On a terminal that has to wait a moment:
-    // Ctrl+C can come twice there, from the terminal and from npm, which passes on what it got.
-    const stopListening = () => process.off('SIGINT', stopOnce).off('SIGTERM', stopOnce);
-    if (isatty(0)) setTimeout(stopListening, 500).unref();
-    else stopListening();
+    // On a terminal Ctrl+C can come twice: from the terminal, and from npm, which passes on what it got.
+    if (isatty(0)) setTimeout(() => (isReady = true), 500).unref();
+    else isReady = true;
     stop();
   };
-  process.on('SIGINT', stopOnce).on('SIGTERM', stopOnce);
+  process.on('SIGINT', onNext).on('SIGTERM', onNext);
 }
 
 function addressIn(values: Values, positionals: readonly string[]): Address {
@@ -187,7 +259,10 @@ export async function run(values: Values, positionals: readonly string[]): Promi
     onLost: (error) => complain(`Going on without output: ${describe(error)}`),
   });
   const listener = new Listener(values, format, printer, await useOf(values, format));
-  onSignal(() => listener.stop());
+  onSignal(
+    () => listener.stop(),
+    () => listener.cutOff(),
+  );
   if (isStdio) {
     await listener.take(stdio(), 'stdio:');
     return undefined;

@@ -10,7 +10,7 @@ import { Window } from './window.js';
 export type Parts = AsyncGenerator<Buffer>;
 
 /** Reads the parts, and has no other use for them. */
-export async function pass(parts: Parts): Promise<void> {
+export async function pass(parts: AsyncIterable<Buffer>): Promise<void> {
   for await (const _ of parts);
 }
 
@@ -31,6 +31,16 @@ export class Shown {
     this.#hasType = hasType(format);
     this.#printer = printer;
     this.#place = place;
+  }
+
+  /** The place of the next message. */
+  get position(): number {
+    return this.#position;
+  }
+
+  /** The number of bytes that have come. */
+  get received(): number {
+    return this.#window.end;
   }
 
   /** The bytes that come are kept for a moment, to be shown where they are no message. */

@@ -7,6 +7,11 @@ export class Window {
   /** The place of the chunk in the stream. */
   #at = 0;
 
+  /** The place behind the last byte. */
+  get end(): number {
+    return this.#at + this.#chunk.length;
+  }
+
   add(chunk: Buffer): void {
     const tail = this.#chunk.length >= KEPT ? this.#chunk : Buffer.concat([this.#before, this.#chunk]);
     this.#before = Buffer.from(tail.subarray(-KEPT));

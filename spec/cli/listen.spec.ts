@@ -455,6 +455,105 @@ describe('length-prefix listen', () => {
       expect(server.errors).to.have.lengthOf(1);
     });
 
+    describe('an answer that is being made', () => {
+      /** The program of a message that is slow waits until the test lets it go on, others do not. */
+      const answering = async (...more: string[]) => {
+        const folder = temporaryDirectory();
+        const command = `read x; echo "begin $x" >&2; case $x in slow*) until [ -e go ]; do sleep 0.02; done;; esac; echo "$x done"`;
+        const started = await startListen(['--text', '--exec', command, ...more], {
+          cwd: folder,
+          group: true,
+        });
+        const ask = async (text: string) => {
+          const socket = await connectTo(started.port);
+          const answer = { text: '' };
+          socket.on('data', (chunk) => (answer.text += chunk)).write(sized(`${text}\n`));
+          await started.server.line(`begin ${text}`);
+          return { socket, answer };
+        };
+        return { ...started, ask, letGo: () => writeFileSync(join(folder, 'go'), '') };
+      };
+      const slow = sized('slow done\n').toString();
+
+      for (const signal of ['SIGINT', 'SIGTERM'] as const) {
+        it(`is sent before the end: ${signal}`, async () => {
+          const { server, ask, letGo } = await answering();
+          const { socket, answer } = await ask('slow');
+          server.signal(signal);
+          await server.line('Stopping after the messages under way. Connections: 1. Ctrl+C again stops at once');
+          letGo();
+          expect(await closed(socket)).to.equal('end');
+          expect(answer.text).to.equal(slow);
+          expect(await server.ended).to.equal(0);
+          expect(server.lines).to.deep.equal(['slow\\n']);
+        });
+      }
+
+      it('is sent before the end: --count, which others have reached', async () => {
+        const { server, ask, letGo } = await answering('--count', '1');
+        const waiting = await ask('slow');
+        const fast = await ask('fast');
+        expect(await closed(fast.socket)).to.equal('end');
+        letGo();
+        expect(await closed(waiting.socket)).to.equal('end');
+        expect([fast.answer.text, waiting.answer.text]).to.deep.equal([sized('fast done\n').toString(), slow]);
+        expect(await server.ended).to.equal(0);
+      });
+
+      it('and those of messages that came before the signal, but no later ones', async () => {
+        const { server, ask, letGo } = await answering();
+        const { socket, answer } = await ask('slow');
+        socket.write(Buffer.concat([sized('2\n'), sized('3\n').subarray(0, 5)]));
+        await new Promise((resolve) => socket.write('', resolve));
+        await ask('fast'); // Bytes that were sent before are there as well.
+        server.signal('SIGTERM');
+        await server.line(/^Stopping/);
+        letGo();
+        await server.line('begin 2');
+        socket.write(Buffer.concat([sized('3\n').subarray(5), sized('late\n')]));
+        expect(await closed(socket)).to.equal('end');
+        expect(answer.text).to.equal(slow + sized('2 done\n') + sized('3 done\n'));
+        expect(await server.ended).to.equal(0);
+        expect(server.errors.filter((line) => /^begin/.test(line))).to.deep.equal(
+          ['slow', 'fast', '2', '3'].map((text) => `begin ${text}`),
+        );
+      });
+
+      it('is lost where a second signal comes: its client sees a reset', async () => {
+        const { server, ask, letGo } = await answering();
+        const { socket } = await ask('slow');
+        server.signal('SIGINT');
+        await server.line(/^Stopping/);
+        server.signal('SIGINT');
+        expect(await closed(socket)).to.equal('ECONNRESET');
+        letGo();
+        expect(await server.ended).to.equal('SIGINT');
+      });
+    });
+
+    it('an echo of a message under way is sent before the end', async () => {
+      const { server, port } = await startListen(['--echo']);
+      const socket = await connectTo(port);
+      socket.write(Buffer.concat([sized('one'), sized('two').subarray(0, 2)]));
+      await server.line(received(3));
+      server.signal('SIGTERM');
+      await server.line(/^Stopping/);
+      let answer = '';
+      socket.on('data', (chunk) => (answer += chunk)).write(sized('two').subarray(2));
+      expect(await closed(socket)).to.equal('end');
+      expect(answer).to.equal(`${sized('one')}${sized('two')}`);
+      expect(await server.ended).to.equal(0);
+    });
+
+    it('--count resets a client whose next message it does not take', async () => {
+      const { server, port } = await startListen(['--count', '1']);
+      const socket = await connectTo(port);
+      socket.write(Buffer.concat([sized('1'), sized('22')]));
+      expect(await closed(socket)).to.equal('ECONNRESET');
+      await server.succeeds();
+      expect(lengthsIn(server.lines)).to.deep.equal([1]);
+    });
+
     it('a second signal ends it at once', async () => {
       const { server, port } = await startListen();
       const busy = await connectTo(port);
