@@ -9,6 +9,7 @@ import { reset } from '../node/leaving.js';
 import { type Address, shownHost } from './address.js';
 import { complain, describe, notice, UsageError } from './errors.js';
 import { seconds, type Values, wholeNumber } from './options.js';
+import { escaped } from './text.js';
 
 const HALF_OPEN = { allowHalfOpen: true, noDelay: true } as const;
 
@@ -25,6 +26,30 @@ function tlsOf(values: Values): tls.SecureContextOptions | undefined {
   const file = (name: string) =>
     values[name] === undefined ? {} : { [name === 'cacert' ? 'ca' : name]: readFileSync(values[name] as string) };
   return { ...file('cacert'), ...file('cert'), ...file('key') };
+}
+
+interface Handle {
+  readStart?(): number;
+}
+
+/**
+ * Makes a reset show that came right behind data. libuv takes it for an end: it is told that the peer hung up, and does
+ * not read once more, where the error would be. So an end is believed when it comes a second time.
+ *
+ * Not for TLS, whose end is a message. Where a runtime has no such handle, nothing changes.
+ */
+function tellingResets(socket: net.Socket): net.Socket {
+  const { push } = socket;
+  const { _handle: handle } = socket as unknown as { _handle?: Handle | null };
+  let isAsked = process.platform === 'win32';
+  socket.push = (chunk, encoding) => {
+    if (chunk === null && !isAsked) {
+      isAsked = true;
+      if (handle?.readStart?.() === 0) return false;
+    }
+    return push.call(socket, chunk, encoding);
+  };
+  return socket;
 }
 
 export function stdio(): Duplex {
@@ -55,7 +80,7 @@ export function connector(address: Address, values: Values): () => Promise<net.S
     const timer = wait === undefined ? undefined : setTimeout(() => late.abort(), wait);
     try {
       await once(socket, secure === undefined ? 'connect' : 'secureConnect', { signal: late.signal });
-      return socket;
+      return secure === undefined ? tellingResets(socket) : socket;
     } catch (error) {
       socket.on('error', () => {}).destroy();
       throw late.signal.aborted ? new Error(`No connection within ${wait! / 1000} seconds (--wait)`) : error;
@@ -138,16 +163,30 @@ export async function serve(
     address.kind === 'unix' ? 'a client' : shownHost(socket.remoteAddress, socket.remotePort);
   const server =
     secure === undefined
-      ? net.createServer(HALF_OPEN, (socket) => accept(socket) && onConnection(socket, nameOf(socket)))
+      ? net.createServer(HALF_OPEN, (socket) => accept(socket) && onConnection(tellingResets(socket), nameOf(socket)))
       : tls.createServer({ ...secure, ...HALF_OPEN }, (socket) => onConnection(socket, nameOf(socket)));
   if (secure !== undefined) {
-    server.on('connection', accept);
-    server.on('tlsClientError', (error: Error, socket: net.Socket) => complain(`${nameOf(socket)} ${describe(error)}`));
+    const raw = new Map<string, net.Socket>();
+    server.on('connection', (socket) => {
+      // A Unix socket has no name, and no reset.
+      if (!accept(socket) || address.kind === 'unix') return;
+      const name = nameOf(socket);
+      raw.set(
+        name,
+        socket.once('close', () => raw.delete(name)),
+      );
+    });
+    server.on('tlsClientError', (error: Error, socket: net.Socket) => {
+      const name = nameOf(socket);
+      complain(`${name} ${describe(error)}`);
+      // To a client that does not speak TLS, an end would say that all went well.
+      reset(raw.get(name) ?? socket);
+    });
   }
   server.listen(address.kind === 'unix' ? { path: address.path } : { host: address.host, port: address.port });
   await once(server, 'listening');
   server.on('error', (error) => complain(describe(error)));
   const bound = server.address();
-  const where = typeof bound === 'string' ? `unix:${bound}` : shownHost(bound?.address, bound?.port);
+  const where = typeof bound === 'string' ? `unix:${escaped(bound)}` : shownHost(bound?.address, bound?.port);
   return { server, where };
 }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect } from 'chai';
 import { formats, framed } from '../../lib/index.js';
 import { cleanUp, closed, connectTo, hasIPv6, listen, sized, temporaryDirectory } from '../support/programs.js';
+import { runtime } from '../support/runtime.js';
 import { cert, key } from '../torture/tls-fixture.js';
 import { Command, received, startListen, startTap } from './command.js';
 
@@ -156,6 +157,43 @@ describe('connections of the command', () => {
     expect(existsSync(far)).to.equal(false);
   });
 
+  describe('a reset right behind data', () => {
+    before(function () {
+      if (process.platform === 'win32' || runtime !== 'node') this.skip();
+    });
+    const times = 20;
+    const sendAndReset = async (at: number) => {
+      for (let i = 0; i < times; i++) {
+        const socket = await connectTo(at);
+        socket.write(sized('x'.repeat(5000)), () => socket.resetAndDestroy());
+      }
+    };
+
+    it('is no end for a listener', async () => {
+      const { server, port } = await startListen();
+      await sendAndReset(port);
+      await server.line(/ read ECONNRESET$/, times);
+    });
+
+    it('is no end for a tap', async () => {
+      const { port: target } = await startListen();
+      const { server: tap, port } = await startTap(target);
+      await sendAndReset(port);
+      await tap.line(/-> read ECONNRESET$/, times);
+    });
+
+    it('is no end for connect, which has ended its own side', async () => {
+      const port = await listen((socket) =>
+        socket.resume().once('end', () => socket.write(sized('answer'), () => socket.resetAndDestroy())),
+      );
+      for (let i = 0; i < 5; i++) {
+        const client = new Command(['connect', String(port), '--text']);
+        client.child.stdin!.end('hello\n');
+        await client.fails(/^length-prefix: read ECONNRESET$/);
+      }
+    });
+  });
+
   it('TLS, checked, with a name, with a certificate of the client, and unchecked', async () => {
     const { certFile, keyFile } = pem();
     const { server, port } = await startListen(['--tls', '--cert', certFile, '--key', keyFile, '--echo']);
@@ -169,7 +207,7 @@ describe('connections of the command', () => {
     );
     const plain = await connectTo(port);
     plain.end(sized('hello'));
-    await closed(plain);
+    expect(await closed(plain)).to.equal('ECONNRESET');
     await server.line(/^127\.0\.0\.1:\d+ .*(SSL|TLS)/);
     const { server: tap, port: tapPort } = await startTap(port, ['--tls', '-k']);
     expect(await new Command(['connect', String(tapPort), '--text']).output('hello\n')).to.deep.equal(['hello']);

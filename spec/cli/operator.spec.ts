@@ -261,11 +261,14 @@ describe('the command, as an unlucky operator or an attacker has it', () => {
     const file = join(temporaryDirectory(), `a${evil.replaceAll('/', '')}`);
     writeFileSync(file, evil);
     const client = new Command(['connect', String(tapPort), file, `${file}.missing`]);
+    const path = `unix:${join(temporaryDirectory(), evil.replaceAll('/', ''))}`;
+    const [unixServer, unixTap] = [new Command(['listen', path]), new Command(['tap', '--listen', `${path}2`, path])];
+    await Promise.all([unixServer, unixTap].map((program) => program.line(/^Listening on unix:.*x1b/)));
     expect(await client.ended).to.equal(1);
     await tap.line(/"event":"end"/);
     await new Command(['decode', evil.replaceAll('/', ''), evil]).ended;
     await new Command([evil]).fails(/not '\\x1b/, 2);
-    for (const program of [server, tap, client]) {
+    for (const program of [server, tap, client, unixServer, unixTap]) {
       const text = [...program.lines, ...program.errors, ...program.notices].join('');
       expect(text).to.match(/x1b|u001b/);
       expect(text).to.not.match(/[\p{Cc}\p{Bidi_Control}]/u);
