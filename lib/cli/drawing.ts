@@ -12,15 +12,22 @@ interface Part {
   readonly expected: string;
 }
 
-const unknown = (width: number) => Array<string>(width).fill('..').join(' ');
+/** The most bytes of a part that are drawn. */
+const SHOWN = 32;
+/** The most bytes of a part of an example. */
+const LARGEST = 16_777_216;
+
+const cut = (width: number) => (width > SHOWN ? ' ...' : '');
+const unknown = (width: number) => `${Array<string>(Math.min(width, SHOWN)).fill('..').join(' ')}${cut(width)}`;
+const known = (bytes: Uint8Array) => `${hexPairs(bytes.subarray(0, SHOWN))}${cut(bytes.length)}`;
 
 /** @param width of the length field, where that is not fixed */
 function partsOf(format: FormatOptions, width = fixedWidth(format) ?? 1): Part[] {
   const { lengthFieldOffset = 0, header, trailer, initialBytesToStrip = 0, maxPayloadLength = 16_777_216 } = format;
   const behind = Math.max(0, initialBytesToStrip - lengthFieldOffset - width);
   const headerBytes = (from: number, count: number) =>
-    header === undefined ? unknown(count) : hexPairs(header.subarray(from, from + count));
-  const tail = trailer instanceof Uint8Array ? hexPairs(trailer) : unknown(trailerWidth(format));
+    header === undefined ? unknown(count) : known(header.subarray(from, from + count));
+  const tail = trailer instanceof Uint8Array ? known(trailer) : unknown(trailerWidth(format));
   const parts: Part[] = [
     { name: 'front', width: lengthFieldOffset, expected: headerBytes(0, lengthFieldOffset) },
     { name: 'length', width, expected: unknown(width) },
@@ -55,15 +62,18 @@ const nothing = Buffer.alloc(0);
 /** A frame around a message, and the width of its length field. */
 function example(format: FormatOptions): { frame: Buffer; width: number } | undefined {
   const { lengthField, lengthFieldOffset = 0, lengthAdjustment = 0, minPayloadLength = 0 } = format;
-  const { initialBytesToStrip = Number.MAX_SAFE_INTEGER } = format;
+  const { initialBytesToStrip } = format;
   for (const count of [Math.max(EXAMPLE.length, minPayloadLength), 0, 12]) {
+    if (Math.max(count, lengthFieldOffset, initialBytesToStrip ?? 0) > LARGEST) continue;
     try {
       const length =
         typeof lengthField === 'object'
           ? lengthField.write(count - lengthAdjustment, nothing)
           : Buffer.alloc(fixedWidth(format) ?? 1);
       // Where the head is kept, it is part of the message.
-      const head = Buffer.concat([Buffer.alloc(lengthFieldOffset), length]).subarray(initialBytesToStrip);
+      const head = Buffer.concat([Buffer.alloc(lengthFieldOffset), length]).subarray(
+        initialBytesToStrip ?? Number.POSITIVE_INFINITY,
+      );
       const frame = encode(Buffer.concat([head, Buffer.alloc(count, EXAMPLE)]), format);
       return { frame, width: widthIn(frame, format) };
     } catch {
@@ -94,7 +104,7 @@ export function drawFormat(format: FormatOptions): string[] {
   });
   const rows = aligned([
     ['', ...parts.map(({ name }) => name)],
-    ['frame', ...cells.map(({ bytes }) => hexPairs(bytes))],
+    ['frame', ...cells.map(({ bytes }) => known(bytes))],
     ['', ...sizes],
   ]);
   const stripped = initialBytesToStrip ?? lengthFieldOffset + width;
@@ -111,8 +121,6 @@ function widthIn(frame: Buffer, format: FormatOptions): number {
     return 1;
   }
 }
-
-const SHOWN = 32;
 
 /** Draws the bytes at a fault, beside what the format expects there. None, where they are gone. */
 export function drawFault(error: unknown, format: FormatOptions, window: Window): string[] {

@@ -1,8 +1,8 @@
 /** `length-prefix encode` */
-import { LengthPrefixEncoder } from 'length-prefix';
+import { LengthPrefixEncoder, type Message } from 'length-prefix';
 import { describe, UsageError } from './errors.js';
 import { formatOf } from './format.js';
-import { InputError, sendings } from './input.js';
+import { InputError, sendings, TURN } from './input.js';
 import type { Values } from './options.js';
 import { failureOf, Output } from './output.js';
 
@@ -24,20 +24,34 @@ export async function run(values: Values, names: readonly string[]): Promise<num
   // It is awaited when all was given to it.
   writing.catch(() => {});
   encoder.on('error', () => {});
-  for await (const { name, message } of all) {
-    if (lost !== undefined) break;
-    await new Promise<void>((resolve, reject) => {
-      encoder.write(message, (error) =>
-        error && lost === undefined ? reject(new InputError(name, error)) : resolve(),
-      );
+  let failed: unknown;
+  const give = (name: string, message: Message) =>
+    new Promise<void>((resolve) => {
+      const hasRoom = encoder.write(message, (error) => {
+        if (error && lost === undefined) failed ??= new InputError(name, error);
+        resolve();
+      });
+      // Short messages of one tick leave together.
+      if (hasRoom && Buffer.isBuffer(message)) resolve();
     });
+  let count = 0;
+  try {
+    for await (const { name, message } of all) {
+      if (lost !== undefined || failed !== undefined) break;
+      await give(name, message);
+      // Lines can come faster than anything else has its turn.
+      if (++count % TURN === 0) await new Promise(setImmediate);
+    }
+  } catch (error) {
+    failed ??= error;
   }
+  // What is in front of a failure is written.
   encoder.end();
   await writing.catch((error) => {
-    if (lost === undefined) throw new Error(describe(error));
+    failed ??= new Error(describe(error));
   });
   await output.end();
-  const failure = failureOf(lost);
+  const failure = failureOf(lost) ?? (lost === undefined ? failed : undefined);
   if (failure !== undefined) throw failure;
   return 0;
 }

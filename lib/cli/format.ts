@@ -4,6 +4,9 @@ import { UsageError } from './errors.js';
 import { meant, type Values, wholeNumber } from './options.js';
 import { fromHex, hexPairs } from './text.js';
 
+/** More bytes in front of the length fit into no Buffer. */
+const MOST_IN_FRONT = 4_294_967_295;
+
 const all: Readonly<Record<string, FormatOptions>> = formats;
 
 export function formatNamed(name: string): FormatOptions {
@@ -45,7 +48,7 @@ export function formatOf(values: Values): FormatOptions {
   const { format: name, 'length-field': lengthField } = values;
   const given: FormatOptions = {
     lengthField: lengthField as NonNullable<FormatOptions['lengthField']> | undefined,
-    lengthFieldOffset: wholeNumber(values, 'length-field-offset'),
+    lengthFieldOffset: wholeNumber(values, 'length-field-offset', 0, MOST_IN_FRONT),
     lengthAdjustment: wholeNumber(values, 'length-adjustment', Number.MIN_SAFE_INTEGER),
     initialBytesToStrip: wholeNumber(values, 'initial-bytes-to-strip'),
     header: hexBytes(values, 'header'),

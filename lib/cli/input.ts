@@ -10,6 +10,9 @@ import { bytesOf, escaped, fromHex } from './text.js';
 /** From this many bytes on, a file is sent piece by piece, and its progress shown. */
 const LARGE = 262_144;
 
+/** After so many messages, others have their turn. */
+export const TURN = 256;
+
 /** A message that is to be sent, and its name. */
 export interface Sending {
   readonly name: string;

@@ -34,6 +34,7 @@ export function jsonOf({ connection, direction, at }: Place, event: string, fiel
 const AROUND = 300;
 /** Longer messages are put together as strings. */
 const SHORT = 4096;
+const NAME = Buffer.from('"base64":"');
 /** The most middles of lines that are kept. */
 const KEPT = 4096;
 
@@ -126,9 +127,9 @@ export class JsonLines {
     to.set(middle, middleAt);
     let pairAt = middleAt + middle.length;
     if (pairAt % 2 === 1) {
-      // Two letters are written at once, which need an even place: a space is put in front.
-      to[pairAt - 1] = 0x20;
-      to[pairAt++] = 0x22;
+      // Two letters are written at once, which need an even place: a space is put in front of the name.
+      to[pairAt - NAME.length] = 0x20;
+      to.set(NAME, ++pairAt - NAME.length);
     }
     const end = putBase64(to, pairs, pairAt >> 1, bytes);
     to[end] = 0x22;

@@ -63,7 +63,11 @@ export const outputOptions: Options = {
   hex: { type: 'boolean', text: 'each message in hex, one a line' },
   text: { type: 'boolean', text: 'each message as text, one a line, control characters escaped' },
   raw: { type: 'boolean', text: 'the bytes of the messages, and nothing else' },
-  bytes: { type: 'string', value: 'N', text: 'the most bytes of a message that a line shows (16; with --json 65536)' },
+  bytes: {
+    type: 'string',
+    value: 'N',
+    text: 'the most bytes of a message that a line shows, 100000000 at the most (16; with --json 65536)',
+  },
   count: { type: 'string', value: 'N', text: 'stops after so many messages' },
   output: { type: 'string', short: 'o', value: 'FILE', text: 'writes to FILE in place of the standard output' },
   quiet: { type: 'boolean', short: 'q', text: 'prints errors alone, no messages and no notices' },
@@ -177,7 +181,8 @@ export function wholeNumber(
   if (!/^-?\d+$/.test(String(text))) throw new UsageError(`--${name} must be a whole number, not '${text}'`);
   const number = Number(text);
   if (number >= least && number <= most) return number;
-  const range = most === Number.MAX_SAFE_INTEGER ? `${least} or more` : `${least} to ${most}`;
+  const open = number > most ? `at most ${most}` : `${least} or more`;
+  const range = most === Number.MAX_SAFE_INTEGER ? open : `${least} to ${most}`;
   throw new UsageError(`--${name} must be ${range}, not ${text}`);
 }
 

@@ -204,6 +204,53 @@ describe('length-prefix decode', () => {
     ]);
   });
 
+  it('draws a bounded part of a frame, however large its parts are', async () => {
+    for (const args of [
+      ['--length-field-offset', '20000000'],
+      ['--initial-bytes-to-strip', '99'],
+      ['--header', `${'ab'.repeat(300)}00`, '--length-field', 'uint8', '--length-field-offset', '300'],
+      ['--trailer', 'ab'.repeat(300)],
+      ['--min-payload-length', '2000000'],
+    ]) {
+      const lines = await new Command(['decode', '--explain', ...args]).output();
+      const command = new Command(['decode', ...args]);
+      command.child.stdin!.end(Buffer.from('\x03\0\0\0abc', 'latin1'));
+      expect(await command.ended, args[0]).to.equal(3);
+      for (const line of [...lines, ...command.notices]) expect(line.length, args[0]).to.be.below(400);
+    }
+    const huge = await new Command(['decode', '--explain', '--length-field-offset', '2000000000']).output();
+    expect(huge).to.deep.equal(['No frame can be drawn']);
+  });
+
+  it('shows control characters, and those that nobody sees, escaped in linear time', async () => {
+    const text = 'a\u200b\ufeff\u{e0001}\u00adb\u200dc';
+    const file = fileOf(sized(text));
+    expect(await new Command(['decode', file, '--text']).output()).to.deep.equal([
+      'a\\u{200b}\\u{feff}\\u{e0001}\\xadb\u200dc',
+    ]);
+    const [line] = await new Command(['decode', file, '--json', '--text']).output();
+    expect(line).to.include('"text":"a\\u200b\\ufeff\\udb40\\udc01\\u00adb\u200dc"');
+    expect(JSON.parse(line!).text).to.equal(text);
+    const zeros = new Command(['decode', fileOf(sized(Buffer.alloc(1_000_000))), '--text']);
+    expect((await zeros.output())[0] === '\\x00'.repeat(1_000_000)).to.equal(true);
+  });
+
+  it('JSON has its fields without spaces, at whatever place of the line they begin', async () => {
+    const messages = Array.from({ length: 300 }, (_, i) => sized(Buffer.alloc(i)));
+    const lines = await new Command(['decode', fileOf(Buffer.concat(messages)), '--json']).output();
+    for (const line of lines) expect(line).to.match(/,"length":\d+, ?"base64":"/);
+  });
+
+  it('--raw writes what came of a message that the input ends in, and the exit code tells', async () => {
+    const command = new Command(['decode', '--raw'], { binary: true });
+    const chunks: Buffer[] = [];
+    command.child.stdout!.on('data', (chunk: Buffer) => chunks.push(chunk));
+    command.child.stdin!.end(Buffer.concat([sized('abc'), sized('abcde').subarray(0, 6)]));
+    expect(await command.ended).to.equal(3);
+    expect(Buffer.concat(chunks).toString()).to.equal('abcab');
+    expect(command.errors.join()).to.match(/ERR_FRAME_TRUNCATED/);
+  });
+
   it('marks a message that the input ends in, in every form, and reads the mark back', async () => {
     /** The lines of its output. */
     const shown = async (input: Uint8Array | string, ...args: string[]) => {
@@ -383,6 +430,27 @@ describe('length-prefix encode', () => {
       /^length-prefix: line 2: ERR_FRAME_TOO_LONG: more than 1000 bytes \(--max-payload-length\)$/,
       3,
     );
+  });
+});
+
+describe('length-prefix encode, of many lines', () => {
+  afterEach(cleanUp);
+
+  it('joins their frames, and writes those in front of a line that fails', async () => {
+    // Each line by itself took a write of its own.
+    const preload = `
+      const { write } = process.stdout;
+      let count = 0;
+      process.stdout.write = function (...args) { count++; return write.apply(this, args); };
+      process.on('exit', () => console.error('  writes', count));`;
+    const command = new Command(['encode', '--length-field', 'uint8'], { binary: true, preload });
+    const chunks: Buffer[] = [];
+    command.child.stdout!.on('data', (chunk: Buffer) => chunks.push(chunk));
+    command.child.stdin!.end(`${'x\n'.repeat(10_000)}${'y'.repeat(256)}\n`);
+    expect(await command.ended).to.equal(3);
+    expect(command.errors.join()).to.match(/^length-prefix: line 10001: ERR_FRAME_TOO_LONG/);
+    expect(Buffer.concat(chunks).equals(Buffer.from('\x01x'.repeat(10_000)))).to.equal(true);
+    expect(Number(command.notices[0]!.slice('  writes '.length))).to.be.below(1000);
   });
 });
 

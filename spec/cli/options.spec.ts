@@ -28,6 +28,16 @@ describe('the options of the command', () => {
 
   const bad: [option: string, value: string, line: RegExp][] = [
     ['max-payload-length', 'x', /^--max-payload-length must be a whole number, not 'x'$/],
+    [
+      'max-payload-length',
+      '99999999999999999999',
+      /^--max-payload-length must be at most 9007199254740991, not 9{20}$/,
+    ],
+    [
+      'length-field-offset',
+      '9007199254740991',
+      /^--length-field-offset must be 0 to 4294967295, not 9007199254740991$/,
+    ],
     ['max-payload-length', '-1', /^--max-payload-length must be 0 or more, not -1$/],
     [
       'length-field',
