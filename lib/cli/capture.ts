@@ -87,16 +87,18 @@ interface Way {
 /** Prints what crossed in the connections of a pcap file, as a tap does. */
 async function showPackets(source: AsyncIterable<Buffer>, values: Values, printer: Printer): Promise<void> {
   refuseRaw(values);
-  const count = wholeNumber(values, 'count', 1);
-  let seen = 0;
-  let isEnough = false;
+  /** The first one, which is told in its place. */
+  let fault: unknown;
   const setting: Setting = {
     format: formatOf(values),
     openings: openings[String(values.format)] ?? {},
     printer,
-    seen: () => {
-      isEnough ||= ++seen === count;
+    rest: 'All that follows in this direction is not decoded',
+    onFault(error) {
+      fault ??= error;
     },
+    left: wholeNumber(values, 'count', 1) ?? Number.POSITIVE_INFINITY,
+    onLast() {},
   };
   const ways = new Map<string, Way>();
   let connections = 0;
@@ -115,12 +117,19 @@ async function showPackets(source: AsyncIterable<Buffer>, values: Values, printe
     const { order, watcher } = ways.get(`${from} ${to}`)!;
     for (const bytes of order.add(segment)) watcher.take(bytes, at);
     await printer.ready();
-    if (isEnough || printer.output.lost !== undefined) return;
+    if (setting.left === 0 || printer.output.lost !== undefined) return;
   }
   for (const { order, watcher } of ways.values()) {
-    if (order.isBroken) watcher.error(new Error('A packet is not in the capture: nothing behind it is shown'));
+    if (order.isBroken) {
+      const error = new Error('A packet is not in the capture: nothing behind it is shown');
+      watcher.error(error);
+      setting.onFault(error);
+    }
     watcher.end(true);
   }
+  if (fault === undefined) return;
+  await printer.end();
+  throw Object.assign(fault as Error, { isTold: true });
 }
 
 async function* linesOf(source: AsyncIterable<Buffer>): AsyncGenerator<string> {

@@ -55,5 +55,15 @@ export function notice(line: string): void {
   if (!isQuiet) complain(line);
 }
 
+/**
+ * Ends the program when the standard error has all that was written to it.
+ *
+ * @param patience the most ms to wait for that
+ */
+export function leave(code: number, patience?: number): void {
+  process.stderr.write('', () => process.exit(code));
+  if (patience !== undefined) setTimeout(() => process.exit(code), patience);
+}
+
 // Nobody need read it.
 process.stderr.on('error', () => {});

@@ -7,9 +7,10 @@ import { type FormatOptions, framed, type StreamedMessage } from 'length-prefix'
 import { type Address, addressOf } from './address.js';
 import { type Serving, serve, stdio } from './connection.js';
 import { whole } from './conversation.js';
-import { complain, describe, notice, UsageError } from './errors.js';
+import { complain, describe, leave, notice, UsageError } from './errors.js';
 import { formatOf } from './format.js';
 import { atMostOne, refuseMore, type Values, wholeNumber } from './options.js';
+import { PATIENCE } from './output.js';
 import { Printer } from './printer.js';
 import { Saving } from './saving.js';
 import { type Parts, pass, Shown, type Streamed } from './showing.js';
@@ -189,12 +190,14 @@ class Listener {
       if (!client.isOver) shown.fault(error, name);
     }
     this.#clients.delete(client);
+    this.#leaveIfOver();
   }
 
   /** Enough messages have come. */
   #stopAtOnce(): void {
     this.#isStopping = true;
     this.#printer.output.flush();
+    this.#printer.hurry();
     this.serving?.server.close();
     for (const client of this.#clients) client.stopAtOnce();
   }
@@ -203,11 +206,17 @@ class Listener {
   stop(): void {
     if (this.#isStopping) return;
     this.#isStopping = true;
+    this.#printer.hurry();
     this.serving?.server.close();
     const busy = [...this.#clients].filter((client) => client.stop());
     if (busy.length > 0)
       complain(`Stopping after the messages under way. Connections: ${busy.length}. Ctrl+C again stops at once`);
-    // There is nothing to wait for: a program ends when it has no connection open, and no file to write.
+    this.#leaveIfOver();
+  }
+
+  /** A program ends by itself, but for an output that nobody reads. */
+  #leaveIfOver(): void {
+    if (this.#isStopping && this.#clients.size === 0) void this.#printer.end().then(() => leave(0, PATIENCE));
   }
 
   /** A client whose message is under way must not see an end: it would say that all went well. */

@@ -2,10 +2,10 @@
 /** The command `length-prefix`: finds the command that is asked for, and tells how it went. */
 import { createRequire } from 'node:module';
 import { type Command, commands, optionsOf } from './commands.js';
-import { beQuiet, complain, describe, exit, exitCodeOf, UsageError } from './errors.js';
+import { beQuiet, complain, describe, exit, exitCodeOf, leave, UsageError } from './errors.js';
 import { help, helpOf } from './help.js';
 import { read, type Values } from './options.js';
-import { print } from './output.js';
+import { PATIENCE, print } from './output.js';
 
 interface Module {
   /** Resolves with the exit code, or with nothing where it goes on. */
@@ -42,16 +42,11 @@ async function main([name, ...args]: readonly string[]): Promise<number | undefi
   return (await modules[name]!()).run(values, positionals);
 }
 
-/** Ends the program when the standard error has all that was written to it. */
-function leave(code: number): void {
-  process.stderr.write('', () => process.exit(code));
-}
-
 const args = process.argv.slice(2);
 try {
   const code = await main(args);
   // Those that serve end by themselves.
-  if (code !== undefined) leave(code);
+  if (code !== undefined) leave(code, code === exit.interrupted ? PATIENCE : undefined);
 } catch (error) {
   if (!(error as { isTold?: boolean }).isTold) {
     const code = exitCodeOf(error);

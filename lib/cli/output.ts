@@ -3,6 +3,10 @@ import { fstatSync, open } from 'node:fs';
 import { isatty } from 'node:tty';
 import { promisify } from 'node:util';
 import { Block, type Fault, JOINED, OwnFile, SharedFile, type Sink, StreamSink } from './sinks.js';
+import { bytesOf } from './text.js';
+
+/** How long a program that was asked to end waits for a reader that takes nothing, in ms. */
+export const PATIENCE = 2000;
 
 /** Bytes that may wait to be written. */
 const FULL = 1_048_576;
@@ -16,6 +20,8 @@ export class Output {
   /** The bytes that are joined so far. */
   block = new Block();
   #length = 0;
+  /** All that the sink was given. */
+  #given = 0;
   #isWaiting = false;
   #waiting: (() => void)[] = [];
 
@@ -77,12 +83,14 @@ export class Output {
   /** Adds bytes behind all texts. */
   writeBytes(bytes: Uint8Array): void {
     this.flush();
+    this.#given += bytes.length;
     if (bytes.length > 0) this.#try(() => this.#sink.write(bytes));
   }
 
   flush(): void {
     const length = this.#length;
     this.#length = 0;
+    this.#given += length;
     if (length > 0) {
       this.#try(() => {
         this.block = this.#sink.take(this.block, length);
@@ -114,6 +122,17 @@ export class Output {
   /** Settles when there is room for more; at once, where nothing can be written any more. */
   async ready(): Promise<void> {
     if (this.isFull) await this.#until(() => !this.isFull);
+  }
+
+  /** From now on, what a reader does not take is dropped: one that has stopped must not keep the program from ending. */
+  hurry(): void {
+    let before = -1;
+    setInterval(() => {
+      const { waiting } = this.#sink;
+      const taken = this.#given - waiting;
+      if (waiting > 0 && taken === before) this.#lose(new Error(`nobody reads it, ${bytesOf(waiting)} are dropped`));
+      before = taken;
+    }, PATIENCE).unref();
   }
 
   /** Settles when all is written, or nothing can be any more. */

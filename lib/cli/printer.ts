@@ -12,6 +12,8 @@ type Mode = 'lines' | 'json' | 'hex' | 'text' | 'raw';
 
 /** The most bytes of a message that are held to be printed whole. */
 const HELD = 1_048_576;
+/** The most bytes that may be asked for: in any form, they fit into a string. */
+const MOST_SHOWN = 100_000_000;
 /** Messages that a terminal is given in so many ms; more are counted alone. */
 const PACE = { messages: 500, ms: 250 };
 
@@ -91,7 +93,7 @@ export class Printer {
     this.#isQuiet = values.quiet === true;
     this.#isLossy = isLossy;
     const usual = { lines: 16, json: 65_536, hex: HELD, text: HELD, raw: HELD }[this.#mode];
-    this.#shown = wholeNumber(values, 'bytes') ?? usual;
+    this.#shown = wholeNumber(values, 'bytes', 0, MOST_SHOWN) ?? usual;
     this.#isCut = values.bytes !== undefined;
     this.#json = new JsonLines(output, contentOf(values));
     this.#hasColours = output.hasColours;
@@ -246,8 +248,14 @@ export class Printer {
     return this.output.ready();
   }
 
+  /** The program was asked to end: see {@link Output.hurry}. */
+  hurry(): void {
+    this.output.hurry();
+  }
+
   async end(): Promise<void> {
     this.#tellPassed();
     await this.output.end();
+    if (this.#passed.messages > 0) complain(textOf({}, 'skipped', this.#passed));
   }
 }

@@ -14,8 +14,14 @@ export interface Setting {
   readonly format: FormatOptions;
   readonly openings: Partial<Record<Direction, Opening>>;
   readonly printer: Printer;
-  /** A message was seen. */
-  seen(): void;
+  /** Stands behind a fault: what happens to all that follows. */
+  readonly rest: string;
+  /** Bytes came that are not in the format. */
+  onFault(error: unknown): void;
+  /** Messages that are still to be shown. Behind the last one, nothing is. */
+  left: number;
+  /** The last one was shown. */
+  onLast(): void;
 }
 
 /** Prints the messages of one direction. The bytes go their own way: what is printed has no part in it. */
@@ -33,8 +39,9 @@ export class Watcher {
     this.#setting = setting;
     this.#place = { connection, direction };
     const message = (seen: Parameters<typeof printer.message>[1]) => {
+      if (setting.left === 0) return;
       printer.message(this.#place, seen);
-      setting.seen();
+      if (--setting.left === 0) setting.onLast();
     };
     const opening = setting.openings[direction];
     this.#reader = new FrameReader(opening === undefined ? whole(format) : format, printer.keeps, { message }, opening);
@@ -49,7 +56,7 @@ export class Watcher {
 
   /** @param isWell whether the other side has ended, and not been cut off */
   end(isWell: boolean): void {
-    if (this.#isOver) return;
+    if (this.#isOver || this.#setting.left === 0) return;
     this.#isOver = true;
     const isWhole = this.#isLost || this.#try(() => this.#reader.end());
     if (isWell && isWhole) this.#setting.printer.event(this.#place, 'end', { position: this.#length });
@@ -66,10 +73,12 @@ export class Watcher {
       return true;
     } catch (error) {
       this.#isLost = true;
+      if (this.#setting.left === 0) return false;
       const isCut = (error as NodeJS.ErrnoException).code === 'ERR_FRAME_TRUNCATED';
-      const text = `${describe(error)}${isCut ? '' : '. All that follows is passed on, but not decoded'}`;
+      const text = `${describe(error)}${isCut ? '' : `. ${this.#setting.rest}`}`;
       const drawing = isCut ? [] : drawFault(error, this.#setting.format, this.#reader.window);
       this.#setting.printer.error(this.#place, error, text, drawing);
+      this.#setting.onFault(error);
       return false;
     }
   }

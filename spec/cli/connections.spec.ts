@@ -314,6 +314,32 @@ describe('connections of the command', () => {
       expect(tap.lines.slice(1)).to.have.lengthOf(1);
     });
 
+    it('--count shows so many, and passes on what it has shown before it resets both sides', async () => {
+      const got: Buffer[] = [];
+      const resets: Promise<string>[] = [];
+      const target = await listen((socket) => {
+        socket.on('data', (chunk: Buffer) => got.push(chunk));
+        resets.push(closed(socket));
+      });
+      // The operating system takes its time.
+      const preload = `
+        import { Socket } from 'node:net';
+        const { _write } = Socket.prototype;
+        Socket.prototype._write = function (...args) {
+          if (this.remotePort === undefined) _write.apply(this, args);
+          else setTimeout(() => _write.apply(this, args), 100);
+        };`;
+      const { server: tap, port } = await startTap(target, ['--count', '2'], { preload });
+      const socket = await connectTo(port);
+      const bytes = Buffer.concat(['1', '2', '3', '4'].map(sized));
+      socket.write(bytes);
+      expect(await closed(socket)).to.equal('ECONNRESET');
+      await tap.succeeds();
+      expect(tap.lines.slice(1)).to.have.lengthOf(2);
+      await Promise.all(resets);
+      expect(Buffer.concat(got).equals(bytes)).to.equal(true);
+    });
+
     it('--pcap writes packets of which the bytes are those of the connection', async () => {
       const { port: target } = await startListen(['--echo']);
       const file = join(temporaryDirectory(), 'pcap');
@@ -338,8 +364,36 @@ describe('connections of the command', () => {
         (await new Command(['decode', file]).output()).filter((line) => line.includes(' 100004 a0 ')),
       ).to.have.lengthOf(2);
       writeFileSync(file, Buffer.concat([capture.subarray(0, 24), ...packets.slice(0, 3), ...packets.slice(4)]));
-      const broken = await new Command(['decode', file]).output();
-      expect(broken.filter((line) => line.includes('A packet is not in the capture'))).to.have.lengthOf(1);
+      const broken = new Command(['decode', file]);
+      expect(await broken.ended).to.equal(1);
+      expect(broken.lines.filter((line) => line.includes('A packet is not in the capture'))).to.have.lengthOf(1);
+    });
+
+    it('--pcap is decoded as the bytes are: so many messages, and an exit code for what is not in the format', async () => {
+      const { port: target } = await startListen();
+      const file = join(temporaryDirectory(), 'pcap');
+      const { server: tap, port } = await startTap(target, ['--pcap', file]);
+      const socket = await connectTo(port);
+      const bytes = Buffer.concat(['1', '2', '3', '4'].map(sized));
+      socket.end(bytes);
+      await closed(socket);
+      tap.signal('SIGTERM');
+      await tap.ended;
+      for (const form of [['--hex'], ['--json'], []]) {
+        const lines = await new Command(['decode', file, '--count', '2', ...form]).output();
+        expect(lines.filter((line) => !/#1 is|"open"/.test(line))).to.have.lengthOf(2);
+      }
+
+      const capture = readFileSync(file);
+      capture[capture.indexOf(bytes) + bytes.length - 2] = 0xff;
+      writeFileSync(file, capture);
+      for (const form of ['--hex', '--json']) {
+        const decode = new Command(['decode', file, form]);
+        expect(await decode.ended).to.equal(3);
+        const told = [...decode.lines, ...decode.errors].filter((line) => line.includes('ERR_FRAME_TOO_LONG'));
+        expect(told).to.have.lengthOf(1);
+        expect(told[0]).to.include('All that follows in this direction is not decoded').and.not.include('passed on');
+      }
     });
 
     it('--pcap has the addresses of IPv6, and decode shows them', async function () {

@@ -90,6 +90,15 @@ describe('the command, as an unlucky operator or an attacker has it', () => {
       await new Command(['decode', file, '--output', '/dev/full']).fails(/^length-prefix: ENOSPC/);
     });
 
+    it('is an exit code of connect, too, whose last line is lost', async () => {
+      const at = await listen((socket) => socket.resume().on('end', () => socket.end(sized('answer'))));
+      // The line is written when all else is over.
+      const preload = 'globalThis.setImmediate = (callback, ...args) => setTimeout(callback, 200, ...args);';
+      const client = new Command(['connect', String(at), '--output', '/dev/full'], { preload });
+      client.child.stdin!.end();
+      await client.fails(/^length-prefix: The output can't be written: ENOSPC: no space left on device, write$/);
+    });
+
     it('does not end a listener, which still keeps messages', async () => {
       const saved = temporaryDirectory();
       const shell = new Shell('exec $lp listen --port 0 --save "$1" > /dev/full', saved);
@@ -128,6 +137,54 @@ describe('the command, as an unlucky operator or an attacker has it', () => {
       const messages = lines.filter((line) => line.includes('"length":')).length;
       expect(messages + JSON.parse(skipped!).messages).to.equal(100_000);
       expect(Number(/^peak (\d+)$/m.exec(tap.errors.join('\n'))![1])).to.be.below(150_000_000);
+    });
+
+    /** Ends a program whose standard output nobody reads. */
+    const endUnread = async (program: Command) => {
+      program.child.once('exit', () => program.child.stdout!.resume());
+      program.signal('SIGTERM');
+      expect(await program.ended).to.equal(0);
+      const dropped = program.errors.filter((line) => /^Going on without output: .* \d+ bytes are dropped$/.test(line));
+      expect(dropped).to.have.lengthOf(1);
+    };
+    const many = Buffer.concat(Array<Buffer>(4000).fill(sized('x'.repeat(4096))));
+
+    it('does not keep a tap from ending, which says what it drops', async () => {
+      const target = await listen((socket) => socket.resume().on('end', () => socket.end()));
+      const tap = new Command(['tap', String(target), '--bytes', '5000'], { binary: true });
+      const socket = await connectTo(await port(tap));
+      socket.end(many);
+      expect(await closed(socket)).to.equal('end');
+      await endUnread(tap);
+      expect(
+        tap.errors.filter((line) => /^\.\.\. \d+ more messages of \d+ bytes are not shown/.test(line)),
+      ).to.have.lengthOf(1);
+    });
+
+    it('does not keep a listener from ending, which says what it drops', async () => {
+      const full = `
+        const { write } = process.stdout;
+        process.stdout.write = function (...args) {
+          if (this.writableLength > 500_000) console.error('  full');
+          return write.apply(this, args);
+        };`;
+      const server = new Command(['listen', '--port', '0', '--text'], { binary: true, preload: full });
+      const socket = await connectTo(await port(server));
+      const ending = closed(socket);
+      socket.write(many);
+      await server.line('  full');
+      await endUnread(server);
+      await ending;
+    });
+
+    it('does not keep connect from ending', async () => {
+      const target = await listen((socket) => socket.write(many));
+      const client = new Command(['connect', String(target), '--text'], { binary: true });
+      await once(client.child.stdout!, 'readable');
+      client.child.once('exit', () => client.child.stdout!.resume());
+      client.signal('SIGINT');
+      expect(await client.ended).to.equal(130);
+      expect(client.errors.join()).to.match(/^length-prefix: The output can't be written: .* \d+ bytes are dropped$/);
     });
 
     it('makes the clients of a listener wait', async function () {

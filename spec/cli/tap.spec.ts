@@ -380,7 +380,7 @@ describe('length-prefix tap', () => {
     const refused: [args: string[], line: RegExp][] = [
       [[], /^length-prefix: There is no SERVER to connect to /],
       [['1', '--format', 'gopher'], /^length-prefix: There is no format 'gopher'\. There are dotnet, .*, compactSize /],
-      [['1', '--bytes=-1'], /^length-prefix: --bytes must be 0 or more, not -1 /],
+      [['1', '--bytes=-1'], /^length-prefix: --bytes must be 0 to 100000000, not -1 /],
       [['1', '--whole'], /^length-prefix: There is no option --whole/],
       [['1', '--raw'], /^length-prefix: --raw would mix the bytes of both sides: --json tells them apart /],
       [['1', '--listen', 'stdio:'], /^length-prefix: stdio: is one connection/],
