@@ -1,21 +1,19 @@
 /** `length-prefix connect` */
 import type { Duplex } from 'node:stream';
 import { finished } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { type FormatOptions, FrameError, framed, type Message, withFormat } from 'length-prefix';
 import { addressOf } from './address.js';
 import { connector, stdio } from './connection.js';
 import { whole } from './conversation.js';
 import { complain, describe, exit, notice, UsageError } from './errors.js';
 import { formatOf } from './format.js';
-import { InputError, type Sending, sendings } from './input.js';
+import { InputError, type Sending, sendings, TURN } from './input.js';
 import { onSignal } from './listen.js';
 import { seconds, type Values, wholeNumber } from './options.js';
 import { Printer } from './printer.js';
 import { Shown, type Streamed } from './showing.js';
 import { bytesOf } from './text.js';
-
-/** After so many messages, others have their turn. */
-const TURN = 256;
 
 /** Ends the conversation, and the program, well. */
 class Enough extends Error {}
@@ -35,6 +33,8 @@ class Conversation {
   readonly #printer: Printer;
   /** The name of the message that is being sent. */
   #current: string | undefined;
+  /** Settles when all that was sent so far is written. */
+  #written: Promise<void> = Promise.resolve();
   #left: number;
   #isAllSent = false;
   #timer: NodeJS.Timeout | undefined;
@@ -66,11 +66,23 @@ class Conversation {
       await Promise.race([stopped, Promise.all([this.#sendAll(all), this.#receiveAll(), closed])]);
     } catch (error) {
       closed.catch(() => {});
-      this.#messages.destroy();
+      const isInside = this.#current !== undefined || this.#messages.writableLength > 0;
+      if (error instanceof InputError) await this.#handOver(closed);
+      // An end would tell the server that all went well.
+      this.#messages.destroy(error instanceof Enough && !isInside ? undefined : (error as Error));
       if (!(error instanceof Enough)) throw this.#told(error);
     } finally {
       clearTimeout(this.#timer);
     }
+  }
+
+  /** Has what was sent arrive before the connection is reset, which can take it away: the server has a second. */
+  async #handOver(closed: Promise<void>): Promise<void> {
+    if (this.#messages.destroyed || this.#messages.bytesWritten === 0) return;
+    const left = new Promise<void>((resolve) => {
+      this.#stop = () => resolve();
+    });
+    await Promise.race([left, closed, this.#written.then(() => sleep(1000))]).catch(() => {});
   }
 
   /** Names what was being sent, and draws what came. */
@@ -111,8 +123,9 @@ class Conversation {
   }
 
   /** Files are told of when they are sent; with others, there need only be room for more. */
-  #send(name: string, message: Message): Promise<void> {
-    return new Promise<void>((resolve, reject) => {
+  #send(name: string, message: Message): Promise<void> | undefined {
+    let hasRoom = true;
+    this.#written = new Promise<void>((resolve, reject) => {
       const done = (error?: Error | null) => {
         if (!error) return resolve();
         const named = new InputError(name, error);
@@ -120,9 +133,10 @@ class Conversation {
         this.#stop(named);
         reject(named);
       };
-      const hasRoom = this.#messages.write(withFormat(this.#format, message), done);
-      if (hasRoom && !this.#isTold) resolve();
+      hasRoom = this.#messages.write(withFormat(this.#format, message), done);
     });
+    this.#written.catch(() => {});
+    return hasRoom && !this.#isTold ? undefined : this.#written;
   }
 
   async #receiveAll(): Promise<void> {
@@ -159,11 +173,13 @@ export async function run(values: Values, positionals: readonly string[]): Promi
   let lose = (_error: Error) => {};
   const printer = await Printer.open(values, { onStandardError: isStdio, onLost: (error) => lose(error) });
   const conversation = new Conversation(await connect(), format, values, printer, names.length > 0);
-  lose = (error) => conversation.fail(new OutputError(`The output can't be written: ${error.message}`));
+  const lostFor = (error: Error) => new OutputError(`The output can't be written: ${error.message}`);
+  lose = (error) => conversation.fail(lostFor(error));
   if (printer.output.lost !== undefined) lose(printer.output.lost);
   let code = 0;
   onSignal(() => {
     code = exit.interrupted;
+    printer.hurry();
     conversation.leave();
   });
   try {
@@ -171,5 +187,10 @@ export async function run(values: Values, positionals: readonly string[]): Promi
   } finally {
     await printer.end();
   }
+  // It may be the last line that can't be written.
+  const { lost } = printer.output;
+  if (lost === undefined) return code;
+  if (code === 0) throw lostFor(lost);
+  complain(`length-prefix: ${describe(lostFor(lost))}`);
   return code;
 }

@@ -6,8 +6,8 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { expect } from 'chai';
 import { bytesOf } from '../../lib/cli/text.js';
-import { cleanUp, listen, sized, temporaryDirectory } from '../support/programs.js';
-import { Command } from './command.js';
+import { cleanUp, closed, listen, sized, temporaryDirectory } from '../support/programs.js';
+import { Command, startListen } from './command.js';
 
 describe('length-prefix connect', () => {
   afterEach(cleanUp);
@@ -25,16 +25,19 @@ describe('length-prefix connect', () => {
   }
 
   /** Takes all that comes, and hangs up when the client has. */
-  async function recordingServer(): Promise<{ port: number; connections: Promise<Buffer>[] }> {
+  async function recordingServer() {
     const connections: Promise<Buffer>[] = [];
+    /** All that came, also before a reset. */
+    const came: Buffer[] = [];
     const port = await listen((socket) => {
+      socket.on('data', (chunk: Buffer) => came.push(chunk));
       const received = buffer(socket);
       // A reset may come long before the test looks at it.
       received.catch(() => {});
       connections.push(received);
       socket.on('end', () => socket.end());
     });
-    return { port, connections };
+    return { port, connections, came };
   }
 
   /** As the sample does: reads one message, and closes when it has it all. */
@@ -102,7 +105,7 @@ describe('length-prefix connect', () => {
     });
 
     it('says so of each message, also while the operating system takes its time', async () => {
-      const { port, connections } = await recordingServer();
+      const { port, connections, came } = await recordingServer();
       const files = [file(60_000), file(50_000), file(0), file(40_000)];
       const names = [...files.map(({ name }) => name), 'missing'];
       const program = new Command(['connect', String(port), ...names], { preload: SLOW_SOCKET });
@@ -113,7 +116,8 @@ describe('length-prefix connect', () => {
         ({ name, data }, i) => `${wire[i]!.length} written, Sent ${name}: ${bytesOf(data.length)}`,
       );
       expect(program.errors.slice(0, -1)).to.deep.equal(lines);
-      expect((await connections[0]!).equals(wire[3]!)).to.equal(true);
+      expect(await connections[0]!.catch((error) => error)).to.have.property('code', 'ECONNRESET');
+      expect(Buffer.concat(came).equals(wire[3]!)).to.equal(true);
     });
 
     it('waits for the server to hang up', async () => {
@@ -167,15 +171,48 @@ describe('length-prefix connect', () => {
     });
 
     it('tells in one line which file it can not read; what was sent before it arrives', async () => {
-      const { port, connections } = await recordingServer();
+      const { port, connections, came } = await recordingServer();
       const { name, data } = file(2_000_000);
       const missing = client(port, name, `${name}.missing`, name);
       await missing.fails(/^length-prefix: .*file\.missing: ENOENT: /);
       expect(missing.notices).to.deep.equal([`Sent ${name}: 2000000 bytes`]);
-      expect((await connections[0]!).equals(sized(data))).to.equal(true);
+      expect(await connections[0]!.catch((error) => error)).to.have.property('code', 'ECONNRESET');
+      expect(Buffer.concat(came).equals(sized(data))).to.equal(true);
 
       await client(port, temporaryDirectory()).fails(/^length-prefix: .*length-prefix-spec.*: EISDIR: /);
-      expect(await connections[1]!).to.have.lengthOf(0);
+      expect(await connections[1]!.catch((error) => error)).to.have.property('code', 'ECONNRESET');
+      expect(Buffer.concat(came)).to.have.lengthOf(sized(data).length);
+    });
+
+    it('resets the connection where its input fails; what was sent before it arrives', async () => {
+      const inputs: [input: string, args: string[], line: RegExp, arrives: Buffer][] = [
+        ['00\nzz\n', ['--input', 'hex'], /^length-prefix: line 2: no hex digits/, sized('\0')],
+        ['{}\n{x\n', ['--input', 'ndjson'], /^length-prefix: line 2: .*JSON/, sized('{}')],
+        ['', [file('file').name, 'gone'], /^length-prefix: gone: ENOENT: /, sized('file')],
+      ];
+      for (const [input, args, line, arrives] of inputs) {
+        const chunks: Buffer[] = [];
+        const ends: Promise<string>[] = [];
+        const port = await listen((socket) => {
+          socket.on('data', (chunk: Buffer) => chunks.push(chunk));
+          ends.push(closed(socket));
+        });
+        const program = client(port, ...args);
+        program.child.stdin!.end(input);
+        await program.fails(line);
+        expect(await ends[0]).to.equal('ECONNRESET');
+        expect(Buffer.concat(chunks)).to.deep.equal(arrives);
+      }
+    });
+
+    it('resets the connection where it is interrupted inside a message', async () => {
+      const { server, port } = await startListen();
+      const preload = `${SLOW_SOCKET}; process.stderr.isTTY = true;`;
+      const program = new Command(['connect', String(port), file(16_000_000).name], { preload });
+      await once(program.child.stderr!, 'data');
+      program.signal('SIGINT');
+      expect(await program.ended).to.equal(130);
+      await server.line(/ read ECONNRESET$/);
     });
 
     it('tells in one line that a message is too long, and the server by a reset', async () => {
