@@ -2,9 +2,9 @@
 
 /**
  * Controls (C0, DEL, C1), separators of lines, marks that turn the direction of text, and others that nobody sees. The two
- * that join letters belong to the text. In runs: there may be millions of them.
+ * that join letters belong to the text. In runs of some length: there may be millions of them.
  */
-const UNSAFE = /(?:[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf})+/gu;
+const UNSAFE = /(?:[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}){1,4096}/gu;
 
 const short: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 

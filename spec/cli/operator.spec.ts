@@ -322,7 +322,7 @@ describe('the command, as an unlucky operator or an attacker has it', () => {
     const [unixServer, unixTap] = [new Command(['listen', path]), new Command(['tap', '--listen', `${path}2`, path])];
     await Promise.all([unixServer, unixTap].map((program) => program.line(/^Listening on unix:.*x1b/)));
     expect(await client.ended).to.equal(1);
-    await tap.line(/"event":"end"/);
+    await tap.line(/"event":"error"/);
     await new Command(['decode', evil.replaceAll('/', ''), evil]).ended;
     await new Command([evil]).fails(/not '\\x1b/, 2);
     for (const program of [server, tap, client, unixServer, unixTap]) {
