@@ -1,6 +1,6 @@
-import { invalidType, invalidValue } from './errors.js';
+import { invalidType } from './errors.js';
 import { type Format, type FormatOptions, formatOf } from './format.js';
-import { type Memory, uint8Arrays } from './memory.js';
+import type { Memory } from './memory.js';
 import type { Message } from './message.js';
 import { checkKnown } from './options.js';
 
@@ -17,8 +17,8 @@ export interface EncodingOptions<T = any> extends FormatOptions {
    */
   encode?: ((value: T) => Message) | undefined;
   /**
-   * The encoding of strings that are written without one. Default: `'utf8'`, which is the only one of plain `Uint8Array`s,
-   * as in web streams.
+   * The encoding of strings that are written without one, where messages become `Buffer`s. Plain `Uint8Array`s, as those of web
+   * streams, are always UTF-8. Default: `'utf8'`.
    */
   defaultEncoding?: string | undefined;
 }
@@ -39,12 +39,7 @@ export function encodingSettings(options: EncodingOptions, memory: Memory<Uint8A
   const format = formatOf(options);
   const { encode, defaultEncoding } = options;
   if (encode !== undefined && typeof encode !== 'function') throw invalidType('encode', 'of type function', encode);
-  if (defaultEncoding !== undefined) {
-    if ((memory as unknown) === uint8Arrays && !/^utf-?8$/i.test(defaultEncoding)) {
-      throw invalidValue('defaultEncoding', "'utf8', as strings of plain Uint8Arrays have no other", defaultEncoding);
-    }
-    // Buffers throw Node's own error for an encoding that is not known.
-    memory.encode(' ', defaultEncoding);
-  }
+  // Buffers throw Node's own error for an encoding that is not known.
+  if (defaultEncoding !== undefined) memory.encode(' ', defaultEncoding);
   return { format, encode, defaultEncoding };
 }
