@@ -79,7 +79,7 @@ export class Recut extends BaseTransform<Buffer, Uint8Array | string> {
   }
 
   // A Duplex's own `destroy` forgets callbacks: see `destroyWritable`.
-  override destroy(error?: Error, callback?: Callback): this {
+  override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
     const done = this.#flow.destroy(error);
     // Not at once: the write itself may still be on the stack.
     if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());

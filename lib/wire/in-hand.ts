@@ -20,13 +20,16 @@ export interface Decode<M extends Uint8Array> {
   ): AsyncGenerator<Batch extends true ? T[] : T, void, undefined>;
 }
 
-/** Options of both ends: one object serves all. */
-type EncodeOptions = Omit<EncodingOptions & DecodingOptions<any>, 'encode'>;
-
 /** The type of `encode`, which takes a message in hand. `M` is the class of the frame. */
 export interface Encode<M extends Uint8Array> {
-  (message: MessagePart | readonly MessagePart[], options?: EncodeOptions & { encode?: undefined }): M;
-  <T>(message: T, options: EncodeOptions & { encode: (value: T) => Message }): M;
+  (
+    message: MessagePart | readonly MessagePart[],
+    options?: Omit<EncodingOptions & DecodingOptions<any>, 'encode'> & { encode?: undefined },
+  ): M;
+  <T>(
+    message: T,
+    options: Omit<EncodingOptions & DecodingOptions<any>, 'encode'> & { encode: (value: T) => Message },
+  ): M;
 }
 
 /** Makes `decode`, with messages in this memory. */
