@@ -104,11 +104,16 @@ export class OwnFile implements Sink {
 /** A terminal, a pipe or a socket. */
 export class StreamSink implements Sink {
   readonly #stream: Writable;
+  /** Its last write returned false, and no 'drain' came since. */
+  #isFull = false;
 
   constructor(fd: number, onError: (error: Fault) => void, onDrain: () => void) {
     const own = fd === 1 ? process.stdout : fd === 2 ? process.stderr : undefined;
     this.#stream = own ?? createWriteStream('', { fd });
-    this.#stream.on('error', onError).on('drain', onDrain);
+    this.#stream.on('error', onError).on('drain', () => {
+      this.#isFull = false;
+      onDrain();
+    });
   }
 
   take(block: Block, length: number): Block {
@@ -117,10 +122,11 @@ export class StreamSink implements Sink {
   }
 
   write(bytes: Uint8Array): void {
-    this.#stream.write(Uint8Array.from(bytes));
+    this.#isFull = !this.#stream.write(Uint8Array.from(bytes));
   }
 
   get waiting(): number {
-    return this.#stream.writableLength;
+    // The standard output of Bun has a length of 0 while it waits for its reader.
+    return Math.max(this.#stream.writableLength, this.#isFull ? 1 : 0);
   }
 }

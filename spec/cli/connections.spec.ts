@@ -194,9 +194,18 @@ describe('connections of the command', () => {
     });
   });
 
+  it('a client that does not speak TLS is reset, and named', async () => {
+    const { certFile, keyFile } = pem();
+    const { server, port } = await startListen(['--tls', '--cert', certFile, '--key', keyFile]);
+    const plain = await connectTo(port);
+    plain.end(sized('hello'));
+    expect(await closed(plain)).to.equal('ECONNRESET');
+    await server.line(/^127\.0\.0\.1:\d+ .*(SSL|TLS)/);
+  });
+
   it('TLS, checked, with a name, with a certificate of the client, and unchecked', async () => {
     const { certFile, keyFile } = pem();
-    const { server, port } = await startListen(['--tls', '--cert', certFile, '--key', keyFile, '--echo']);
+    const { port } = await startListen(['--tls', '--cert', certFile, '--key', keyFile, '--echo']);
     const connect = (...args: string[]) => new Command(['connect', `127.0.0.1:${port}`, '--tls', '--text', ...args]);
     expect(await connect('--cacert', certFile, '--servername', 'localhost').output('hello\n')).to.deep.equal(['hello']);
     expect(await connect('--insecure').output('hello\n')).to.deep.equal(['hello']);
@@ -205,10 +214,6 @@ describe('connections of the command', () => {
     await connect('--cacert', certFile, '--servername', 'example.com').fails(
       /^length-prefix: ERR_TLS_CERT_ALTNAME_INVALID: /,
     );
-    const plain = await connectTo(port);
-    plain.end(sized('hello'));
-    expect(await closed(plain)).to.equal('ECONNRESET');
-    await server.line(/^127\.0\.0\.1:\d+ .*(SSL|TLS)/);
     const { server: tap, port: tapPort } = await startTap(port, ['--tls', '-k']);
     expect(await new Command(['connect', String(tapPort), '--text']).output('hello\n')).to.deep.equal(['hello']);
     await tap.line(/<- end/);
