@@ -15,7 +15,7 @@ import lengthPrefixedStream from 'length-prefixed-stream';
 
 type OnMessage = (message: Buffer) => void;
 
-/** What each chunk says of its length is not even looked at. */
+/** The lengths in the chunks are not even looked at. */
 function takeEachChunk(socket: EventEmitter, onMessage: OnMessage): void {
   socket.on('data', (chunk: Buffer) => {
     onMessage(chunk.subarray(4));
@@ -30,7 +30,7 @@ function takeFirstOfChunk(socket: EventEmitter, onMessage: OnMessage): void {
   });
 }
 
-/** What is left of a chunk is kept; but it is taken for granted that a length is never cut in two. */
+/** The rest of a chunk is kept; but a length that is cut in two is not expected. */
 function keepWhatIsLeft(socket: EventEmitter, onMessage: OnMessage): void {
   let rest = Buffer.alloc(0);
   socket.on('data', (chunk: Buffer) => {
@@ -63,7 +63,7 @@ const uint32le: Prefix = (length) => Uint8Array.of(length, 0, 0, 0);
 const uint32be: Prefix = (length) => Uint8Array.of(0, 0, 0, length);
 const uint8: Prefix = (length) => Uint8Array.of(length);
 
-/** What the check says of a decoder: that it is right, or what is wrong and where. */
+/** The verdict of the check: that a decoder is right, or what is wrong and where. */
 async function verdict(decoder: AnyDecoder, texts: string[], prefix: Prefix): Promise<string> {
   const messages = texts.map((text) => Buffer.from(text));
   const wire = Buffer.concat(messages.flatMap((message) => [prefix(message.length), message]));

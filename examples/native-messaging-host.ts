@@ -21,7 +21,7 @@ const usage = `Usage: npm run native-messaging-host -- --install FOLDER EXTENSIO
 
 FOLDER: where the browser keeps its data, such as ~/.config/chromium or ~/.config/google-chrome`;
 
-/** What an extension can ask for: `{ id, command, value }` is answered with `{ id, result }`, or `{ id, error }`. */
+/** The requests of an extension: `{ id, command, value }` is answered with `{ id, result }`, or `{ id, error }`. */
 const commands = new Map<unknown, (value: any) => unknown>([
   ['echo', (value) => value],
   ['length', (text: string) => text.length],
@@ -60,7 +60,7 @@ async function* answersTo(messages: AsyncIterable<unknown>): AsyncGenerator<obje
   for await (const message of messages) yield answerTo(message);
 }
 
-/** The browser ends the input when it is done, and so does this. What is wrong with a message ends it, too. */
+/** The browser ends the input when it is done, and so does this. A message that is wrong ends it, too. */
 async function serve(): Promise<void> {
   // The standard output has messages, and nothing else.
   globalThis.console = new Console(process.stderr);

@@ -122,7 +122,7 @@ export class Broker {
         await this.#manager.streams.add(settings);
       } catch (error) {
         if (codeOf(error) !== OTHER_SETTINGS) throw error;
-        // What is not among the settings, such as the number of replicas, stays.
+        // Settings that are not among these, such as the number of replicas, stay.
         await this.#manager.streams.update(STREAM, settings);
       }
     };

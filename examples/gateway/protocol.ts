@@ -1,5 +1,5 @@
 /**
- * What a client and a gateway say to each other. A client says hello first, as message 0, and then sends numbered messages.
+ * The messages between a client and a gateway. A client says hello first, as message 0, and then sends numbered messages.
  * The gateway answers each with a number: all up to this number are stored. An answer with data is the last one: the client
  * is refused, and the data says why.
  *

@@ -111,7 +111,7 @@ export class Sender extends EventEmitter<Events> {
     this.#messages = messages;
     let isAsked = false;
     socket.setTimeout(this.#patience).on('timeout', () => {
-      // Who waits for nothing asks whether the gateway is still there, before it takes this client for one that is not.
+      // A client that waits for no answer asks for one, before the gateway takes it for one that is gone.
       if (!this.#isAnswered || this.#kept.length > 0 || isAsked || this.#isEnding) {
         messages.destroy(new Error(`Nothing was heard for ${this.#patience} ms`));
       } else {

@@ -27,7 +27,7 @@ type Ports = Record<'nats' | 'haproxy' | 'gateway1' | 'gateway2' | 'spare', numb
 export class Site {
   readonly folder = mkdtempSync(join(tmpdir(), 'gateway-'));
   readonly #running = new Map<string, ChildProcess>();
-  /** What each program was started with, for a shell. */
+  /** The command line of each program, for a shell. */
   readonly commands = new Map<string, string>();
   readonly ports: Ports;
   readonly #listener: Listener;

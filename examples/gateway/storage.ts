@@ -14,7 +14,7 @@ export class Storage {
   #last: { n: number; place: number } | undefined;
   /** The last number of this run that was seen in the stream. */
   #seen = 0;
-  /** What the client was told. */
+  /** The number that the client was told is stored. */
   #told: number | undefined;
   readonly #broker: Broker;
   readonly #name: string;

@@ -45,7 +45,7 @@ export async function run(values: Values, names: readonly string[]): Promise<num
   } catch (error) {
     failed ??= error;
   }
-  // What is in front of a failure is written.
+  // Messages in front of a failure are written.
   encoder.end();
   await writing.catch((error) => {
     failed ??= new Error(describe(error));

@@ -107,7 +107,7 @@ export async function run(values: Values, positionals: readonly string[]): Promi
 
   let isStopping = false;
 
-  /** What was shown is passed on. Then connections are reset: to end them would say that all is well. */
+  /** Messages that were shown are passed on. Then connections are reset: to end them would say that all is well. */
   async function stop(): Promise<void> {
     if (isStopping) return;
     isStopping = true;

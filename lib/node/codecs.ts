@@ -39,7 +39,7 @@ export const text: Codec<string> = Object.freeze({
 
 /**
  * Messages of JSON as values. A message that is not JSON in UTF-8, or is `null`, is an `ERR_FRAME_CORRUPT`, and so is a
- * written value that JSON can't write, or writes as `null`. What a peer sends is not checked further: it may be any JSON.
+ * written value that JSON can't write, or writes as `null`. The values of a peer are not checked further: they may be any JSON.
  * The type of the values is `any`; to give them another, annotate it: `const chat: Codec<ChatMessage> = json`.
  *
  * ```ts

@@ -9,7 +9,7 @@ export interface EncodingOptions<T = any> extends FormatOptions {
   /**
    * Makes a message, as `write` takes it, of each value that is written. An exception is the `cause` of an
    * `ERR_FRAME_CORRUPT`, which fails the value's own write, and then the stream. A result that is no message, such as a
-   * promise, does the same. Default: none. What is written are messages.
+   * promise, does the same. Default: none. Messages are written.
    *
    * ```ts
    * new LengthPrefixEncoder({ encode: (point: Point) => `${point.x},${point.y}` })
