@@ -1,8 +1,8 @@
 import { Buffer } from 'node:buffer';
 import type { Callback } from '../node/declarations.js';
-import { readingOutlet } from '../node/reading.js';
+import { destroyFlow, readingOutlet } from '../node/reading.js';
 import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from '../node/streams.js';
-import { invalidType, invalidValue, streamDestroyed } from '../wire/errors.js';
+import { invalidType, invalidValue } from '../wire/errors.js';
 import { Flow, type Work } from '../wire/flow.js';
 import { wholeNumber } from '../wire/format.js';
 import { checkKnown, streamOptions } from '../wire/options.js';
@@ -80,9 +80,7 @@ export class Recut extends BaseTransform<Buffer, Uint8Array | string> {
 
   // A Duplex's own `destroy` forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
-    const done = this.#flow.destroy(error);
-    // Not at once: the write itself may still be on the stack.
-    if (done !== undefined) process.nextTick(done, error ?? streamDestroyed());
+    destroyFlow(this.#flow, error);
     destroyWritable(this, error, callback);
     return this;
   }

@@ -1,13 +1,12 @@
 import type { Buffer } from 'node:buffer';
 import type * as node from 'node:stream';
-import { streamDestroyed } from '../wire/errors.js';
 import type { Flow } from '../wire/flow.js';
 import { parserOf } from '../wire/parser.js';
 import type { Callback } from './declarations.js';
 import { destroyedBefore } from './leaving.js';
 import { messagesOf } from './loops.js';
 import { Raw } from './raw.js';
-import { type Decoded, type DecodingOptions, readingFlow, readingSettings } from './reading.js';
+import { type Decoded, type DecodingOptions, destroyFlow, readingFlow, readingSettings } from './reading.js';
 import { abortBy, BaseTransform, destroyWritable, duplexOptions, type StreamOptions } from './streams.js';
 
 const ignore = (): void => {};
@@ -177,10 +176,7 @@ export class LengthPrefixDecoder<
 
   // A Duplex's own `destroy` forgets callbacks: see `destroyWritable`.
   override destroy(error?: Error, callback?: (error?: Error | null) => void): this {
-    const reason = error ?? this.#flow.fault ?? streamDestroyed();
-    const done = this.#flow.destroy(error);
-    // Not at once: the write itself may still be on the stack.
-    if (done !== undefined) process.nextTick(done, reason);
+    destroyFlow(this.#flow, error);
     if (error || !this.writableFinished) raws.get(this)?.destroy(error);
     destroyWritable(this, error, callback);
     return this;

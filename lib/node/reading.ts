@@ -7,7 +7,7 @@ import {
   type DecodingSettings,
   decodingSettings,
 } from '../wire/decoding.js';
-import type { FrameError } from '../wire/errors.js';
+import { type FrameError, streamDestroyed } from '../wire/errors.js';
 import { Flow, type Outlet, type Work } from '../wire/flow.js';
 import { FrameParser } from '../wire/parser.js';
 import { type BodyStream, type StreamedMessage as StreamedMessageOf, Streaming } from '../wire/streaming.js';
@@ -116,6 +116,14 @@ export const readingOutlet: Outlet<node.Duplex, unknown> = {
 };
 
 const batchOutlet: Outlet<node.Duplex, any> = { ...readingOutlet, hasBatches: true };
+
+/** Destroys the flow of a stream: the write in hand fails with the error, or with the fault that waits to show. */
+export function destroyFlow(flow: Flow<any, any, unknown>, error: Error | undefined): void {
+  const reason = error ?? flow.fault ?? streamDestroyed();
+  const done = flow.destroy(error);
+  // Not at once: the write itself may still be on the stack.
+  if (done !== undefined) process.nextTick(done, reason);
+}
 
 /** The bytes of one message, as {@link Streaming} sees them. */
 class Body implements BodyStream<Buffer, node.Readable> {
