@@ -8,7 +8,7 @@ import { connector, stdio } from './connection.js';
 import { whole } from './conversation.js';
 import { complain, describe, exit, notice, UsageError } from './errors.js';
 import { formatOf } from './format.js';
-import { InputError, type Sending, sendings, TURN } from './input.js';
+import { InputError, type Sending, sendings } from './input.js';
 import { onSignal } from './listen.js';
 import { seconds, type Values, wholeNumber } from './options.js';
 import { Printer } from './printer.js';
@@ -107,16 +107,12 @@ class Conversation {
   }
 
   async #sendAll(all: AsyncIterable<Sending>): Promise<void> {
-    let count = 0;
     for await (const { name, length, message } of all) {
       this.#current = name;
       await this.#send(name, message);
       if (this.#isTold) notice(`Sent ${name}: ${bytesOf(length)}`);
       this.#current = undefined;
-      // Lines can come faster than anything else has its turn.
-      if (++count % TURN === 0) await new Promise(setImmediate);
     }
-    this.#current = undefined;
     this.#isAllSent = true;
     this.#messages.end();
     this.#waitOn();

@@ -2,7 +2,7 @@
 import { LengthPrefixEncoder, type Message } from 'length-prefix';
 import { describe, UsageError } from './errors.js';
 import { formatOf } from './format.js';
-import { InputError, sendings, TURN } from './input.js';
+import { InputError, sendings } from './input.js';
 import type { Values } from './options.js';
 import { failureOf, Output } from './output.js';
 
@@ -34,13 +34,10 @@ export async function run(values: Values, names: readonly string[]): Promise<num
       // Short messages of one tick leave together.
       if (hasRoom && Buffer.isBuffer(message)) resolve();
     });
-  let count = 0;
   try {
     for await (const { name, message } of all) {
       if (lost !== undefined || failed !== undefined) break;
       await give(name, message);
-      // Lines can come faster than anything else has its turn.
-      if (++count % TURN === 0) await new Promise(setImmediate);
     }
   } catch (error) {
     failed ??= error;

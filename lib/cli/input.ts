@@ -10,8 +10,8 @@ import { bytesOf, escaped, fromHex } from './text.js';
 /** From this many bytes on, a file is sent piece by piece, and its progress shown. */
 const LARGE = 262_144;
 
-/** After so many messages, others have their turn. */
-export const TURN = 256;
+/** After so many lines, others have their turn. */
+const TURN = 256;
 
 /** A message that is to be sent, and its name. */
 export interface Sending {
@@ -205,6 +205,7 @@ function messageIn(line: Buffer, form: string): Buffer {
 
 async function* ofLines(form: string, format: FormatOptions): AsyncGenerator<Sending> {
   const kept = new KeptLength(format);
+  let count = 0;
   // Hex takes two digits a byte, and may have spaces.
   for await (const { name, line } of linesOf(format, form === 'hex' ? 3 : 1)) {
     // An empty line is no JSON, and goes between others.
@@ -216,5 +217,7 @@ async function* ofLines(form: string, format: FormatOptions): AsyncGenerator<Sen
     } catch (error) {
       throw error instanceof InputError ? error : new InputError(name, error);
     }
+    // Lines can come faster than anything else has its turn.
+    if (++count % TURN === 0) await new Promise(setImmediate);
   }
 }
