@@ -1,5 +1,6 @@
 /** The wire format that options describe. */
 import { type FormatOptions, formats, type LengthField, LengthPrefixDecoder } from 'length-prefix';
+import { FixedLengthField, lengthFieldNamed } from '../wire/length-field.js';
 import { UsageError } from './errors.js';
 import { meant, type Values, wholeNumber } from './options.js';
 import { fromHex, hexPairs } from './text.js';
@@ -71,27 +72,21 @@ export function formatOf(values: Values): FormatOptions {
 }
 
 /** The width of a length field; undefined where that is not fixed. */
-export function fixedWidth({ lengthField = 'uint32le' }: FormatOptions): number | undefined {
-  const bits = typeof lengthField === 'string' && /^uint(\d+)/.exec(lengthField)?.[1];
-  return bits ? Number(bits) / 8 : undefined;
+export function fixedWidth(format: FormatOptions): number | undefined {
+  const field = fieldOf(format);
+  return field instanceof FixedLengthField ? field.width : undefined;
 }
 
-/** Those of MQTT and of protobuf differ in their limit. */
-const varint: LengthField = {
-  ...(formats.mqtt.lengthField as LengthField),
-  maxWidth: 10,
-  maxLength: Number.MAX_SAFE_INTEGER,
-};
+function fieldOf({ lengthField = 'uint32le' }: FormatOptions): FixedLengthField | LengthField {
+  return typeof lengthField === 'object' ? lengthField : lengthFieldNamed(lengthField)!;
+}
 
 /** Reads a length field; undefined where that takes more bytes. A field of a format's own may throw. */
-export function readLength({ lengthField = 'uint32le' }: FormatOptions, bytes: Buffer, at: number) {
-  if (typeof lengthField === 'object') return lengthField.read(bytes, at, bytes.length);
-  const width = fixedWidth({ lengthField });
-  if (width === undefined) return varint.read(bytes, at, bytes.length);
-  if (bytes.length < at + width) return undefined;
-  const field = Buffer.from(bytes.subarray(at, at + width));
-  if (lengthField.endsWith('le')) field.reverse();
-  return { length: Number(`0x${field.toString('hex')}`), width };
+export function readLength(format: FormatOptions, bytes: Buffer, at: number) {
+  const field = fieldOf(format);
+  if (!(field instanceof FixedLengthField)) return field.read(bytes, at, bytes.length);
+  const { width } = field;
+  return bytes.length < at + width ? undefined : { length: field.read(bytes, at), width };
 }
 
 export function trailerWidth({ trailer }: FormatOptions): number {
@@ -112,16 +107,15 @@ export class Layout {
     const isKnown = width !== undefined || initialBytesToStrip !== undefined;
     const stripped = initialBytesToStrip ?? lengthFieldOffset + (width ?? 0);
     this.#beside = stripped + trailerWidth(format);
-    this.format = isKnown ? format : { ...format, lengthField: this.#noting(format.lengthField) };
+    this.format = isKnown ? format : { ...format, lengthField: this.#noting(fieldOf(format) as LengthField) };
   }
 
   /** The same length field, of which the width is noted. */
-  #noting(field: FormatOptions['lengthField']): LengthField {
-    const known = typeof field === 'object' ? field : varint;
+  #noting(field: LengthField): LengthField {
     return {
-      ...known,
+      ...field,
       read: (bytes, start, end) => {
-        const read = known.read(bytes, start, end);
+        const read = field.read(bytes, start, end);
         if (read !== undefined) this.#width = read.width;
         return read;
       },
