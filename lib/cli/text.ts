@@ -8,19 +8,23 @@ const UNSAFE = /(?:[\p{Cc}\p{Zl}\p{Zp}]|(?![\u200c\u200d])\p{Cf}){1,4096}/gu;
 
 const short: Readonly<Record<string, string>> = { '\n': '\\n', '\r': '\\r', '\t': '\\t' };
 
-function escapeOf(character: string): string {
-  const code = character.codePointAt(0)!.toString(16);
-  return short[character] ?? (code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, '0')}`);
-}
+/** The escapes that were needed before: there are some 250 characters that have one. */
+const escapes = new Map<string, string>();
 
-/** The escapes of the first characters, which are most of them. */
-const escapes = Array.from({ length: 256 }, (_, code) => escapeOf(String.fromCharCode(code)));
+function escapeOf(character: string): string {
+  const known = escapes.get(character);
+  if (known !== undefined) return known;
+  const code = character.codePointAt(0)!.toString(16);
+  const found = short[character] ?? (code.length > 2 ? `\\u{${code}}` : `\\x${code.padStart(2, '0')}`);
+  escapes.set(character, found);
+  return found;
+}
 
 /** The text in one line, with nothing in it that a terminal would obey. */
 export function escaped(text: string): string {
   return text.replace(UNSAFE, (run) => {
     const parts: string[] = [];
-    for (const character of run) parts.push(escapes[character.codePointAt(0)!] ?? escapeOf(character));
+    for (const character of run) parts.push(escapeOf(character));
     return parts.join('');
   });
 }
