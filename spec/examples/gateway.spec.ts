@@ -40,6 +40,12 @@ async function next(messages: Messages): Promise<[n: number, text: string]> {
 
 const stored = (messages: Messages, n: number) => messages.write({ n, data: NOTHING });
 
+/** Takes a message, and says that all up to this one are stored. */
+async function answer(messages: Messages, n: number): Promise<void> {
+  await next(messages);
+  stored(messages, n);
+}
+
 describe('examples/gateway: a sender', () => {
   afterEach(cleanUp);
 
@@ -72,14 +78,12 @@ describe('examples/gateway: a sender', () => {
   it('does not send again what was stored, where only the acknowledgement was lost', async () => {
     const sender = await gateway(
       async (messages) => {
-        await next(messages);
-        stored(messages, 0);
+        await answer(messages, 0);
         await next(messages);
         messages.destroy(new Error('killed'));
       },
       async (messages) => {
-        await next(messages);
-        stored(messages, 1);
+        await answer(messages, 1);
         expect(await next(messages)).to.deep.equal([2, 'two']);
         stored(messages, 2);
       },
@@ -93,8 +97,7 @@ describe('examples/gateway: a sender', () => {
 
   it('goes on behind the last message of an earlier run', async () => {
     const sender = await gateway(async (messages) => {
-      await next(messages);
-      stored(messages, 7);
+      await answer(messages, 7);
       expect(await next(messages)).to.deep.equal([8, 'eight']);
       stored(messages, 8);
     });
@@ -105,8 +108,7 @@ describe('examples/gateway: a sender', () => {
   it('keeps 64 messages, and no more', async () => {
     let peer: Messages | undefined;
     const sender = await gateway(async (messages) => {
-      await next(messages);
-      stored(messages, 0);
+      await answer(messages, 0);
       peer = messages;
     });
     for (let n = 1; n <= 64; n++) await sender.send(NOTHING);
@@ -127,14 +129,11 @@ describe('examples/gateway: a sender', () => {
   it('does not believe that more is stored than it has sent', async () => {
     const sender = await gateway(
       async (messages) => {
-        await next(messages);
-        stored(messages, 0);
-        await next(messages);
-        stored(messages, 2);
+        await answer(messages, 0);
+        await answer(messages, 2);
       },
       async (messages) => {
-        await next(messages);
-        stored(messages, 1);
+        await answer(messages, 1);
       },
     );
     await sender.send(NOTHING);
@@ -146,8 +145,7 @@ describe('examples/gateway: a sender', () => {
   it('keeps messages in the order of the calls, also those that wait', async () => {
     const seen: unknown[] = [];
     const sender = await gateway(async (messages) => {
-      await next(messages);
-      stored(messages, 0);
+      await answer(messages, 0);
       for (let n = 1; n <= 200; n++) {
         seen.push((await next(messages))[1]);
         stored(messages, n);
@@ -165,8 +163,7 @@ describe('examples/gateway: a sender', () => {
 
   it('rejects a message that is too large, and goes on', async () => {
     const sender = await gateway(async (messages) => {
-      await next(messages);
-      stored(messages, 0);
+      await answer(messages, 0);
       expect((await next(messages))[1]).to.have.lengthOf(MOST_DATA);
       stored(messages, 1);
     });
@@ -179,8 +176,7 @@ describe('examples/gateway: a sender', () => {
 
   it('stops when it is refused, and says why', async () => {
     const sender = await gateway(async (messages) => {
-      await next(messages);
-      stored(messages, 0);
+      await answer(messages, 0);
       await next(messages);
       messages.write({ n: 0, data: Buffer.from('Another has taken over') });
     });
@@ -197,13 +193,11 @@ describe('examples/gateway: a sender', () => {
   it('takes an end for a fault, unless it has ended itself', async () => {
     const sender = await gateway(
       async (messages) => {
-        await next(messages);
-        stored(messages, 0);
+        await answer(messages, 0);
         messages.end();
       },
       async (messages) => {
-        await next(messages);
-        stored(messages, 0);
+        await answer(messages, 0);
       },
     );
     const faults: string[] = [];
@@ -227,8 +221,7 @@ describe('examples/gateway: a sender', () => {
     const sender = await impatient(
       400,
       async (messages) => {
-        await next(messages);
-        stored(messages, 0);
+        await answer(messages, 0);
         for (let i = 0; i < 2; i++) {
           seen.push(await next(messages));
           stored(messages, 0);
@@ -255,8 +248,7 @@ describe('examples/gateway: a sender', () => {
   it('tells of messages that are lost, and goes on behind them', async () => {
     const sender = await gateway(
       async (messages) => {
-        await next(messages);
-        stored(messages, 10);
+        await answer(messages, 10);
         messages.end();
       },
       async (messages) => {
